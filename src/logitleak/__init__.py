@@ -1,0 +1,34 @@
+"""Logitleak shows what federated distillation gives away.
+
+    >>> import logitleak
+    >>> result = logitleak.run("configs/demo.yaml", "runs/demo")
+    >>> rebuilt = logitleak.attack("runs/demo", "ridge", tau=3.0)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Transcript", "UserError", "__version__", "attack", "run"]
+
+if TYPE_CHECKING:
+    from logitleak.errors import UserError
+    from logitleak.stages.run import attack, run
+    from logitleak.transcript import Transcript
+
+_LAZY = {
+    "UserError": "logitleak.errors",
+    "attack": "logitleak.stages.run",
+    "run": "logitleak.stages.run",
+    "Transcript": "logitleak.transcript",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch only when something that needs it is used, so that the command line starts quickly."""
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Attacks: functions of a `ServerView` and of nothing else."""

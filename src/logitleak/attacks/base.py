@@ -1,0 +1,152 @@
+"""What an attack is, and the checks that every attack goes through before it computes anything."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from logitleak import registry
+from logitleak.attacks.selection import select
+from logitleak.errors import UserError
+from logitleak.priors.base import Prior
+from logitleak.types import Reconstructions, ServerView
+
+Listener = Callable[[int, int | None, int, float], None]
+"""(round, client, step, loss)."""
+
+_MEANING = {
+    "logits": "the clients' outputs on the public set",
+    "server_logits": "the server's own outputs on the public set",
+    "labels": "labels of the public set",
+}
+
+
+class AttackSettings(BaseModel):
+    """Hyper-parameters that every attack has.
+
+    Attributes:
+        tau: softmax temperature τ.
+        beta: weight of total variation in the choice among clients, Eq. 11.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tau: PositiveFloat = 3.0
+    beta: NonNegativeFloat = 0.1
+
+
+@dataclass
+class Trace:
+    """What an attack tells about itself besides images: losses, and what it chose without being told."""
+
+    losses: list[dict[str, float | int]] = field(default_factory=list)
+    choices: dict[str, Any] = field(default_factory=dict)
+
+
+class Attack(ABC):
+    """Rebuilds the private images of every target label from a server's view.
+
+    A subclass writes `observe` and `reconstruct_client`; `replay` does the checks and the choice of Eq. 11.
+
+    Args:
+        settings: an instance of the class's ``Settings``.
+        prior: the prior x̄; attacks that use none ignore it.
+        seed: the root seed; an attack derives its generators from it.
+        device: where it computes.
+
+    Class attributes:
+        Settings: the pydantic model of its hyper-parameters.
+        needs: what the view must provide, of {"logits", "server_logits", "labels"}.
+        kind: "attack", or "baseline" for what attacks are compared with.
+        assumptions: what it supposes the server to know, in sentences.
+    """
+
+    Settings: ClassVar[type[AttackSettings]] = AttackSettings
+    needs: ClassVar[frozenset[str]] = frozenset({"logits"})
+    kind: ClassVar[str] = "attack"
+    assumptions: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
+        self.settings = settings
+        self.prior = prior
+        self.seed = seed
+        self.device = torch.device(device)
+        self.trace = Trace()
+        self.listener: Listener = lambda round, client, step, loss: None
+
+    @abstractmethod
+    def observe(self, view: ServerView, round: int) -> None:
+        """Learn from one more round."""
+
+    @abstractmethod
+    def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
+        """This client's reconstruction of every target, float32 [T, 3, H, W] in [0, 1], after the last
+        observed round."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What must be kept between rounds to go on after an interruption; empty if nothing."""
+        return {}
+
+    def load_state(self, table: Mapping[str, Tensor], view: ServerView) -> None:
+        """Take back what `state` gave."""
+
+    def steps_planned(self, view: ServerView) -> int:
+        """How often the listener will be called in one round, for the progress bar."""
+        return view.clients
+
+    def replay(self, view: ServerView, after: int = 0) -> Iterator[tuple[int, Reconstructions]]:
+        """Observe round after round, and reconstruct after each.
+
+        Args:
+            view: the server's view.
+            after: rounds that were observed before (with `load_state`).
+
+        Yields:
+            (round, reconstructions) for every round after ``after``.
+
+        Raises:
+            UserError: the view has not what this attack needs.
+        """
+        self.check(view)
+        for round in range(after + 1, view.rounds + 1):
+            self.observe(view, round)
+            images = torch.stack([self.reconstruct_client(view, k) for k in range(view.clients)])
+            yield round, select(images, view.knowledge.target_labels, self.settings.beta)
+
+    def check(self, view: ServerView) -> None:
+        """Raise a `UserError` unless the view has what this attack and its prior need."""
+        needs = self.needs | (frozenset({"labels"}) if self.prior.needs_labels else frozenset())
+        for need in sorted(needs - view.provides):
+            raise UserError(f"This attack needs {_MEANING[need]}; the transcript has none.")
+        if len(view.knowledge.public.rows("sensitive")) < 2:
+            raise UserError(
+                "An attack needs at least two sensitive public images (D_0) of non-target identities; "
+                "choose fewer targets."
+            )
+
+
+def create(
+    attack: str,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    prior: str = "mean",
+    prior_settings: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+) -> Attack:
+    """Build a registered attack with its prior.
+
+    Raises:
+        UserError: an unknown name or setting, or a value out of range.
+    """
+    attack_class, prior_class = registry.load("attack", attack), registry.load("prior", prior)
+    parsed = registry.settings(f"attack {attack}", attack_class.Settings, settings or {})
+    parsed_prior = registry.settings(f"prior {prior}", prior_class.Settings, prior_settings or {})
+    made: Attack = attack_class(parsed, prior_class(parsed_prior, seed), seed, device)
+    return made

@@ -1,0 +1,91 @@
+"""What an inversion is fed: tempered outputs of server and client, and their optimum for a target (Eq. 2, 4 to 6)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from logitleak.types import ServerView
+
+Q = Literal["full", "client", "client+server", "client+entropy", "server"]
+"""Which terms of Q = p^k_j + p⁰_j + α·H(p⁰) (Eq. 4) are maximized.
+
+full: all of it (the paper's PLI). client: p^k only, the client's outputs alone are the input (Table 3, first row).
+client+server: p^k + p⁰. client+entropy: p^k + α·H(p⁰). server: p⁰ + α·H(p⁰), the server's outputs alone.
+"""
+
+
+def tempered(logits: Tensor, tau: float) -> Tensor:
+    """softmax(l, τ) = softmax(l / τ) over the last axis."""
+    return torch.softmax(logits / tau, -1)
+
+
+def uses_client(q: Q) -> bool:
+    """Whether the client's outputs are part of the input."""
+    return q != "server"
+
+
+def uses_server(q: Q) -> bool:
+    """Whether the server's outputs are part of the input."""
+    return q != "client"
+
+
+def input_width(q: Q, num_classes: int) -> int:
+    """Length of an input vector: J for one side, 2J for the pair."""
+    return num_classes * (uses_client(q) + uses_server(q))
+
+
+def public_inputs(
+    view: ServerView, client: int, round: int, tau: float, q: Q, wanted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Inputs for the public images that the client answered for, as [p⁰, p^k] (Eq. 2).
+
+    Args:
+        wanted: int64, public rows the attack would use, ascending; those that the client did not transmit
+            are left out.
+
+    Returns:
+        rows int64 [n], ascending, and inputs float32 [n, width].
+    """
+    rows, logits = view.client_logits(client, round)
+    keep = torch.isin(rows, wanted)
+    rows, logits = rows[keep], logits[keep]
+    parts = []
+    if uses_server(q):
+        parts.append(tempered(view.server_logits(round)[rows], tau))
+    if uses_client(q):
+        parts.append(tempered(logits, tau))
+    return rows, torch.cat(parts, 1)
+
+
+def target_inputs(labels: Tensor, num_classes: int, alpha: float, q: Q) -> Tensor:
+    """The maximizer of Q for each target label, in closed form (Eq. 6).
+
+    The client's part is one-hot. The server's part maximizes p_j + α·H(p): by Lagrange log p_u is the same
+    for all u ≠ j and log p_j − log p_u = 1/α, so p_j = e^{1/α} / (J − 1 + e^{1/α}). Without the entropy term
+    it is one-hot; with the entropy term alone it is uniform.
+
+    Args:
+        labels: int64 [T].
+        num_classes: J.
+        alpha: weight of the entropy, > 0.
+        q: the terms of Q.
+
+    Returns:
+        float32 [T, width].
+    """
+    one_hot = torch.nn.functional.one_hot(labels, num_classes).to(torch.float32)
+    # 1 / (J − 1 + e^{1/α}) with numerator and denominator scaled by e^{−1/α}: no overflow for small α
+    other = math.exp(-1 / alpha) / ((num_classes - 1) * math.exp(-1 / alpha) + 1)
+    optimum = torch.full((len(labels), num_classes), other).scatter_(
+        1, labels[:, None], 1 / ((num_classes - 1) * math.exp(-1 / alpha) + 1)
+    )
+    uniform = torch.full((len(labels), num_classes), 1 / num_classes)
+    server = {"full": optimum, "client+server": one_hot, "client+entropy": uniform, "server": optimum}
+    parts = [server[q]] if uses_server(q) else []
+    if uses_client(q):
+        parts.append(one_hot)
+    return torch.cat(parts, 1)

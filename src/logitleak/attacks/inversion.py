@@ -1,0 +1,232 @@
+"""Training of inversion networks, one for each client, round after round: what PLI and TBI share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from logitleak.attacks import networks
+from logitleak.attacks.base import Attack, AttackSettings
+from logitleak.attacks.features import Q, input_width, public_inputs
+from logitleak.errors import UserError
+from logitleak.priors.base import Prior
+from logitleak.seeds import derive
+from logitleak.types import ServerView
+
+TARGET_GROUP = 64
+"""Targets in one optimizer step of Eq. 10."""
+
+
+class InversionSettings(AttackSettings):
+    """How inversion networks are trained; the defaults are the paper's.
+
+    Attributes:
+        width: channels of the first layer (1024 in the paper).
+        lr, weight_decay, batch: Adam.
+        epochs: passes over the public images in each round.
+        steps: optimizer steps in each round instead of epochs. The paper's 15 epochs are meant for
+            thousands of public images; with few images count steps.
+    """
+
+    width: PositiveInt = Field(default=1024, multiple_of=16)
+    lr: PositiveFloat = 3e-5
+    weight_decay: NonNegativeFloat = 1e-4
+    batch: PositiveInt = Field(default=8, ge=2)
+    epochs: PositiveInt = 3
+    steps: PositiveInt | None = None
+
+
+@dataclass(frozen=True)
+class PriorPull:
+    """The target inputs and their priors of Eq. 10: inputs [T, width], priors [T, 3, H, W] in [−1, 1]."""
+
+    inputs: Tensor
+    priors: Tensor
+
+
+class NetworkInversion(Attack):
+    """One inversion network for each client, trained on public images and going on over the rounds.
+
+    Subclasses say which rows of the public set they train on, what is fed, and what target inputs are.
+    """
+
+    Settings = InversionSettings
+    settings: InversionSettings
+    q: Q
+    gamma: float = 0.0
+    prior_step: str = "each-epoch"
+    rows: str
+
+    def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
+        super().__init__(settings, prior, seed, device)
+        self.networks: list[networks.InversionNetwork] = []
+        self.optimizers: list[torch.optim.Adam] = []
+
+    @abstractmethod
+    def target_inputs(self, view: ServerView) -> Tensor:
+        """What is fed to rebuild each target, float32 [T, width]."""
+
+    def check(self, view: ServerView) -> None:
+        super().check(view)
+        height, width = view.knowledge.public.image_size
+        if height != width or height not in (16, 32, 64, 128):
+            raise UserError(
+                f"Inversion networks need square images of side 16, 32, 64 or 128, not {height}x{width}; "
+                "prepare the data with another image_size."
+            )
+        rows = len(view.knowledge.public.rows(self.rows))
+        if rows < self.settings.batch:
+            raise UserError(
+                f"batch is {self.settings.batch}, but there are only {rows} public images to train on; "
+                "choose a smaller batch or fewer targets."
+            )
+
+    def observe(self, view: ServerView, round: int) -> None:
+        self._prepare(view)
+        for client in range(view.clients):
+            rows, inputs = public_inputs(
+                view, client, round, self.settings.tau, self.q, view.knowledge.public.rows(self.rows)
+            )
+            images = to_network_range(view.knowledge.public.pixels(rows)).to(self.device)
+            priors = self._priors(view, rows)
+            self._train(client, round, inputs.to(self.device), images, priors, self._pull(view))
+
+    @torch.no_grad()
+    def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
+        network = self.networks[client].eval()
+        images = network(self.target_inputs(view).to(self.device))
+        return images.add(1).div(2).clamp(0, 1).cpu()
+
+    def steps_planned(self, view: ServerView) -> int:
+        return view.clients * self._steps(len(view.knowledge.public.rows(self.rows)))
+
+    def state(self) -> dict[str, Tensor]:
+        table = {}
+        for k, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
+            table.update({f"{k}/network/{name}": value for name, value in network.state_dict().items()})
+            for name, value in network.named_parameters():
+                moments = optimizer.state.get(value, {})
+                table.update({f"{k}/{key}/{name}": moment for key, moment in moments.items()})
+        return table
+
+    def load_state(self, table: Mapping[str, Tensor], view: ServerView) -> None:
+        self._prepare(view)
+        for k, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
+            network.load_state_dict({name: table[f"{k}/network/{name}"] for name in network.state_dict()})
+            for name, value in network.named_parameters():
+                moments = {key: table[f"{k}/{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+                optimizer.state[value] = {key: moment.to(self.device) for key, moment in moments.items()}
+
+    def _prepare(self, view: ServerView) -> None:
+        """Create the networks at the first round."""
+        if self.networks:
+            return
+        s = self.settings
+        side = view.knowledge.public.image_size[0]
+        inputs = input_width(self.q, view.knowledge.num_classes)
+        for client in range(view.clients):
+            generator = derive(self.seed, "inversion", type(self).__name__, "init", client)
+            network = networks.build(inputs, side, s.width, generator).to(self.device)
+            self.networks.append(network)
+            adam = torch.optim.Adam(network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
+            self.optimizers.append(adam)
+
+    def _priors(self, view: ServerView, rows: Tensor) -> Tensor | None:
+        """The prior x̄_i of each training image, [n, 3, H, W] in [−1, 1]; None where γ is 0."""
+        if self.gamma == 0:
+            return None
+        labels = view.knowledge.public.labels
+        wanted = torch.zeros(len(rows), dtype=torch.int64) if labels is None else labels[rows]
+        unique, where = torch.unique(wanted, return_inverse=True)
+        return to_network_range(self.prior.estimate(view.knowledge, unique)).to(self.device)[where]
+
+    def _pull(self, view: ServerView) -> PriorPull | None:
+        if self.gamma == 0 or self.prior_step == "never":
+            return None
+        priors = to_network_range(self.prior.estimate(view.knowledge, view.knowledge.target_labels))
+        return PriorPull(self.target_inputs(view).to(self.device), priors.to(self.device))
+
+    def _steps(self, images: int) -> int:
+        return self.settings.steps or self.settings.epochs * _batches_per_epoch(images, self.settings.batch)
+
+    def _train(
+        self,
+        client: int,
+        round: int,
+        inputs: Tensor,
+        images: Tensor,
+        priors: Tensor | None,
+        pull: PriorPull | None,
+    ) -> None:
+        """One round of Eq. 3, with Eq. 10 after every epoch or at the end of the round."""
+        network, optimizer = self.networks[client].train(), self.optimizers[client]
+        generator = derive(self.seed, "inversion", type(self).__name__, "order", client, round)
+        per_epoch = _batches_per_epoch(len(images), self.settings.batch)
+        steps = self._steps(len(images))
+        epochs_done, total, counted = 0, torch.zeros((), device=self.device), 0
+        for step, rows in enumerate(_batches(len(images), self.settings.batch, steps, generator), start=1):
+            output = network(inputs[rows])
+            loss = inversion_loss(output, images[rows], None if priors is None else priors[rows], self.gamma)
+            optimizer.zero_grad(set_to_none=False)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+            counted += 1
+            self.listener(round, client, step, float("nan"))
+            if step % per_epoch == 0 or step == steps:
+                epochs_done += 1
+                if pull is not None and self.prior_step == "each-epoch":
+                    self._pull_to_prior(network, optimizer, pull)
+                record = {"round": round, "client": client, "step": step, "loss": float(total) / counted}
+                self.trace.losses.append(record)
+                total.zero_()
+                counted = 0
+        if pull is not None and self.prior_step == "end":
+            network.eval()  # batch statistics stay those of the public images
+            for _ in range(epochs_done):
+                self._pull_to_prior(network, optimizer, pull)
+
+    def _pull_to_prior(
+        self, network: networks.InversionNetwork, optimizer: torch.optim.Adam, pull: PriorPull
+    ) -> None:
+        """Eq. 10: one optimizer step for each group of at most 64 targets."""
+        for inputs, priors in zip(pull.inputs.split(TARGET_GROUP), pull.priors.split(TARGET_GROUP), strict=True):
+            if network.training and len(inputs) < 2:
+                continue  # batch normalization has no statistics of a single vector
+            loss = self.gamma * F.mse_loss(network(inputs), priors)
+            optimizer.zero_grad(set_to_none=False)
+            loss.backward()
+            optimizer.step()
+
+
+def inversion_loss(output: Tensor, images: Tensor, priors: Tensor | None, gamma: float) -> Tensor:
+    """Eq. 3 with mean squared errors for the norms: ‖G − x‖ + γ ‖G − x̄‖; Eq. 2 where there is no prior."""
+    loss = F.mse_loss(output, images)
+    return loss if priors is None else loss + gamma * F.mse_loss(output, priors)
+
+
+def to_network_range(pixels: Tensor) -> Tensor:
+    """[0, 1] to [−1, 1]."""
+    return pixels * 2 - 1
+
+
+def _batches(images: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Row ids of ``steps`` mini-batches, shuffled anew for every pass. A last batch of one is left out: batch
+    normalization has no statistics of a single image."""
+    done = 0
+    while done < steps:
+        for rows in torch.randperm(images, generator=generator).split(batch):
+            if len(rows) > 1 and done < steps:
+                yield rows
+                done += 1
+
+
+def _batches_per_epoch(images: int, batch: int) -> int:
+    return images // batch + (images % batch > 1)

@@ -1,0 +1,179 @@
+"""K models of one architecture, trained and queried together: the clients of a federation, or its server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from logitleak.models import base
+from logitleak.seeds import derive
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(logits [b, J], targets [b, ...]) to a scalar."""
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """Mini-batch Adam: learning rate, L2 weight decay, batch size (METHOD: 1e-3, 1e-4, 64)."""
+
+    lr: float
+    weight_decay: float
+    batch: int
+
+
+class ModelBank:
+    """K models with the same architecture and their Adam states. All results have a leading axis K.
+
+    Args:
+        architecture: a registered model name.
+        image_size: height and width in pixels.
+        num_classes: J.
+        members: one name for each model, for example client numbers; a model's start depends on the seed,
+            its member name and the architecture alone, so a bank of K equals K banks of one.
+        optimization: how every ``fit`` trains.
+        seed: the root seed.
+        device: where the models live.
+        dtype: float32, or float64 for exact comparisons.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        image_size: tuple[int, int],
+        num_classes: int,
+        members: Sequence[str | int],
+        optimization: Optimization,
+        seed: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.members = list(members)
+        self.optimization = optimization
+        self.seed = seed
+        self.device = torch.device(device)
+        self.models: list[nn.Module] = []
+        self.optimizers: list[torch.optim.Adam] = []
+        for member in self.members:
+            generator = derive(seed, "init", architecture, member)
+            model = base.build(architecture, image_size, num_classes, generator, dtype)
+            model = model.to(self.device, memory_format=torch.channels_last)
+            self.models.append(model)
+            self.optimizers.append(
+                torch.optim.Adam(
+                    model.parameters(), lr=optimization.lr, weight_decay=optimization.weight_decay, fused=True
+                )
+            )
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def fit(
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        loss: Loss,
+        epochs: int,
+        purpose: Sequence[str | int],
+        on_epoch: Callable[[int, int, float], None] | None = None,
+    ) -> list[float]:
+        """Train every model on its own data for some epochs of shuffled mini-batches.
+
+        Args:
+            images: K tensors uint8 [n_k, 3, H, W]; the same tensor may stand for several models.
+            targets: K tensors [n_k, ...], labels or soft targets, matched to ``loss``.
+            loss: from logits and targets of a batch to a scalar.
+            epochs: passes over each model's data; 0 trains nothing.
+            purpose: names this training ("revisit", round); the order of images depends on it and on the
+                member, not on the other models.
+            on_epoch: called with (model index, epoch from 1, mean loss).
+
+        Returns:
+            K mean losses of the last epoch (nan where nothing was trained).
+        """
+        losses = []
+        for k, model in enumerate(self.models):
+            generator = derive(self.seed, "order", *purpose, self.members[k])
+            x, y = images[k].to(self.device), targets[k].to(self.device)
+            mean = float("nan")
+            for epoch in range(1, epochs + 1):
+                mean = self._epoch(model, self.optimizers[k], x, y, loss, generator)
+                if on_epoch is not None:
+                    on_epoch(k, epoch, mean)
+            losses.append(mean)
+        return losses
+
+    def _epoch(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Adam,
+        images: Tensor,
+        targets: Tensor,
+        loss: Loss,
+        generator: torch.Generator,
+    ) -> float:
+        if len(images) == 0:
+            return float("nan")
+        model.train()
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for rows in torch.randperm(len(images), generator=generator).split(self.optimization.batch):
+            rows = rows.to(self.device)
+            value = loss(model(images[rows]), targets[rows])
+            optimizer.zero_grad(set_to_none=False)  # keeps the gradient buffers: no allocation in the loop
+            value.backward()
+            optimizer.step()
+            total += value.detach() * len(rows)
+        return float(total) / len(images)
+
+    @torch.no_grad()
+    def predict_each(self, images: Tensor, batch: int = 256) -> Iterator[Tensor]:
+        """Logits [n, J] on the CPU of one model after the other, for images uint8 [n, 3, H, W]."""
+        images = images.to(self.device)
+        for model in self.models:
+            model.eval()
+            parts = [model(chunk).cpu() for chunk in images.split(batch)]
+            yield torch.cat(parts) if parts else torch.empty(0)
+
+    def predict(self, images: Tensor, batch: int = 256) -> Tensor:
+        """Logits [K, n, J] of all models on the CPU, for images uint8 [n, 3, H, W]."""
+        return torch.stack(list(self.predict_each(images, batch)))
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimizer moments as a flat table of tensors, ready for safetensors."""
+        table = {}
+        for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
+            for name, value in model.named_parameters():
+                table[f"{member}/weight/{name}"] = value.detach().contiguous()
+                for key, moment in optimizer.state.get(value, {}).items():
+                    table[f"{member}/{key}/{name}"] = moment.detach().contiguous()
+        return table
+
+    def load_state(self, table: dict[str, Tensor]) -> None:
+        """Take back what `state` gave.
+
+        Raises:
+            KeyError: a tensor of this bank is not in the table.
+        """
+        for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
+            for name, value in model.named_parameters():
+                with torch.no_grad():
+                    value.copy_(table[f"{member}/weight/{name}"])
+                moments = {
+                    key: table[f"{member}/{key}/{name}"].to(self.device if key != "step" else "cpu").clone()
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    if f"{member}/{key}/{name}" in table
+                }
+                if moments:
+                    moments["exp_avg"] = moments["exp_avg"].to(memory_format=_layout(value))
+                    moments["exp_avg_sq"] = moments["exp_avg_sq"].to(memory_format=_layout(value))
+                    if value.device.type == "cuda":  # fused Adam keeps its step counter beside the weights
+                        moments["step"] = moments["step"].to(value.device)
+                    optimizer.state[value] = moments
+
+
+def _layout(value: Tensor) -> torch.memory_format:
+    if value.dim() == 4 and value.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    return torch.contiguous_format

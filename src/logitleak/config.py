@@ -1,0 +1,226 @@
+"""The configuration of a run: YAML into validated, frozen models, with dotted overrides and content hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+
+from logitleak import registry
+from logitleak.errors import UserError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """What the private and public images are, and how they are divided.
+
+    Attributes:
+        source: a registered data source; ``settings`` are its own.
+        root: the data set's folder; null for what ships with the tool.
+        image_size: side of the square images in pixels.
+        protocol: "domain-pair" (LAG, LFW: one domain of the targets is private, the other public) or
+            "half-degraded" (FaceScrub, AT&T: half of each person's images are degraded and public).
+        degradation: makes the insensitive domain where the source has none; required by "half-degraded".
+        identities: how many people, those with most images first; null for all.
+        min_images: people with fewer sensitive images are left out.
+        max_images: at most so many images of a person in each domain; null for all.
+        targets: how many people are private.
+        held_out: share of each person's sensitive images kept back for measuring utility.
+        disjoint: with a degradation and "domain-pair": a target's public images come from other photos than
+            the private ones.
+        clean_public: with "half-degraded": images of non-targets all stay clean.
+    """
+
+    source: str = "synthetic"
+    settings: dict[str, Any] = Field(default_factory=dict)
+    root: Path | None = None
+    image_size: int = Field(default=64, ge=16, le=256)
+    protocol: Literal["domain-pair", "half-degraded"] = "domain-pair"
+    degradation: str | None = None
+    degradation_settings: dict[str, Any] = Field(default_factory=dict)
+    identities: PositiveInt | None = None
+    min_images: PositiveInt = 1
+    max_images: PositiveInt | None = None
+    targets: PositiveInt = 20
+    held_out: float = Field(default=0.1, ge=0, le=0.5)
+    disjoint: bool = False
+    clean_public: bool = False
+
+
+class FederationConfig(_Section):
+    """Who takes part, and how everybody trains.
+
+    Attributes:
+        scheme: a registered scheme; ``settings`` are its own.
+        clients: K.
+        rounds: T.
+        models: architectures of the clients, dealt out in turn.
+        server_model: the architecture of f_0.
+        lr, weight_decay, batch: mini-batch Adam of every classifier.
+    """
+
+    scheme: str = "fedmd"
+    settings: dict[str, Any] = Field(default_factory=dict)
+    clients: PositiveInt = 1
+    rounds: PositiveInt = 5
+    models: list[str] = Field(default=["cnn"], min_length=1)
+    server_model: str = "cnn"
+    lr: PositiveFloat = 1e-3
+    weight_decay: float = Field(default=1e-4, ge=0)
+    batch: PositiveInt = 64
+
+
+class AttackConfig(_Section):
+    """One attack; an entry of ``attacks`` may be called anything.
+
+    Attributes:
+        attack: a registered attack.
+        settings: its own settings.
+        prior: a registered prior; ``prior_settings`` are its own.
+    """
+
+    attack: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    prior: str = "mean"
+    prior_settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Config(_Section):
+    """Everything a run depends on.
+
+    Attributes:
+        seed: the root seed.
+        device: "cpu", "cuda", or "auto" (CUDA where there is one).
+        data, federation: see there.
+        attacks: name to attack; empty simulates the federation only.
+    """
+
+    seed: NonNegativeInt = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    data: DataConfig = DataConfig()
+    federation: FederationConfig = FederationConfig()
+    attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
+
+    def hash(self) -> str:
+        """Content hash of the whole configuration."""
+        return _digest(self.model_dump(mode="json", exclude={"device"}))
+
+    def federation_hash(self) -> str:
+        """Content hash of what the transcript depends on: all but the attacks."""
+        return _digest(self.model_dump(mode="json", exclude={"device", "attacks"}))
+
+    def attack_hash(self, name: str) -> str:
+        """Content hash of what one attack's result depends on, given the transcript."""
+        return _digest([self.seed, self.attacks[name].model_dump(mode="json")])
+
+    def to_yaml(self) -> str:
+        """The resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file and apply overrides.
+
+    Args:
+        path: the file, or None for the defaults.
+        overrides: ``section.key=value`` with a YAML value, for example ``data.targets=20``.
+
+    Raises:
+        UserError: a missing file, bad YAML, an unknown key (with a suggestion) or a value out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise UserError(f"There is no config file {path}.") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not valid YAML: {_one_line(error)}.") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
+    for override in overrides:
+        _override(values, override)
+    return parse(values)
+
+
+def parse(values: Mapping[str, Any]) -> Config:
+    """Validate a configuration, names and settings of plug-ins included.
+
+    ``attacks`` may be a list of names, and an entry's ``attack`` defaults to its name.
+
+    Raises:
+        UserError: the first problem, in one line.
+    """
+    values = dict(values)
+    if "attacks" in values:
+        values["attacks"] = _attack_entries(values["attacks"])
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(registry.describe(error, "The config", Config)) from None
+    registry.check("scheme", config.federation.scheme)
+    registry.check("data", config.data.source)
+    for model in (*config.federation.models, config.federation.server_model):
+        registry.check("model", model)
+    if config.data.degradation is not None:
+        registry.check("degradation", config.data.degradation)
+    for entry in config.attacks.values():
+        registry.check("attack", entry.attack)
+        registry.check("prior", entry.prior)
+    return config
+
+
+def _attack_entries(given: Any) -> Any:
+    if isinstance(given, str):
+        given = [given]
+    if isinstance(given, list):
+        given = {name: {} for name in given}
+    if not isinstance(given, dict):
+        return given
+    for name in given:
+        if not (isinstance(name, str) and name.replace("-", "").replace("_", "").isalnum()):
+            raise UserError(f"An attack cannot be called {name!r}; use letters, digits, - and _.")
+    entries = {}
+    for name, entry in given.items():
+        entry = dict(entry or {})
+        entry.setdefault("attack", name)
+        entries[name] = entry
+    return entries
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise UserError(f'"{override}" is no override; write section.key=value, for example data.targets=20.')
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f'The value of "{path}" is not valid YAML: {_one_line(error)}.') from None
+    *parents, last = path.split(".")
+    at = values
+    for part in parents:
+        if isinstance(at.get(part), list) and part == "attacks":
+            at[part] = {name: {} for name in at[part]}
+        nested = at.setdefault(part, {})
+        if nested is None:
+            nested = at[part] = {}
+        if not isinstance(nested, dict):
+            raise UserError(f'"{path}" cannot be set: "{part}" holds a plain value.')
+        at = nested
+    at[last] = value
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

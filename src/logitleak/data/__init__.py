@@ -1,0 +1,1 @@
+"""Data sources, degradations, and the two protocols that divide a data set into public and private."""

@@ -1,0 +1,133 @@
+"""What a data source gives: images of identities in a sensitive domain, and perhaps in an insensitive one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from logitleak.errors import UserError
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one domain.
+
+    Attributes:
+        pixels: uint8 [n, 3, H, W]; may be a memory map.
+        identities: the identity of each image, n of them.
+        files: a stable name of each image, which seeds per-image randomness.
+        skipped: files that were left out.
+    """
+
+    pixels: np.ndarray[Any, np.dtype[np.uint8]]
+    identities: Sequence[str]
+    files: Sequence[str]
+    skipped: Sequence[Skipped] = ()
+
+    def __len__(self) -> int:
+        return len(self.identities)
+
+    def by_identity(self) -> dict[str, list[int]]:
+        """Row numbers of each identity, identities and rows in ascending order."""
+        rows: dict[str, list[int]] = {}
+        for row, identity in enumerate(self.identities):
+            rows.setdefault(identity, []).append(row)
+        return dict(sorted(rows.items()))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A loaded data set.
+
+    Attributes:
+        title: how to call it in a report.
+        synthetic: whether the people in it are made up.
+        sensitive: the domain that is private for targets.
+        insensitive: the other domain, or None where a degradation must make it.
+    """
+
+    title: str
+    synthetic: bool
+    sensitive: ImageSet
+    insensitive: ImageSet | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Images of each identity in the sensitive domain, and in the insensitive one where the source has it."""
+
+    sensitive: Mapping[str, int]
+    insensitive: Mapping[str, int] | None = None
+
+
+class SourceSettings(BaseModel):
+    """Settings of a source; none by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSource(ABC):
+    """A place that images come from.
+
+    Args:
+        settings: an instance of the class's ``Settings``.
+        root: the folder of the data set, or None for what ships with the tool.
+        image_size: side of the square images in pixels.
+
+    Class attributes:
+        Settings: the pydantic model of its settings.
+        needs_root: whether ``root`` must be given.
+        layout: what the folder looks like, in one line.
+    """
+
+    Settings: ClassVar[type[SourceSettings]] = SourceSettings
+    needs_root: ClassVar[bool] = True
+    layout: ClassVar[str]
+
+    def __init__(self, settings: Any, root: Path | None, image_size: int) -> None:
+        self.settings = settings
+        self.image_size = image_size
+        if root is None and self.needs_root:
+            raise UserError(f"This data source needs a folder; set data.root ({self.layout}).")
+        self.root = None if root is None else existing_folder(root)
+
+    @abstractmethod
+    def load(self) -> Dataset:
+        """Read the data set, from its cache where there is one.
+
+        Raises:
+            UserError: the folder is not of the layout, or holds no usable image.
+        """
+
+    @abstractmethod
+    def survey(self) -> Survey:
+        """Count images without reading them, for `logitleak validate`.
+
+        Raises:
+            UserError: the folder is not of the layout, or holds no image.
+        """
+
+
+def existing_folder(path: Path) -> Path:
+    """The path, if it is a folder.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not path.is_dir():
+        raise UserError(f"There is no folder {path}; check data.root.")
+    return path

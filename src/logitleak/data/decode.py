@@ -1,0 +1,71 @@
+"""From image files of any kind to uint8 RGB squares."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".gif"})
+_MAX_PIXELS = 50_000_000  # larger is a mistake or an attack; a photograph of a face is far below
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A fixed window in pixels, for data sets that come aligned: rows top:bottom, columns left:right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+def decode(path: Path, side: int, crop: Crop | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Read one image as RGB, crop it to a square and resize it.
+
+    Gray images are repeated in three channels, 16-bit ones scaled to 8, transparency is laid over white, the
+    camera's orientation is applied. Without ``crop`` the largest centered square is taken.
+
+    Returns:
+        uint8 [3, side, side].
+
+    Raises:
+        ValueError: the file is no image, is damaged, is empty or is larger than 50 million pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below, in our own words
+            with Image.open(path) as opened:
+                if opened.width * opened.height > _MAX_PIXELS:
+                    raise ValueError(f"larger than {_MAX_PIXELS // 1_000_000} million pixels")
+                image = _to_rgb(ImageOps.exif_transpose(opened))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"not a readable image ({type(error).__name__})") from None
+    image = image.crop(_window(image.width, image.height, crop))
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535 if values.max(initial=0) > 255 else 255
+        image = Image.fromarray(np.clip(values * (255 / top), 0, 255).round().astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB")
+
+
+def _window(width: int, height: int, crop: Crop | None) -> tuple[int, int, int, int]:
+    """Left, upper, right, lower. A fixed crop that leaves the image falls back to the centered square."""
+    if crop is not None and crop.right <= width and crop.bottom <= height:
+        return crop.left, crop.top, crop.right, crop.bottom
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side

@@ -1,0 +1,1 @@
+"""Degradations: how an insensitive image is made from a sensitive one."""

@@ -1,0 +1,83 @@
+"""Any folder of people: ``root/<identity>/<image>``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from logitleak.data.base import Dataset, DataSource, ImageSet, SourceSettings, Survey, existing_folder
+from logitleak.data.cache import load_images
+from logitleak.data.decode import SUFFIXES, Crop
+from logitleak.errors import UserError
+
+
+class FolderSettings(SourceSettings):
+    """Settings of the folder source.
+
+    Attributes:
+        insensitive: a second folder of the same layout with the insensitive domain; without it a
+            degradation makes that domain.
+        synthetic: whether the people are made up; it is said in the report.
+    """
+
+    insensitive: Path | None = None
+    synthetic: bool = False
+
+
+class Folder(DataSource):
+    """One folder for each identity, and images in it, at any depth."""
+
+    Settings = FolderSettings
+    settings: FolderSettings
+    layout = "root/<identity>/<image>"
+
+    def load(self) -> Dataset:
+        assert self.root is not None
+        insensitive = None
+        if self.settings.insensitive is not None:
+            insensitive = read_identities(existing_folder(self.settings.insensitive), self.image_size)
+        sensitive = read_identities(self.root, self.image_size)
+        return Dataset(self.root.name, self.settings.synthetic, sensitive, insensitive)
+
+
+    def survey(self) -> Survey:
+        assert self.root is not None
+        other = self.settings.insensitive
+        return Survey(count_images(self.root), None if other is None else count_images(existing_folder(other)))
+
+
+def count_images(root: Path) -> dict[str, int]:
+    """Image files of each identity.
+
+    Raises:
+        UserError: there is none.
+    """
+    return dict(Counter(identity for identity, _ in list_identities(root)))
+
+
+def read_identities(root: Path, side: int, crop: Crop | None = None) -> ImageSet:
+    """All images of ``root/<identity>/…``, identities and files in natural order of their names.
+
+    Raises:
+        UserError: the folder holds no identities, or no image that can be read.
+    """
+    return load_images(root, list_identities(root), side, crop)
+
+
+def list_identities(root: Path) -> list[tuple[str, Path]]:
+    """(identity, path) of every image file.
+
+    Raises:
+        UserError: there is none.
+    """
+    people = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    files = [
+        (person.name, path)
+        for person in people
+        for path in sorted(person.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    ]
+    if not files:
+        hint = "put each person's images into a folder of its own"
+        raise UserError(f"{root} holds no images in folders of identities; {hint} (root/<identity>/<image>).")
+    return files

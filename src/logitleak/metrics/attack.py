@@ -1,0 +1,158 @@
+"""Attack accuracy: does a reconstruction look more like its target than like anything else? (METHOD section 4.1
+of the paper.)
+
+An attack on label j succeeds when its image's SSIM to the mean private image of j is larger than its SSIM to
+the mean private image of every other target and to the mean public image of every label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from logitleak import registry
+from logitleak.metrics.proportion import share
+from logitleak.metrics.ssim import ssim_all_pairs
+from logitleak.truth import GroundTruth, label_means
+from logitleak.types import PublicData, Reconstructions
+
+
+@dataclass(frozen=True)
+class References:
+    """What reconstructions are compared with; computed once for all attacks.
+
+    Attributes:
+        labels: int64 [T], the target labels, ascending.
+        private: float32 [T, 3, H, W], mean private image of each target.
+        public_labels: int64 [P], labels that have public images.
+        public: float32 [P, 3, H, W], mean public image of each of them.
+        owners: int64 [T].
+        names: T names.
+    """
+
+    labels: Tensor
+    private: Tensor
+    public_labels: Tensor
+    public: Tensor
+    owners: Tensor
+    names: list[str]
+
+    @property
+    def public_of_targets(self) -> Tensor:
+        """float32 [T, 3, H, W]: each target's own public mean; zeros where it has no public image."""
+        out = torch.zeros_like(self.private)
+        for i, label in enumerate(self.labels.tolist()):
+            found = torch.nonzero(self.public_labels == label).flatten()
+            if len(found):
+                out[i] = self.public[found[0]]
+        return out
+
+    @property
+    def chance(self) -> float:
+        """What a blind guess among all competitors would reach."""
+        return 1 / (len(self.labels) + len(self.public_labels))
+
+
+def references(truth: GroundTruth, public: PublicData) -> References:
+    """Means of private and public images, by label."""
+    labels = truth.target_labels
+    if public.labels is None:  # unlabelled on the wire; evaluation knows no labels of it either
+        public_labels, means = torch.empty(0, dtype=torch.int64), truth.images.new_zeros(0).float()
+        means = means.view(0, *truth.images.shape[1:])
+    else:
+        public_labels = torch.unique(public.labels)
+        means = label_means(public.images, public.labels, public_labels)
+    return References(
+        labels=labels,
+        private=label_means(truth.images, truth.labels, labels),
+        public_labels=public_labels,
+        public=means,
+        owners=torch.tensor([truth.owner_of(label) for label in labels.tolist()]),
+        names=[truth.names[label] for label in labels.tolist()],
+    )
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Every target's outcome.
+
+    Attributes:
+        success: bool [T].
+        too_close: bool [T]: the best match is the public mean of the same label.
+        ssim: float32 [T], to the target's private mean.
+        ssim_public: float32 [T], to the target's own public mean (nan where it has none).
+        ssim_rival: float32 [T], to the best competitor.
+        best_match: T strings "private:LABEL" or "public:LABEL".
+    """
+
+    success: Tensor
+    too_close: Tensor
+    ssim: Tensor
+    ssim_public: Tensor
+    ssim_rival: Tensor
+    best_match: list[str]
+
+
+def judge(images: Tensor, known: References) -> Verdicts:
+    """Compare reconstructions float32 [T, 3, H, W], in the order of ``known.labels``, with all references."""
+    targets = len(known.labels)
+    similarity = ssim_all_pairs(images, torch.cat([known.private, known.public]))
+    own = similarity[torch.arange(targets), torch.arange(targets)]
+    competitors = similarity.clone()
+    competitors[torch.arange(targets), torch.arange(targets)] = -torch.inf
+    rival = competitors.max(1).values
+    labels = [f"private:{label}" for label in known.labels.tolist()]
+    labels += [f"public:{label}" for label in known.public_labels.tolist()]
+    best = similarity.argmax(1).tolist()
+    same = known.public_labels[None] == known.labels[:, None]
+    to_public = torch.where(same, similarity[:, targets:], -torch.inf).amax(1) if same.shape[1] else own * torch.nan
+    return Verdicts(
+        success=own > rival,
+        too_close=torch.tensor(
+            [labels[b] == f"public:{label}" for b, label in zip(best, known.labels.tolist(), strict=True)]
+        ),
+        ssim=own,
+        ssim_public=torch.where(torch.isfinite(to_public), to_public, torch.nan),
+        ssim_rival=rival,
+        best_match=[labels[b] for b in best],
+    )
+
+
+def summarize(result: Reconstructions, known: References) -> dict[str, Any]:
+    """Shares, means and the per-target table of one attack (see docs/run-folder.md)."""
+    best = result.best
+    verdicts = judge(best, known)
+    values = {name: registry.load("metric", name)()(best, known.private) for name in registry.names("metric")}
+    values["ssim"] = verdicts.ssim
+    clients = len(result.images)
+    named = (result.chosen == known.owners).tolist()
+    per_target = []
+    for i, label in enumerate(known.labels.tolist()):
+        row = {
+            "label": label,
+            "name": known.names[i],
+            "owner": int(known.owners[i]),
+            "chosen": int(result.chosen[i]),
+            "success": bool(verdicts.success[i]),
+            "too_close_to_public": bool(verdicts.too_close[i]),
+            "best_match": verdicts.best_match[i],
+            "ssim_public": number(verdicts.ssim_public[i]),
+            "ssim_rival": number(verdicts.ssim_rival[i]),
+        }
+        per_target.append(row | {name: number(column[i]) for name, column in values.items()})
+    return {
+        "accuracy": share(verdicts.success.tolist()),
+        "too_close_to_public": share(verdicts.too_close.tolist()),
+        "owner_named": share(named) if clients > 1 else None,
+        "mean": {name: number(column.mean()) for name, column in values.items()},
+        "per_target": per_target,
+    }
+
+
+def number(value: Tensor | float) -> float | None:
+    """A number for JSON: six significant decimals, null for nan."""
+    plain = float(value)
+    return None if plain != plain else round(plain, 6)

@@ -1,0 +1,127 @@
+"""Lazy tables of what can be plugged in: a name, where its class is, and one line on what it does.
+
+Adding a plug-in means writing its file and adding its line here; the command line, the contract tests and
+the report find it. Nothing is imported before it is asked for, so that ``logitleak --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from logitleak.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a plug-in lives (``"module:Class"``) and what it does, in one line."""
+
+    target: str
+    summary: str
+
+    def load(self) -> Any:
+        """Import the module and return the class."""
+        module, _, name = self.target.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+TABLES: dict[str, dict[str, Entry]] = {
+    "scheme": {
+        "fedmd": Entry("logitleak.schemes.fedmd:FedMD", "Clients share logits on a labelled public set (FedMD)"),
+    },
+    "attack": {
+        "pli": Entry("logitleak.attacks.pli:PLI", "Paired-logits inversion: a network per client, Eq. 1 to 11"),
+        "ridge": Entry("logitleak.attacks.ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"),
+        "tbi": Entry("logitleak.attacks.tbi:TBI", "Training-based inversion: the baseline, client logits only"),
+    },
+    "prior": {
+        "mean": Entry("logitleak.priors.mean:MeanPrior", "The mean sensitive public image, Eq. 8"),
+    },
+    "data": {
+        "synthetic": Entry("logitleak.data.synthetic_source:Synthetic", "Rendered people; ships with the tool"),
+        "folder": Entry("logitleak.data.folder:Folder", "root/<identity>/<image>, and a second folder or a degradation"),
+        "lfw": Entry("logitleak.data.lfw:LFW", "Labeled Faces in the Wild, deep-funneled, with painted masks"),
+        "att": Entry("logitleak.data.att:ATT", "AT&T (ORL) faces, 40 people, 10 images each"),
+    },
+    "degradation": {
+        "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),
+        "mask": Entry("logitleak.data.degrade.mask:Mask", "A painted face mask in the aligned frame"),
+    },
+    "model": {
+        "cnn": Entry("logitleak.models.cnn:CNN", "The paper's classifier: one convolution, one linear layer"),
+        "mlp": Entry("logitleak.models.mlp:MLP", "One hidden layer on the pixels"),
+        "resnet": Entry("logitleak.models.resnet:ResNet", "A small residual network"),
+    },
+    "metric": {
+        "ssim": Entry("logitleak.metrics.image:SSIM", "Structural similarity, Gaussian window 11, on [0, 1]"),
+        "mse": Entry("logitleak.metrics.image:MSE", "Mean squared error on [0, 1]"),
+        "psnr": Entry("logitleak.metrics.image:PSNR", "Peak signal-to-noise ratio in decibels"),
+        "tv": Entry("logitleak.metrics.image:TV", "Total variation of the reconstruction alone"),
+    },
+}
+
+
+def names(kind: str) -> list[str]:
+    """The registered names of one kind, in the order they are listed."""
+    return list(TABLES[kind])
+
+
+def check(kind: str, name: str) -> None:
+    """Raise a one-line `UserError` with a suggestion when nothing of that name is registered."""
+    if name not in TABLES[kind]:
+        raise UserError(f'No {kind} is called "{name}".{did_you_mean(name, TABLES[kind])}')
+
+
+def load(kind: str, name: str) -> Any:
+    """Import and return the class registered under this name.
+
+    Raises:
+        UserError: the name is unknown; the message suggests the nearest one.
+    """
+    check(kind, name)
+    return TABLES[kind][name].load()
+
+
+def settings(what: str, model: type[BaseModel], values: Mapping[str, Any]) -> Any:
+    """Parse a plug-in's settings.
+
+    Args:
+        what: how to call it in an error, for example ``"attack pli"``.
+        model: the plug-in's ``Settings``.
+        values: what the user gave.
+
+    Raises:
+        UserError: an unknown key (with a suggestion) or a value out of range; one line.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(describe(error, what, model)) from None
+
+
+def describe(error: ValidationError, what: str, model: type[BaseModel]) -> str:
+    """The first problem of a pydantic validation, as one line that says what to do."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        fields = set(_fields_at(model, path[:-1]))
+        return f'{what} has no setting "{".".join(path)}".{did_you_mean(path[-1], fields)}'
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    where = f': "{".".join(path)}"' if path else ""
+    given = "" if first["type"] in ("missing", "value_error") else f" (given: {first['input']!r})"
+    return f"{what}{where}: {message}{given}."
+
+
+def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Field names of the model nested at this path."""
+    for part in path:
+        field = model.model_fields.get(part)
+        nested = field.annotation if field is not None else None
+        if not (isinstance(nested, type) and issubclass(nested, BaseModel)):
+            return []
+        model = nested
+    return list(model.model_fields)

@@ -1,0 +1,6 @@
+"""The report of a run: one HTML file, its figures and its grids, built from the run folder alone."""
+
+from logitleak.report.build import build
+from logitleak.report.load import ReportError
+
+__all__ = ["ReportError", "build"]

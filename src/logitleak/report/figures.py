@@ -1,0 +1,247 @@
+"""The figures of the report as SVG text: one function for each, and one that draws all that the run allows.
+
+A figure that lacks its numbers is not drawn; the page says why.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from logitleak.report import curves
+from logitleak.report.load import Attack, Run, rows, table
+from logitleak.report.svg import CLIENTS, DASHES, MID_GRAY, PALETTE, SERVER, SHAPES, Canvas, Scale, axes, spread
+
+WIDTH, HEIGHT = 460, 270
+LEFT, TOP, BOTTOM = 44, 34, 224
+
+
+def draw_all(run: Run) -> dict[str, str]:
+    """Every figure that the run has numbers for, by file name without suffix."""
+    drawn = {
+        "accuracy": accuracy(run),
+        "rounds-accuracy": rounds_accuracy(run),
+        "rounds-ssim": rounds_ssim(run),
+        "client-ssim": client_ssim(run),
+        "utility-rounds": curves.utility_rounds(run),
+        **confidence(run),
+        **curves.federation_losses(run),
+        **curves.attack_losses(run),
+    }
+    return {name: svg for name, svg in drawn.items() if svg is not None}
+
+
+def style(run: Run, name: str) -> tuple[str, str, str]:
+    """Color, dash pattern and marker of an attack: the same in every figure; rivals are gray."""
+    names = [attack.name for attack in run.audited]
+    if name not in names:
+        rival = [attack.name for attack in run.rivals].index(name)
+        return MID_GRAY, DASHES[(rival + 2) % len(DASHES)], SHAPES[(rival + 3) % len(SHAPES)]
+    index = names.index(name)
+    return PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)], SHAPES[index % len(SHAPES)]
+
+
+def short(name: str, limit: int = 14) -> str:
+    """A name that fits beside a line."""
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
+def accuracy(run: Run) -> str | None:
+    """Accuracy of every attack and rival as points with their intervals."""
+    judged = [attack for attack in run.attacks if _share(attack)]
+    if not judged:
+        return None
+    height = 56 + 26 * len(judged)
+    canvas = Canvas(WIDTH, height + 44, "Accuracy of each attack and rival with its 95% interval")
+    x = Scale(0, 1, 112, WIDTH - 62)
+    for tick in x.ticks(4):
+        canvas.line(x(tick), 24, x(tick), height, stroke_opacity=0.18)
+        canvas.text(x(tick), height + 16, f"{tick:.0%}", text_anchor="middle", font_size=11)
+    _chance_line(canvas, run, x, 24, height)
+    for index, attack in enumerate(judged):
+        y = 44 + 26 * index
+        share, (color, _, shape) = _share(attack), style(run, attack.name)
+        if attack.kind == "rival" and index and judged[index - 1].kind != "rival":
+            canvas.line(8, y - 13, WIDTH - 8, y - 13, stroke_opacity=0.35, stroke_dasharray="2 3")
+        canvas.text(100, y + 4, short(attack.name), text_anchor="end")
+        _whisker_across(canvas, x, y, share, color)
+        canvas.mark(shape, x(share["value"]), y, color, 4.5)
+        canvas.text(WIDTH - 54, y + 4, f"{share['successes']}/{share['trials']}")
+    canvas.text(x.end, height + 34, "targets rebuilt, 95% Wilson interval", text_anchor="end", font_size=11)
+    return canvas.render()
+
+
+def _chance_line(canvas: Canvas, run: Run, x: Scale, top: float, bottom: float) -> None:
+    chance = run.data.get("chance")
+    if isinstance(chance, (int, float)):
+        canvas.line(x(chance), top, x(chance), bottom, stroke_dasharray="4 3")
+        canvas.text(x(chance) + 4, top - 6, f"chance {chance:.1%}", font_size=11)
+
+
+def _whisker_across(canvas: Canvas, x: Scale, y: float, share: dict[str, Any], color: str) -> None:
+    low, high = x(share["low"]), x(share["high"])
+    canvas.line(low, y, high, y, stroke=color, stroke_width=2)
+    for end in (low, high):
+        canvas.line(end, y - 4, end, y + 4, stroke=color, stroke_width=2)
+
+
+def _share(attack: Attack) -> dict[str, Any]:
+    share = table(attack.numbers, "accuracy")
+    return share if {"value", "low", "high", "successes", "trials"} <= share.keys() else {}
+
+
+def rounds_accuracy(run: Run) -> str | None:
+    """Fig. 5, above: accuracy over the attacked rounds, with intervals."""
+
+    def read(entry: dict[str, Any]) -> tuple[float, float, float] | None:
+        share = table(entry, "accuracy")
+        value = share.get("value")
+        if value is None:
+            return None
+        return value, share.get("low", value), share.get("high", value)
+
+    levels = {attack.name: _share(attack)["value"] for attack in run.rivals if _share(attack)}
+    label = "Accuracy of each attack over the rounds, with 95% intervals"
+    return _over_rounds(run, label, "targets rebuilt", read, levels, percent=True)
+
+
+def rounds_ssim(run: Run) -> str | None:
+    """Fig. 5, below: mean SSIM to the truth over the attacked rounds."""
+
+    def read(entry: dict[str, Any]) -> tuple[float, float, float] | None:
+        value = entry.get("ssim")
+        return None if value is None else (value, value, value)
+
+    means = {attack.name: table(attack.numbers, "mean").get("ssim") for attack in run.rivals}
+    levels = {name: value for name, value in means.items() if value is not None}
+    return _over_rounds(run, "Mean SSIM of each attack over the rounds", "mean SSIM to the truth", read, levels)
+
+
+def _over_rounds(
+    run: Run,
+    label: str,
+    y_title: str,
+    read: Callable[[dict[str, Any]], tuple[float, float, float] | None],
+    levels: dict[str, float],
+    percent: bool = False,
+) -> str | None:
+    series = {}
+    for attack in run.audited:
+        points = [(entry.get("round"), read(entry)) for entry in rows(attack.numbers, "rounds")]
+        known = [(round_, *point) for round_, point in points if round_ is not None and point is not None]
+        if known:
+            series[attack.name] = known
+    if not series:
+        return None
+    rounds = sorted({point[0] for points in series.values() for point in points})
+    canvas = Canvas(WIDTH, HEIGHT, label)
+    span = 0.5 if len(rounds) == 1 else 0.06 * (rounds[-1] - rounds[0])
+    x = Scale(rounds[0] - span, rounds[-1] + span, LEFT, WIDTH - 92)
+    lowest = min([point[2] for points in series.values() for point in points] + list(levels.values()))
+    y = Scale(0 if percent else min(0.0, lowest), 1, BOTTOM, TOP)
+    ticks = rounds if len(rounds) <= 10 else [tick for tick in x.ticks(8) if tick == int(tick)]
+    format_ = (lambda value: f"{value:.0%}") if percent else (lambda value: f"{value:.1f}")
+    axes(canvas, x, y, "round", y_title, ticks, format_)
+    ends: list[tuple[str, float, str]] = []
+    for name, level in levels.items():
+        canvas.line(x.start, y(level), x.end, y(level), stroke=MID_GRAY, stroke_dasharray=style(run, name)[1])
+        ends.append((name, y(level), MID_GRAY))
+    for index, (name, points) in enumerate(series.items()):
+        color, dash, shape = style(run, name)
+        # Whiskers of one round stand side by side: over each other they could not be told apart.
+        shift = (index - (len(series) - 1) / 2) * 6 if percent else 0
+        places = [(x(round_) + shift, y(value)) for round_, value, _, _ in points]
+        for (place, _), (_, _, low, high) in zip(places, points, strict=True):
+            canvas.line(place, y(low), place, y(high), stroke=color, stroke_width=1.5, stroke_opacity=0.55)
+        canvas.polyline(places, stroke=color, stroke_width=2, stroke_dasharray=dash)
+        for place, height in places:
+            canvas.mark(shape, place, height, color)
+        ends.append((name, places[-1][1], color))
+    _end_labels(canvas, ends, x.end + 8)
+    return canvas.render()
+
+
+def _end_labels(canvas: Canvas, ends: Sequence[tuple[str, float, str]], x: float) -> None:
+    for (name, _, color), place in zip(ends, spread([end[1] for end in ends], 14, TOP, BOTTOM), strict=True):
+        canvas.text(x, place + 4, short(name), fill=color, font_weight=600)
+
+
+def confidence(run: Run) -> dict[str, str]:
+    """Fig. 3: how sure the server's and the clients' models are on public and on private images."""
+    numbers = table(run.metrics, "confidence")
+    edges = numbers.get("bins") or []
+    found = {
+        side: [numbers.get(f"server_{side}") or [], numbers.get(f"client_{side}") or []]
+        for side in ("public", "private")
+    }
+    if len(edges) < 2 or any(len(heights) != len(edges) - 1 for pair in found.values() for heights in pair):
+        return {}
+    shares = {side: [_normal(heights) for heights in pair] for side, pair in found.items()}
+    # One vertical scale for both sides: the eye compares them.
+    top = max(height for pair in shares.values() for heights in pair for height in heights) or 1
+    return {f"confidence-{side}": _entropies(side, edges, pair, top * 1.08) for side, pair in shares.items()}
+
+
+def _entropies(side: str, edges: Sequence[float], pair: Sequence[Sequence[float]], top: float) -> str:
+    canvas = Canvas(WIDTH, HEIGHT, f"Entropy of the predictions of server and clients on {side} images")
+    x, y = Scale(edges[0], edges[-1], LEFT, WIDTH - 16), Scale(0, top, BOTTOM, TOP + 14)
+    axes(canvas, x, y, "entropy of the prediction (nats)", "", None, lambda value: f"{value:.0%}")
+    canvas.text(4, 16, f"share of {side} images", font_weight=600)
+    models = (("server", SERVER, "6 3"), ("clients", CLIENTS, ""))
+    for row, ((owner, color, dash), heights) in enumerate(zip(models, pair, strict=True)):
+        stroke = {"stroke": color, "stroke_width": 2, "stroke_dasharray": dash}
+        canvas.polyline(_steps(edges, heights, x, y), fill=color, fill_opacity=0.14, **stroke)
+        canvas.line(x.end - 78, 12 + 15 * row, x.end - 54, 12 + 15 * row, **stroke)
+        canvas.text(x.end - 48, 16 + 15 * row, owner, fill=color, font_weight=600)
+    return canvas.render()
+
+
+def _normal(heights: Sequence[float]) -> list[float]:
+    total = sum(heights)
+    return [height / total if total else 0.0 for height in heights]
+
+
+def _steps(edges: Sequence[float], heights: Sequence[float], x: Scale, y: Scale) -> list[tuple[float, float]]:
+    points = [(x(edges[0]), y(0))]
+    for left, right, height in zip(edges, edges[1:], heights, strict=False):
+        points += [(x(left), y(height)), (x(right), y(height))]
+    return [*points, (x(edges[-1]), y(0))]
+
+
+def client_ssim(run: Run) -> str | None:
+    """Fig. 4: how alike a client's reconstruction is to the other clients', for owners and for the rest."""
+    found = []
+    for attack in run.audited:
+        pair = table(attack.numbers, "client_ssim")
+        owner, others = pair.get("owner") or [], pair.get("others") or []
+        if owner and others:
+            found.append((attack.name, owner, others))
+    if not found:
+        return None
+    height = 40 + 74 * len(found)
+    canvas = Canvas(WIDTH, height + 40, "Mean SSIM to the other clients' reconstructions, owners and others")
+    values = [value for _, owner, others in found for value in (*owner, *others)]
+    x = Scale(min(0.0, *values), max(1.0, *values), 120, WIDTH - 16)
+    for tick in x.ticks():
+        canvas.line(x(tick), 18, x(tick), height, stroke_opacity=0.18)
+        canvas.text(x(tick), height + 16, f"{tick:.1f}", text_anchor="middle", font_size=11)
+    canvas.text(x.end, height + 34, "mean SSIM to the other clients' reconstructions", text_anchor="end", font_size=11)
+    for index, (name, owner, others) in enumerate(found):
+        base = 28 + 74 * index
+        canvas.text(4, base + 6, short(name), font_weight=600)
+        _swarm(canvas, x, base + 24, "owner", owner, CLIENTS, "diamond")
+        _swarm(canvas, x, base + 54, "others", others, MID_GRAY, "circle")
+    return canvas.render()
+
+
+def _swarm(
+    canvas: Canvas, x: Scale, y: float, name: str, values: Sequence[float], color: str, shape: str
+) -> None:
+    canvas.text(110, y + 4, f"{name} ({len(values)})", text_anchor="end", font_size=11)
+    for index, value in enumerate(sorted(values)):
+        # Golden-ratio steps scatter the points evenly, and the same way every time.
+        jitter = ((index * 0.618034) % 1 - 0.5) * 18
+        canvas.mark(shape, x(value), y + jitter, color, 2.6)
+    middle = statistics.median(values)
+    canvas.line(x(middle), y - 13, x(middle), y + 13, stroke_width=2.5)

@@ -1,0 +1,233 @@
+"""Read a run folder into memory, and note in plain words what it lacks.
+
+Only metrics.json is required. Everything else may be missing: a run without its sealed folder still has
+reconstructions to show, and a run without reconstructions still has numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+
+    Images = NDArray[float32]
+
+KINDS = ("attack", "baseline", "rival")
+ROUND_FILE = re.compile(r"round-(\d+)\.safetensors")
+
+
+class ReportError(ValueError):
+    """The run folder cannot be reported on; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One row of the report: the numbers of an attack and the images it left behind."""
+
+    name: str
+    numbers: dict[str, Any]
+    images: Images | None = None
+    rounds: dict[int, Images] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """`attack`, `baseline` or `rival`; an unknown kind counts as an attack."""
+        kind = self.numbers.get("kind")
+        return kind if kind in KINDS else "attack"
+
+    @property
+    def per_target(self) -> list[dict[str, Any]]:
+        """The judged targets in label order; empty where nothing could be judged."""
+        return rows(self.numbers, "per_target")
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that the report reads, in memory."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    timings: dict[str, Any]
+    attacks: list[Attack]
+    truth: Images | None
+    public: Images | None
+    labels: list[int]
+    notes: list[str]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the federation was trained on."""
+        return table(self.metrics, "data")
+
+    @property
+    def audited(self) -> list[Attack]:
+        """The attacks and baselines: everything that is not a trivial rival."""
+        return [attack for attack in self.attacks if attack.kind != "rival"]
+
+    @property
+    def rivals(self) -> list[Attack]:
+        """The guesses that need no logits."""
+        return [attack for attack in self.attacks if attack.kind == "rival"]
+
+
+def table(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    """The object under `key`; empty where it is missing or null."""
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def rows(parent: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The list of objects under `key`; empty where it is missing or null."""
+    value = parent.get(key)
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def load(folder: Path) -> Run:
+    """Read the run in `folder`; raise ReportError if its numbers are missing or unreadable."""
+    metrics = _metrics(folder)
+    notes: list[str] = []
+    attacks = _attacks(folder, metrics, notes)
+    truth, public = _gallery(folder, notes)
+    timings = _optional_json(folder / "timings.json", notes)
+    labels = _labels(folder, attacks, truth)
+    _note_unscored(attacks, notes)
+    return Run(folder, metrics, timings, attacks, truth, public, labels, notes)
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    path = folder / "metrics.json"
+    try:
+        metrics = _json(path)
+    except FileNotFoundError:
+        raise ReportError(f"{path} is missing: evaluate the run before reporting on it") from None
+    except (OSError, ValueError) as problem:
+        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise ReportError(f"{path} cannot be read: {reason}") from None
+    if not isinstance(metrics, dict):
+        raise ReportError(f"{path} does not hold a JSON object")
+    if metrics.get("format", 1) != 1:
+        raise ReportError(f"{path} has format {metrics['format']!r}; this version reads format 1")
+    return metrics
+
+
+def _json(path: Path) -> Any:
+    # NaN and Infinity are not JSON and mean "no number" to a reader, so they become null here, once.
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+
+
+def _optional_json(path: Path, notes: list[str]) -> dict[str, Any]:
+    try:
+        value = _json(path)
+    except FileNotFoundError:
+        notes.append(f"No {path.name}, so what it would say is left out.")
+        return {}
+    except (OSError, ValueError):
+        notes.append(f"{path.name} cannot be read, so what it would say is left out.")
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _attacks(folder: Path, metrics: dict[str, Any], notes: list[str]) -> list[Attack]:
+    """The attacks of metrics.json and those that only left a folder, sorted by kind."""
+    judged = {str(name): value for name, value in table(metrics, "attacks").items() if isinstance(value, dict)}
+    home = folder / "attacks"
+    folders = {path.name: path for path in sorted(home.iterdir()) if path.is_dir()} if home.is_dir() else {}
+    attacks = []
+    for name in [*judged, *(name for name in folders if name not in judged)]:
+        # The folder is looked up among the folders that exist: a name such as "../x" reads nothing.
+        path = folders.get(name)
+        said = _said(path) if path else {}
+        numbers = {**said, **judged.get(name, {})}
+        final, rounds = _reconstructions(path, notes) if path else (None, {})
+        attack = Attack(name, numbers)
+        attacks.append(Attack(name, numbers, _chosen(final, rounds, attack.per_target), rounds))
+        if attack.kind != "rival" and attacks[-1].images is None:
+            notes.append(f"No readable reconstructions of {name}: its numbers stand without images.")
+    return sorted(attacks, key=lambda attack: KINDS.index(attack.kind))
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """What the attack wrote about itself; metrics.json takes precedence over it."""
+    try:
+        said = _json(path / "attack.json")
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _reconstructions(path: Path, notes: list[str]) -> tuple[Images | None, dict[int, Images]]:
+    final_file = path / "final.safetensors"
+    final = _tensor(final_file, "images", 5, notes) if final_file.is_file() else None
+    rounds = {}
+    for file in sorted(path.iterdir()):
+        match = ROUND_FILE.fullmatch(file.name)
+        images = _tensor(file, "images", 4, notes) if match else None
+        if match and images is not None:
+            rounds[int(match.group(1))] = images
+    return final, dict(sorted(rounds.items()))
+
+
+def _chosen(
+    final: Images | None, rounds: dict[int, Images], per_target: list[dict[str, Any]]
+) -> Images | None:
+    """One reconstruction of each target: of the client that the judge's numbers belong to."""
+    chosen = [row.get("chosen") for row in per_target]
+    if final is not None and len(chosen) == final.shape[1]:
+        if all(isinstance(client, int) and 0 <= client < len(final) for client in chosen):
+            return final[chosen, range(len(chosen))]
+    if rounds:
+        return rounds[max(rounds)]
+    return final[0] if final is not None and len(final) == 1 else None
+
+
+def _gallery(folder: Path, notes: list[str]) -> tuple[Images | None, Images | None]:
+    path = folder / "gallery.safetensors"
+    if not path.is_file():
+        notes.append("No gallery.safetensors: the truth is not in this run, so no private image is shown.")
+        return None, None
+    return _tensor(path, "truth", 4, notes), _tensor(path, "public", 4, notes)
+
+
+def _tensor(path: Path, key: str, axes: int, notes: list[str]) -> Images | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            images: Images = file.get_tensor(key)
+    except (OSError, SafetensorError):
+        notes.append(f"{path.parent.name}/{path.name} has no readable {key!r}; it is left out.")
+        return None
+    if images.ndim != axes or images.shape[-3] not in (1, 3):
+        notes.append(f"{path.parent.name}/{path.name}: {key!r} is not a stack of images; it is left out.")
+        return None
+    return images
+
+
+def _labels(folder: Path, attacks: list[Attack], truth: Images | None) -> list[int]:
+    """The target labels: from the judged targets, else from the manifest, else counted."""
+    for attack in attacks:
+        labels = [row.get("label") for row in attack.per_target]
+        if labels and all(isinstance(label, int) for label in labels):
+            return labels
+    try:
+        manifest = _json(folder / "wire" / "manifest.json")
+    except (OSError, ValueError):
+        manifest = {}
+    for key in ("targets", "target_labels"):
+        listed = manifest.get(key) if isinstance(manifest, dict) else None
+        if isinstance(listed, list) and listed and all(isinstance(label, int) for label in listed):
+            return listed
+    stacks = [truth, *(attack.images for attack in attacks)]
+    return list(range(max((len(stack) for stack in stacks if stack is not None), default=0)))
+
+
+def _note_unscored(attacks: list[Attack], notes: list[str]) -> None:
+    unscored = [attack.name for attack in attacks if not attack.numbers.get("accuracy")]
+    if unscored:
+        notes.append(f"Not judged, for want of the truth: {', '.join(unscored)}.")

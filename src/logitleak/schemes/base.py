@@ -1,0 +1,127 @@
+"""What a scheme is: server rounds in a straight line, and client actions with a leading axis K."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from logitleak.bank import Loss, ModelBank
+from logitleak.truth import ClientData
+from logitleak.types import Payload, PublicData
+
+Listener = Callable[[int, str, int | None, int, float], None]
+"""(round, phase, client or None for the server, epoch, mean loss)."""
+
+
+def _ignore(round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
+    return None
+
+
+class Channel(Protocol):
+    """How a server reaches its clients; the same scheme runs over any."""
+
+    @property
+    def clients(self) -> int: ...
+
+    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload]: ...
+
+
+@dataclass(frozen=True)
+class ClientContext:
+    """What a client action may use besides its model, its data and the message."""
+
+    public: PublicData
+    round: int = 0
+    clients: Sequence[int] = ()
+    listener: Listener = field(default=_ignore)
+
+    def at(self, round: int, clients: Sequence[int]) -> ClientContext:
+        """The same context in another round, for some clients."""
+        return replace(self, round=round, clients=clients)
+
+    def fit(
+        self,
+        bank: ModelBank,
+        phase: str,
+        images: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        loss: Loss,
+        epochs: int,
+    ) -> None:
+        """Train a bank and tell the listener the loss of every epoch."""
+
+        def tell(k: int, epoch: int, value: float) -> None:
+            self.listener(self.round, phase, self.clients[k], epoch, value)
+
+        bank.fit(images, targets, loss, epochs, (phase, self.round), tell)
+
+
+@dataclass(frozen=True)
+class Server:
+    """The curious server's own model f_0, trained on public data only."""
+
+    bank: ModelBank
+    public: PublicData
+    listener: Listener = field(default=_ignore)
+
+    def fit(self, round: int, targets: Tensor, loss: Loss, epochs: int) -> None:
+        """Train f_0 on the public set toward ``targets`` [N, ...]."""
+
+        def tell(_: int, epoch: int, value: float) -> None:
+            self.listener(round, "server", None, epoch, value)
+
+        self.bank.fit([self.public.images], [targets], loss, epochs, ("server", round), tell)
+
+    def logits(self) -> Tensor:
+        """f_0 on the public set, float32 [N, J]."""
+        return self.bank.predict(self.public.images)[0]
+
+
+class SchemeSettings(BaseModel):
+    """Hyper-parameters that every scheme has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Action = Callable[[ModelBank, Sequence[ClientData], Payload, ClientContext], Sequence[Payload]]
+
+
+class Scheme(ABC):
+    """A scheme of federated distillation, written once for every transport.
+
+    Class attributes:
+        Settings: the pydantic model of its hyper-parameters.
+        uploads: (action, tensor) that carries the clients' outputs on the public set.
+        upload_kind: ``"logits"`` or ``"probabilities"``.
+        needs_labels: whether the public set must be labelled.
+    """
+
+    Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
+    uploads: ClassVar[tuple[str, str]]
+    upload_kind: ClassVar[str] = "logits"
+    needs_labels: ClassVar[bool] = True
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @property
+    @abstractmethod
+    def actions(self) -> Mapping[str, Action]:
+        """Client actions by name. Each answers with one payload for each client of the bank, in order."""
+
+    @abstractmethod
+    def begin(self, channel: Channel, server: Server) -> None:
+        """What happens before round 1."""
+
+    @abstractmethod
+    def serve(self, round: int, channel: Channel, server: Server) -> None:
+        """One round of the server, in a straight line. Rounds count from 1."""
+
+    @abstractmethod
+    def planned_epochs(self, clients: int, rounds: int) -> int:
+        """How many epochs all models train in all, for the progress bar."""

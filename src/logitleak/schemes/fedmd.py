@@ -1,0 +1,125 @@
+"""FedMD: heterogeneous federated learning via model distillation (Li and Wang, 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from pydantic import NonNegativeInt
+from torch import Tensor
+
+from logitleak.bank import ModelBank
+from logitleak.schemes.base import Action, Channel, ClientContext, Scheme, SchemeSettings, Server
+from logitleak.truth import ClientData
+from logitleak.types import Payload
+
+
+class FedMDSettings(SchemeSettings):
+    """Epochs of each phase; the defaults are the paper's."""
+
+    transfer_public: NonNegativeInt = 5
+    transfer_private: NonNegativeInt = 5
+    digest: NonNegativeInt = 1
+    revisit: NonNegativeInt = 1
+    server: NonNegativeInt = 1
+
+
+class FedMD(Scheme):
+    """Clients upload logits on a labelled public set, and learn from the average of everybody's.
+
+    Before round 1, *transfer*: cross entropy on the public set, then on the private one. In each round:
+    *upload* logits; the server averages them (consensus); *digest*: L1 loss between own logits and the
+    consensus (skipped with one client, who would only learn itself); *revisit*: cross entropy on private
+    data; the server trains its own model on the labelled public set.
+    """
+
+    Settings = FedMDSettings
+    uploads = ("upload", "logits")
+    settings: FedMDSettings
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        return {
+            "transfer": self.transfer,
+            "upload": self.upload,
+            "digest": self.digest,
+            "revisit": self.revisit,
+        }
+
+    def begin(self, channel: Channel, server: Server) -> None:
+        channel.ask("transfer", 0)
+
+    def serve(self, round: int, channel: Channel, server: Server) -> None:
+        uploads = channel.ask("upload", round)
+        if channel.clients > 1:
+            consensus = mean_logits([payload.tensors["logits"] for payload in uploads.values()])
+            channel.ask("digest", round, Payload({"consensus": consensus}))
+        del uploads  # gigabytes at full scale; nothing below needs them
+        channel.ask("revisit", round)
+        server.fit(round, _labels(server.public.labels), F.cross_entropy, self.settings.server)
+
+    def planned_epochs(self, clients: int, rounds: int) -> int:
+        s = self.settings
+        each_round = s.revisit + (s.digest if clients > 1 else 0)
+        return clients * (s.transfer_public + s.transfer_private + rounds * each_round) + rounds * s.server
+
+    def transfer(
+        self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
+    ) -> Sequence[Payload]:
+        """Learn the public set, then the private one, by cross entropy."""
+        public = context.public
+        context.fit(
+            bank, "transfer-public", [public.images] * len(bank), [_labels(public.labels)] * len(bank),
+            F.cross_entropy, self.settings.transfer_public,
+        )  # fmt: skip
+        return self._learn_private(bank, data, context, "transfer-private", self.settings.transfer_private)
+
+    def upload(
+        self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
+    ) -> Sequence[Payload]:
+        """Logits on the whole public set."""
+        return [Payload({"logits": logits}) for logits in bank.predict_each(context.public.images)]
+
+    def digest(
+        self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
+    ) -> Sequence[Payload]:
+        """Move one's own logits on the public set toward the consensus, by L1 loss."""
+        consensus = message.tensors["consensus"]
+        context.fit(
+            bank, "digest", [context.public.images] * len(bank), [consensus] * len(bank),
+            F.l1_loss, self.settings.digest,
+        )  # fmt: skip
+        return [Payload()] * len(bank)
+
+    def revisit(
+        self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
+    ) -> Sequence[Payload]:
+        """Return to the private data, by cross entropy."""
+        return self._learn_private(bank, data, context, "revisit", self.settings.revisit)
+
+    def _learn_private(
+        self,
+        bank: ModelBank,
+        data: Sequence[ClientData],
+        context: ClientContext,
+        phase: str,
+        epochs: int,
+    ) -> Sequence[Payload]:
+        images, labels = [d.images for d in data], [d.labels for d in data]
+        context.fit(bank, phase, images, labels, F.cross_entropy, epochs)
+        return [Payload()] * len(bank)
+
+
+def mean_logits(uploads: Sequence[Tensor]) -> Tensor:
+    """The consensus: the plain average over clients, float32 [N, J]."""
+    total = torch.zeros_like(uploads[0])
+    for logits in uploads:
+        total += logits
+    return total / len(uploads)
+
+
+def _labels(labels: Tensor | None) -> Tensor:
+    if labels is None:
+        raise ValueError("FedMD needs a labelled public set; use a scheme for unlabelled public data")
+    return labels

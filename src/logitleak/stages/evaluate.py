@@ -1,0 +1,204 @@
+"""Stage 3: the only place where reconstructions meet the truth."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from logitleak import __version__, registry
+from logitleak.attacks.selection import select
+from logitleak.config import Config
+from logitleak.metrics.attack import References, judge, number, references, summarize
+from logitleak.metrics.proportion import share
+from logitleak.metrics.ssim import mean_ssim_to_others
+from logitleak.progress import Progress
+from logitleak.sealed import read_truth
+from logitleak.stages.folder import RunFolder
+from logitleak.stages.threat import threat_model
+from logitleak.storage import read_json, read_tensors, write_json, write_tensors
+from logitleak.transcript import Transcript
+from logitleak.truth import GroundTruth
+from logitleak.types import Reconstructions
+
+FORMAT = 1
+
+
+def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
+    """Score every finished attack of a run and the two trivial rivals; write metrics.json and the gallery.
+
+    Without the sealed folder there is no truth: metrics.json then says what was attacked and how, and holds
+    no score.
+    """
+    config, view, names = run.config(), Transcript(run.path), run.attacks()
+    metrics: dict[str, Any] = {
+        "format": FORMAT,
+        "config": config.model_dump(mode="json", exclude={"device"}),
+        "config_hash": config.hash(),
+        "seed": config.seed,
+        "versions": versions(),
+        "threat_model": threat_model(view),
+        "attacks": {},
+        "federation": {"losses": [], "bytes": _bytes(view)},
+    }
+    if not (run.sealed / "truth.safetensors").exists():
+        progress.stage("evaluation", 1)
+        metrics["data"] = _describe_data(config, view, None, {}, None)
+        metrics["attacks"] = {name: _describe_attack(run.attack(name)) for name in names}
+        metrics["confidence"], metrics["utility"] = None, None
+        write_json(run.path / "metrics.json", metrics)
+        return metrics
+
+    truth, training = read_truth(run.sealed), read_json(run.sealed / "training.json")
+    known = references(truth, view.knowledge.public)
+    progress.stage("evaluation", len(names) * view.rounds + 2)
+    for name in names:
+        metrics["attacks"][name] = _score(run.attack(name), known, view.rounds, progress)
+    for name, rival in _rivals(config, view, known).items():
+        progress.advance(name)
+        metrics["attacks"][name] = rival
+    metrics["data"] = _describe_data(config, view, truth, training, known)
+    metrics["confidence"] = training["confidence"]
+    metrics["utility"] = _utility(training["utility"], len(truth.held_labels))
+    metrics["federation"]["losses"] = training["losses"]
+    gallery = {"truth": known.private, "public": known.public_of_targets}
+    write_tensors(run.path / "gallery.safetensors", gallery)
+    write_json(run.path / "metrics.json", metrics)
+    return metrics
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were computed with."""
+    return {
+        "logitleak": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _score(folder: Path, known: References, rounds: int, progress: Progress) -> dict[str, Any]:
+    """One attack, against the truth."""
+    images = read_tensors(folder / "final.safetensors")["images"]
+    by_round = []
+    for round in range(1, rounds + 1):
+        tensors = read_tensors(folder / f"round-{round:02d}.safetensors")
+        verdicts = judge(tensors["images"], known)
+        by_round.append(
+            {
+                "round": round,
+                "accuracy": share(verdicts.success.tolist()),
+                "too_close_to_public": share(verdicts.too_close.tolist()),
+                "ssim": number(verdicts.ssim.mean()),
+            }
+        )
+        progress.advance(f"{folder.name}, round {round}")
+    result = Reconstructions(images, known.labels, tensors["chosen"], tensors["scores"])
+    scored = _describe_attack(folder) | summarize(result, known)
+    scored["rounds"] = by_round
+    scored["client_ssim"] = _client_ssim(images, known.owners)
+    return scored
+
+
+def _describe_attack(folder: Path) -> dict[str, Any]:
+    """What an attack says of itself."""
+    said = read_json(folder / "attack.json")
+    return {
+        "attack": said["attack"],
+        "kind": said["kind"],
+        "summary": registry.TABLES["attack"][said["attack"]].summary,
+        "settings": said["settings"] | {"prior": said["prior"]},
+        "assumptions": said["assumptions"],
+        "choices": said["choices"],
+        "losses": [row | {"loss": number(row["loss"])} for row in said["losses"]],
+    }
+
+
+def _client_ssim(images: Tensor, owners: Tensor) -> dict[str, list[float | None]] | None:
+    """Fig. 4: how like the other clients' reconstructions those of owners and of others are."""
+    if len(images) < 2:
+        return None
+    similarity = mean_ssim_to_others(images)
+    owns = torch.arange(len(images))[:, None] == owners[None]
+    return {
+        "owner": [number(value) for value in similarity[owns]],
+        "others": [number(value) for value in similarity[~owns]],
+    }
+
+
+def _rivals(config: Config, view: Transcript, known: References) -> dict[str, dict[str, Any]]:
+    """Two ways to answer without attacking: what any attack must beat."""
+    public = view.knowledge.public
+    mean = registry.load("prior", "mean")
+    prior = mean(mean.Settings(), config.seed).estimate(view.knowledge, known.labels)
+    answers = {
+        "prior": ("Returns the mean sensitive public image for everybody", prior),
+        "public-mean": ("Returns the mean public image of the label", known.public_of_targets),
+    }
+    if public.labels is None:
+        del answers["public-mean"]
+    rivals = {}
+    for name, (summary, images) in answers.items():
+        scored = summarize(select(images[None], known.labels, beta=0.0), known)
+        rivals[name] = scored | {
+            "kind": "rival", "summary": summary, "rounds": [], "client_ssim": None,
+            "losses": [], "choices": {}, "settings": {}, "assumptions": [],
+        }  # fmt: skip
+    return rivals
+
+
+def _describe_data(
+    config: Config,
+    view: Transcript,
+    truth: GroundTruth | None,
+    training: dict[str, Any],
+    known: References | None,
+) -> dict[str, Any]:
+    public = view.knowledge.public
+    sensitive = int(public.sensitive.sum())
+    return {
+        "source": config.data.source,
+        "title": training.get("title", config.data.source),
+        "protocol": config.data.protocol,
+        "synthetic": training.get("synthetic"),
+        "identities": view.knowledge.num_classes,
+        "classes": view.knowledge.num_classes,
+        "targets": len(view.knowledge.target_labels),
+        "clients": view.clients,
+        "public_sensitive": sensitive,
+        "public_insensitive": len(public) - sensitive,
+        "private": [len(truth.client(k)) for k in range(view.clients)] if truth else None,
+        "held_out": len(truth.held_labels) if truth else None,
+        "image_size": public.image_size[0],
+        "skipped": training.get("skipped", []),
+        "chance": number(known.chance) if known else None,
+    }
+
+
+def _utility(by_round: list[dict[str, Any]], held_out: int) -> dict[str, Any]:
+    last = by_round[-1]
+    return {
+        "held_out": held_out,
+        "server": last["server"],
+        "clients": last["clients"],
+        "rounds": [
+            {
+                "round": row["round"],
+                "server": row["server"] and number(row["server"]["value"]),
+                "clients": [s and number(s["value"]) for s in row["clients"]],
+            }
+            for row in by_round
+        ],
+    }
+
+
+def _bytes(view: Transcript) -> list[dict[str, int]]:
+    return [
+        {"round": round, "client": client, "received": received}
+        for round in range(1, view.rounds + 1)
+        for client, received in view.bytes_received(round).items()
+    ]

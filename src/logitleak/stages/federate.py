@@ -1,0 +1,203 @@
+"""Stage 1: simulate the federation, and write down what travelled."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from logitleak import registry
+from logitleak.bank import ModelBank, Optimization
+from logitleak.channel import ClientGroup, InProcessChannel, Recorder
+from logitleak.config import Config
+from logitleak.data.split import prepare
+from logitleak.metrics import confidence
+from logitleak.metrics.utility import accuracy
+from logitleak.progress import Progress
+from logitleak.schemes.base import ClientContext, Scheme, Server
+from logitleak.sealed import write_truth
+from logitleak.stages.folder import RunFolder, choose_device
+from logitleak.storage import read_json, read_tensors, write_json, write_tensors
+from logitleak.transcript import FORMAT, Manifest, TranscriptWriter, Uploads
+from logitleak.truth import Split
+
+log = logging.getLogger(__name__)
+
+
+def federate(config: Config, run: RunFolder, progress: Progress) -> None:
+    """Run all rounds of the configured scheme, from the last finished one on.
+
+    Writes ``wire/`` and ``sealed/``. After every round the models are kept in ``checkpoint/``, so a killed
+    run goes on from there and ends with the same transcript.
+
+    Raises:
+        UserError: the data or the configuration do not allow this federation.
+    """
+    if run.status().get("federated"):
+        return
+    progress.stage("data", 1)
+    prepared = prepare(config.data, config.federation.clients, config.seed)
+    log.info("data: %s, %d public, %d private images", prepared.title, len(prepared.split.public), len(prepared.split.truth.labels))
+    federation = _Federation(config, run, prepared.split, progress)
+    federation.go_on()
+    write_json(
+        run.sealed / "training.json",
+        {
+            "title": prepared.title,
+            "synthetic": prepared.synthetic,
+            "skipped": [{"path": s.path, "reason": s.reason} for s in prepared.skipped],
+            "losses": federation.losses,
+            "utility": federation.utility,
+            "confidence": federation.confidence(),
+        },
+    )
+    run.update(federated=True)
+    shutil.rmtree(run.checkpoint, ignore_errors=True)
+
+
+class _Federation:
+    """Banks, server, channel and transcript of one simulation."""
+
+    def __init__(self, config: Config, run: RunFolder, split: Split, progress: Progress) -> None:
+        self.rounds = config.federation.rounds
+        self.run, self.split, self.progress = run, split, progress
+        self.losses: list[dict[str, Any]] = []
+        self.utility: list[dict[str, Any]] = []
+        scheme_class = registry.load("scheme", config.federation.scheme)
+        name = f"scheme {config.federation.scheme}"
+        self.scheme: Scheme = scheme_class(
+            registry.settings(name, scheme_class.Settings, config.federation.settings)
+        )
+        self.groups, server_bank = build_banks(config, split)
+        self.server = Server(server_bank, split.public, self._listen)
+        context = ClientContext(split.public, listener=self._listen)
+        channel = InProcessChannel(self.scheme, self.groups, context)
+        action, tensor = scheme_class.uploads
+        manifest = Manifest(
+            format=FORMAT,
+            scheme=config.federation.scheme,
+            clients=channel.clients,
+            rounds=self.rounds,
+            num_classes=split.num_classes,
+            target_labels=split.truth.target_labels.tolist(),
+            uploads=Uploads(action=action, tensor=tensor, kind=scheme_class.upload_kind),
+        )
+        write_truth(run.sealed, split.truth)
+        self.writer = TranscriptWriter(run.wire, manifest, split.public)
+        self.channel = Recorder(channel, self.writer)
+
+    def go_on(self) -> None:
+        """Every round that is not finished yet."""
+        done = self._resume()
+        total = self.scheme.planned_epochs(self.channel.clients, self.rounds)
+        self.progress.stage("federation", total)
+        self.progress.advance(steps=len(self.losses))
+        if done < 0:
+            self.scheme.begin(self.channel, self.server)
+            self._measure(0)
+            self._checkpoint(0)
+        for round in range(max(done, 0) + 1, self.rounds + 1):
+            self.scheme.serve(round, self.channel, self.server)
+            self.writer.write_own(round, self.server.logits())
+            self._measure(round)
+            self.writer.commit(round)
+            self._checkpoint(round)
+            log.info("round %d of %d is finished", round, self.rounds)
+
+    def confidence(self) -> dict[str, Any]:
+        """Fig. 3: histograms of the entropy of server and clients on public and private images."""
+        classes = self.split.num_classes
+        clients: dict[str, list[Tensor]] = {"public": [], "private": []}
+        for group in self.groups:
+            for logits in group.bank.predict_each(self.split.public.images):
+                clients["public"].append(confidence.entropy(logits))
+            logits_private = list(group.bank.predict_each(self.split.truth.images))
+            for k, logits in zip(group.clients, logits_private, strict=True):  # each on its own private set
+                clients["private"].append(confidence.entropy(logits[self.split.truth.owners == k]))
+        server = {
+            "public": confidence.entropy(self.server.logits()),
+            "private": confidence.entropy(self.server.bank.predict(self.split.truth.images)[0]),
+        }
+        shares: dict[str, Any] = {"bins": confidence.edges(classes)}
+        for side in ("public", "private"):
+            shares[f"server_{side}"] = confidence.histogram(server[side], classes)
+            shares[f"client_{side}"] = confidence.histogram(torch.cat(clients[side]), classes)
+        return shares
+
+    def _listen(self, round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
+        who = "server" if client is None else f"client {client}"
+        self.progress.advance(f"round {round} of {self.rounds}, {who}, {phase}, loss {loss:.4f}")
+        value = None if loss != loss else round_loss(loss)
+        self.losses.append({"round": round, "phase": phase, "client": client, "epoch": epoch, "loss": value})
+
+    def _measure(self, round: int) -> None:
+        """Accuracy of every model on held-out images."""
+        truth = self.split.truth
+        clients = {}
+        for group in self.groups:
+            for k, logits in zip(group.clients, group.bank.predict_each(truth.held_images), strict=True):
+                clients[k] = accuracy(logits, truth.held_labels)
+        server = accuracy(self.server.bank.predict(truth.held_images)[0], truth.held_labels)
+        self.utility.append({"round": round, "server": server, "clients": [clients[k] for k in sorted(clients)]})
+
+    def _banks(self) -> dict[str, ModelBank]:
+        return {f"group-{i}": group.bank for i, group in enumerate(self.groups)} | {"server": self.server.bank}
+
+    def _checkpoint(self, round: int) -> None:
+        """Keep all models. The tensors come last: a checkpoint without them does not count."""
+        folder = self.run.checkpoint
+        write_json(folder / f"round-{round:02d}.json", {"losses": self.losses, "utility": self.utility})
+        table = {
+            f"{name}/{key}": value for name, bank in self._banks().items() for key, value in bank.state().items()
+        }
+        write_tensors(folder / f"round-{round:02d}.safetensors", table)
+        for old in folder.glob("round-*"):
+            if old.stem != f"round-{round:02d}":
+                old.unlink()
+
+    def _resume(self) -> int:
+        """Take back the newest checkpoint; its round, or −1 where nothing is finished."""
+        found = sorted(self.run.checkpoint.glob("round-*.safetensors"))
+        if not found:
+            self.writer.rewind(0)
+            return -1
+        round = int(found[-1].stem.removeprefix("round-"))
+        table = read_tensors(found[-1])
+        for name, bank in self._banks().items():
+            prefix = f"{name}/"
+            bank.load_state({k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)})
+        kept = read_json(found[-1].with_suffix(".json"))
+        self.losses, self.utility = kept["losses"], kept["utility"]
+        self.writer.rewind(round)
+        log.info("going on after round %d", round)
+        self.progress.note(f"Going on after round {round} of {self.rounds}.")
+        return round
+
+
+def build_banks(config: Config, split: Split) -> tuple[list[ClientGroup], ModelBank]:
+    """One bank for each client architecture, and the server's; architectures are dealt out in turn."""
+    f = config.federation
+    device = choose_device(config.device)
+    optimization = Optimization(f.lr, f.weight_decay, f.batch)
+    size, classes = split.public.image_size, split.num_classes
+    members: dict[str, list[int]] = {}
+    for k in range(f.clients):
+        members.setdefault(f.models[k % len(f.models)], []).append(k)
+    groups = [
+        ClientGroup(
+            ModelBank(name, size, classes, clients, optimization, config.seed, device),
+            clients,
+            [split.truth.client(k) for k in clients],
+        )
+        for name, clients in members.items()
+    ]
+    server = ModelBank(f.server_model, size, classes, ["server"], optimization, config.seed, device)
+    return groups, server
+
+
+def round_loss(loss: float) -> float:
+    """Losses are written with six digits."""
+    return float(f"{loss:.6g}")

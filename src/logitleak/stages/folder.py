@@ -1,0 +1,148 @@
+"""A run folder: where things are, what is finished, and whether it belongs to this configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from logitleak import config as configs
+from logitleak.errors import UserError
+from logitleak.storage import read_json, write_json, write_text
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run, see docs/run-folder.md."""
+
+    path: Path
+
+    @property
+    def wire(self) -> Path:
+        return self.path / "wire"
+
+    @property
+    def sealed(self) -> Path:
+        return self.path / "sealed"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    def attack(self, name: str) -> Path:
+        return self.path / "attacks" / name
+
+    def attacks(self) -> list[str]:
+        """Names of the finished attacks."""
+        return sorted(p.parent.name for p in self.path.glob("attacks/*/attack.json"))
+
+    def status(self) -> dict[str, Any]:
+        """``run.json``; empty where there is none."""
+        file = self.path / "run.json"
+        status: dict[str, Any] = read_json(file) if file.exists() else {}
+        return status
+
+    def update(self, **changes: Any) -> None:
+        """Change entries of ``run.json``."""
+        write_json(self.path / "run.json", {"format": FORMAT, **self.status(), **changes})
+
+    def config(self) -> configs.Config:
+        """The configuration that the run was made with.
+
+        Raises:
+            UserError: this is no run folder.
+        """
+        file = self.path / "config.yaml"
+        if not file.is_file():
+            raise UserError(f"{self.path} is no run folder: there is no config.yaml in it.")
+        return configs.load(file)
+
+    def time(self, stage: str, seconds: float) -> None:
+        """Add to the seconds of a stage, and keep the peak memory of the process."""
+        file = self.path / "timings.json"
+        timings = read_json(file) if file.exists() else {}
+        seconds += timings.get(f"{stage}_seconds", 0.0)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        timings[f"{stage}_seconds"] = round(seconds, 2)
+        timings["peak_memory_mib"] = max(round(peak / 2**20), timings.get("peak_memory_mib", 0))
+        timings["threads"] = torch.get_num_threads()
+        write_json(file, timings)
+
+
+@contextmanager
+def timed(run: RunFolder, stage: str) -> Iterator[None]:
+    """Time a stage into ``timings.json``; what an interrupted stage took is not kept."""
+    start = time.perf_counter()
+    yield
+    run.time(stage, time.perf_counter() - start)
+
+
+def open_run(path: Path, config: configs.Config, overwrite: bool) -> RunFolder:
+    """Create a run folder, or go on with one of the same configuration.
+
+    Attacks may be added to a finished federation; a changed federation, or a changed attack of the same
+    name, is refused, so that nothing is lost by a slip.
+
+    Raises:
+        UserError: the folder belongs to another configuration, or cannot be written.
+    """
+    run = RunFolder(path)
+    if overwrite and (path / "run.json").exists():
+        shutil.rmtree(path)
+    if path.exists() and not (path / "run.json").exists() and any(path.iterdir()):
+        raise UserError(f"{path} is not empty and no run folder; choose another --out.")
+    status = run.status()
+    if status and status.get("federation") != config.federation_hash():
+        raise UserError(
+            f"{path} holds a run with another seed, data or federation; choose another --out, or give --overwrite."
+        )
+    for name in config.attacks:
+        if status.get("attacks", {}).get(name, config.attack_hash(name)) != config.attack_hash(name):
+            raise UserError(
+                f'{path} holds an attack "{name}" with other settings; give this one another name, choose '
+                "another --out, or give --overwrite."
+            )
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise UserError(f"{path} cannot be written; choose another --out.")
+    known = {} if not status else {name: entry for name, entry in run.config().attacks.items()}
+    merged = config.model_copy(update={"attacks": known | config.attacks})
+    write_text(path / "config.yaml", merged.to_yaml())
+    hashes = {name: merged.attack_hash(name) for name in merged.attacks}
+    run.update(federation=config.federation_hash(), attacks=hashes)
+    return run
+
+
+def log_to(run: RunFolder) -> logging.Handler:
+    """Send the package's log to ``log.txt``; remove the handler when the run ends."""
+    handler = logging.FileHandler(run.path / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("logitleak")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    return handler
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu`` or ``cuda`` to a device.
+
+    Raises:
+        UserError: CUDA is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("There is no CUDA device here; set device to cpu or auto.")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,172 @@
+"""A whole run, and an attack on what an earlier one recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+from logitleak import config as configs
+from logitleak import report
+from logitleak.attacks.base import create
+from logitleak.config import AttackConfig, Config
+from logitleak.errors import UserError
+from logitleak.progress import Progress, Quiet
+from logitleak.stages.attack import attack as attack_stage
+from logitleak.stages.evaluate import evaluate
+from logitleak.stages.federate import federate
+from logitleak.stages.folder import RunFolder, choose_device, log_to, open_run, timed
+from logitleak.transcript import Transcript
+from logitleak.types import Reconstructions
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left: its folder, every number, and the report."""
+
+    path: Path
+    metrics: Mapping[str, Any]
+    report: Path
+
+    def accuracy(self, attack: str) -> float:
+        """Attack accuracy of one attack, in [0, 1]."""
+        return float(self.metrics["attacks"][attack]["accuracy"]["value"])
+
+
+def run(
+    config: Config | Mapping[str, Any] | Path | str | None = None,
+    out: Path | str = "runs/run",
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Simulate the federation, attack it, score the attacks and write the report.
+
+    Calling it again with the same configuration goes on where the last call stopped, and does nothing twice.
+
+    Args:
+        config: a `Config`, a mapping of its values, the path of a YAML file, or None for the defaults.
+        out: the run folder.
+        overwrite: replace a run of another configuration.
+        progress: where to report to; nothing is shown by default.
+
+    Raises:
+        UserError: something the user can mend, in one line.
+
+    Example:
+        >>> result = logitleak.run({"data": {"targets": 10}, "attacks": ["ridge"]}, "runs/first")
+        >>> result.accuracy("ridge")
+    """
+    progress = progress or Quiet()
+    folder = open_run(Path(out), as_config(config), overwrite)
+    resolved = folder.config()
+    handler = log_to(folder)
+    try:
+        with timed(folder, "federation"):
+            federate(resolved, folder, progress)
+        view = Transcript(folder.path)
+        for name, entry in resolved.attacks.items():
+            with timed(folder, f"attack_{name}"):
+                attack_stage(view, name, entry, resolved.seed, resolved.device, folder.attack(name), progress)
+        return _finish(folder, progress)
+    finally:
+        logging.getLogger("logitleak").removeHandler(handler)
+        handler.close()
+
+
+def attack_run(
+    path: Path | str,
+    name: str,
+    entry: AttackConfig,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> RunResult:
+    """Add one attack to a recorded run, and write its report anew. The sealed folder need not exist.
+
+    Raises:
+        UserError: the run holds an attack of this name with other settings, or the transcript does not fit.
+    """
+    progress = progress or Quiet()
+    folder = RunFolder(Path(path))
+    config = folder.config()
+    if name in config.attacks and config.attacks[name] != entry:
+        raise UserError(f'{path} holds an attack "{name}" with other settings; give this one another --name.')
+    merged = config.model_copy(update={"attacks": {**config.attacks, name: entry}})
+    view = Transcript(folder.path)
+    create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings).check(view)
+    open_run(folder.path, merged, overwrite=False)
+    handler = log_to(folder)
+    try:
+        with timed(folder, f"attack_{name}"):
+            attack_stage(view, name, entry, config.seed, device, folder.attack(name), progress)
+        return _finish(folder, progress)
+    finally:
+        logging.getLogger("logitleak").removeHandler(handler)
+        handler.close()
+
+
+def attack(
+    transcript: Path | str | Transcript,
+    attack: str = "ridge",
+    *,
+    seed: int = 0,
+    prior: str = "mean",
+    device: str = "auto",
+    **settings: Any,
+) -> Reconstructions:
+    """Attack a transcript from Python; nothing is written.
+
+    Args:
+        transcript: a run folder, its ``wire/`` folder, or an open `Transcript`.
+        attack: a registered attack.
+        seed: the root seed.
+        prior: a registered prior.
+        device: "auto", "cpu" or "cuda".
+        **settings: the attack's settings, for example ``tau=3.0``.
+
+    Returns:
+        what the attack rebuilt after the last round: images float32 [K, T, 3, H, W] in [0, 1].
+
+    Raises:
+        UserError: an unknown name or setting, or a transcript that does not fit.
+    """
+    view = transcript if isinstance(transcript, Transcript) else Transcript(transcript)
+    made = create(attack, settings, seed=seed, prior=prior, device=choose_device(device))
+    result = None
+    for _, result in made.replay(view):
+        pass
+    assert result is not None  # a transcript has at least one round
+    return result
+
+
+def write_report(path: Path | str, progress: Progress | None = None) -> RunResult:
+    """Score the finished attacks of a run again and write its report.
+
+    Raises:
+        UserError: this is no run folder.
+    """
+    folder = RunFolder(Path(path))
+    folder.config()
+    return _finish(folder, progress or Quiet())
+
+
+def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
+    """Whatever a caller gave, as a validated configuration."""
+    if isinstance(config, Config):
+        return config
+    if config is None or isinstance(config, (str, Path)):
+        return configs.load(None if config is None else Path(config))
+    return configs.parse(config)
+
+
+def _finish(folder: RunFolder, progress: Progress) -> RunResult:
+    with timed(folder, "evaluation"):
+        metrics = evaluate(folder, progress)
+    progress.stage("report", 1)
+    return RunResult(folder.path, metrics, report.build(folder.path))
+
+

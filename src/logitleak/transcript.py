@@ -1,0 +1,248 @@
+"""The transcript on disk: what travelled in a federation, round by round, and what the server itself knows.
+
+A `TranscriptWriter` fills the folder ``wire/`` of a run; a `Transcript` reads it and is the `ServerView` of
+every attack. Gigabytes of logits stay on disk: one client's upload of one round is read at a time. A
+transcript may come from a stranger, so shapes, row ids and finiteness are checked before use.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from torch import Tensor
+
+from logitleak.errors import UserError
+from logitleak.storage import TensorFile, read_json, read_tensors, write_json, write_tensors
+from logitleak.types import Event, Knowledge, PublicData, check_rows
+
+FORMAT = 1
+
+
+class Uploads(BaseModel):
+    """Which message of a round carries the clients' outputs on the public set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    tensor: str
+    kind: Literal["logits", "probabilities"]
+
+
+class Manifest(BaseModel):
+    """``wire/manifest.json``: the public facts of a federation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    scheme: str
+    clients: PositiveInt
+    rounds: PositiveInt
+    num_classes: PositiveInt
+    target_labels: list[int]
+    uploads: Uploads
+
+
+class TranscriptWriter:
+    """Writes ``wire/``. A round appears under its name only when it is whole.
+
+    Args:
+        folder: the ``wire/`` folder; it is created.
+        manifest: the facts of the federation.
+        public: the public set.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, public: PublicData) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "public.safetensors").exists():
+            tensors = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
+            if public.labels is not None:
+                tensors["labels"] = public.labels
+            write_tensors(folder / "public.safetensors", tensors)
+        write_json(folder / "manifest.json", manifest.model_dump())
+
+    def write(self, event: Event) -> None:
+        """Keep one exchange. Messages that carry nothing leave no file."""
+        tensors = {f"sent/{name}": value for name, value in event.sent.tensors.items()}
+        scalars = {f"sent/{name}": value for name, value in event.sent.scalars.items()}
+        for client, payload in event.received.items():
+            tensors.update({f"client-{client}/{name}": value for name, value in payload.tensors.items()})
+            scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
+        if tensors or scalars:
+            path = self._partial(event.round) / f"{event.action}.safetensors"
+            write_tensors(path, tensors, {"scalars": json.dumps(scalars, sort_keys=True)})
+
+    def write_own(self, round: int, logits: Tensor) -> None:
+        """Keep the server's own logits on the public set after its training in this round."""
+        write_tensors(self._partial(round) / "own.safetensors", {"logits": logits})
+
+    def commit(self, round: int) -> None:
+        """Declare a round whole."""
+        self._partial(round).rename(_round_folder(self.folder, round))
+
+    def rewind(self, round: int) -> None:
+        """Forget every round after this one, and what a killed run left half-written."""
+        for folder in self.folder.glob("round-*"):
+            number = folder.name.removeprefix("round-")
+            if not number.isdigit() or int(number) > round:
+                shutil.rmtree(folder)
+
+    def _partial(self, round: int) -> Path:
+        return self.folder / f"round-{round:02d}.partial"
+
+
+class Transcript:
+    """Reads ``wire/``; this is all that an attack gets.
+
+    Args:
+        folder: a run folder, or its ``wire/`` folder.
+
+    Raises:
+        UserError: the folder is no transcript, a round is missing, or shapes do not fit together.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        folder = Path(folder)
+        self.folder = folder / "wire" if (folder / "wire").is_dir() else folder
+        if not (self.folder / "manifest.json").is_file():
+            raise UserError(f"{folder} holds no transcript: there is no manifest.json in it.")
+        self.manifest = _read_manifest(self.folder / "manifest.json")
+        self.knowledge = self._read_knowledge()
+        missing = [t for t in self._round_numbers() if not _round_folder(self.folder, t).is_dir()]
+        if missing:
+            listed = ", ".join(map(str, missing))
+            raise UserError(f"{self.folder} lacks round {listed}; finish the run that wrote it, then try again.")
+        for t in self._round_numbers():
+            self._check_round(t)
+
+    @property
+    def clients(self) -> int:
+        """K, the number of clients."""
+        return self.manifest.clients
+
+    @property
+    def rounds(self) -> int:
+        """T, the number of rounds."""
+        return self.manifest.rounds
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """What an attack can ask of this transcript."""
+        labelled = {"labels"} if self.knowledge.public.labels is not None else set()
+        return frozenset({"logits", "server_logits"} | labelled)
+
+    def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        """Public row ids int64 [n] and values float32 [n, J] that a client uploaded in a round.
+
+        Raises:
+            UserError: a value is not finite, or the file is damaged.
+        """
+        file = self._uploads(round)
+        values = file.read(self._name(client)).to(torch.float32)
+        if self.manifest.uploads.kind == "probabilities":
+            values = values.clamp_min(torch.finfo(torch.float32).tiny).log()
+        _check_finite(values, f"The upload of client {client} in round {round}")
+        rows = file.read("sent/rows") if "sent/rows" in file.names() else torch.arange(len(values))
+        return rows, values
+
+    def server_logits(self, round: int) -> Tensor:
+        """The server's own model on the public set after its training in a round, float32 [N, J].
+
+        Raises:
+            UserError: a value is not finite, or the file is damaged.
+        """
+        values = TensorFile(_round_folder(self.folder, round) / "own.safetensors").read("logits")
+        _check_finite(values, f"The server's own logits in round {round}")
+        return values.to(torch.float32)
+
+    def bytes_received(self, round: int) -> dict[int, int]:
+        """Bytes that the server received from each client in a round."""
+        totals = dict.fromkeys(range(self.clients), 0)
+        for path in sorted(_round_folder(self.folder, round).glob("*.safetensors")):
+            file = TensorFile(path)
+            for name in file.names():
+                owner = name.partition("/")[0]
+                if owner.startswith("client-"):
+                    tensor = file.read(name)
+                    totals[int(owner.removeprefix("client-"))] += tensor.numel() * tensor.element_size()
+        return totals
+
+    def _round_numbers(self) -> range:
+        return range(1, self.rounds + 1)
+
+    def _uploads(self, round: int) -> TensorFile:
+        return TensorFile(_round_folder(self.folder, round) / f"{self.manifest.uploads.action}.safetensors")
+
+    def _name(self, client: int) -> str:
+        return f"client-{client}/{self.manifest.uploads.tensor}"
+
+    def _read_knowledge(self) -> Knowledge:
+        path = self.folder / "public.safetensors"
+        tensors = read_tensors(path)
+        for name in ("images", "sensitive"):
+            if name not in tensors:
+                raise UserError(f'{path} holds no tensor called "{name}".')
+        images, labels = tensors["images"], tensors.get("labels")
+        if images.dim() != 4 or images.shape[1] != 3 or images.dtype != torch.uint8 or len(images) == 0:
+            raise UserError(f"{path}: images must be uint8 [N, 3, H, W] with N > 0, not {_describe(images)}.")
+        if tensors["sensitive"].shape != (len(images),):
+            raise UserError(f"{path}: sensitive must be [N] like images, not {_describe(tensors['sensitive'])}.")
+        sensitive = tensors["sensitive"].to(torch.bool)
+        if labels is not None and (labels.shape != (len(images),) or labels.dtype != torch.int64):
+            raise UserError(f"{path}: labels must be int64 [N] like images, not {_describe(labels)}.")
+        classes = self.manifest.num_classes
+        targets = torch.tensor(sorted(set(self.manifest.target_labels)), dtype=torch.int64)
+        for what, values in (("labels", labels), ("target labels", targets)):
+            if values is not None and values.numel() and not (0 <= values.min() and values.max() < classes):
+                raise UserError(f"{self.folder}: {what} must be in 0..{classes - 1}.")
+        if len(targets) == 0:
+            raise UserError(f"{self.folder}/manifest.json names no target label; there is nothing to attack.")
+        return Knowledge(PublicData(images, labels, sensitive), targets, classes)
+
+    def _check_round(self, round: int) -> None:
+        """Shapes only; values are checked when they are read."""
+        public, classes = len(self.knowledge.public), self.knowledge.num_classes
+        uploads = self._uploads(round)
+        rows = public
+        if "sent/rows" in uploads.names():
+            ids = uploads.read("sent/rows")
+            check_rows(ids, public)
+            rows = len(ids)
+        own = TensorFile(_round_folder(self.folder, round) / "own.safetensors")
+        shapes = {"the server's own logits": (own.shape("logits"), (public, classes))}
+        for k in range(self.clients):
+            shapes[f"the upload of client {k}"] = (uploads.shape(self._name(k)), (rows, classes))
+        for what, (found, wanted) in shapes.items():
+            if found != wanted:
+                raise UserError(
+                    f"{self.folder}, round {round}: {what} has shape {list(found)}; "
+                    f"{list(wanted)} is needed (rows, classes of the manifest)."
+                )
+
+
+def _round_folder(folder: Path, round: int) -> Path:
+    return folder / f"round-{round:02d}"
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole file"
+        raise UserError(f"{path} is no manifest of format {FORMAT}: {where}: {first['msg']}.") from None
+
+
+def _check_finite(values: Tensor, what: str) -> None:
+    if not bool(torch.isfinite(values).all()):
+        bad = int((~torch.isfinite(values)).sum())
+        raise UserError(f"{what} holds {bad} values that are NaN or infinite; the capture is damaged.")
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

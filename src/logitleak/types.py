@@ -1,0 +1,144 @@
+"""What travels, and what an attacker may know. Everybody imports this file; it imports torch only.
+
+The server's side is complete in a `ServerView`: an attack is a function of one and of nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Scalar = int | float | str
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One message: named tensors and scalars, and nothing that could hold anything else."""
+
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    scalars: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the tensors on the wire in bytes."""
+        return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+
+@dataclass(frozen=True)
+class Event:
+    """One exchange: the server sent ``sent`` and got one payload from each client that answered."""
+
+    round: int
+    action: str
+    sent: Payload
+    received: Mapping[int, Payload]
+
+
+@dataclass(frozen=True)
+class PublicData:
+    """The public set D_p = D_0 ∪ D_a, which everybody has.
+
+    Attributes:
+        images: uint8 [N, 3, H, W].
+        labels: int64 [N], or None where the public set is unlabelled (DS-FL).
+        sensitive: bool [N]; True marks D_0 (sensitive domain, non-targets), False marks D_a.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    sensitive: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return int(self.images.shape[-2]), int(self.images.shape[-1])
+
+    def rows(self, which: str) -> Tensor:
+        """Row ids int64 of ``"sensitive"`` (D_0), ``"insensitive"`` (D_a) or ``"all"`` (D_p)."""
+        if which == "all":
+            return torch.arange(len(self))
+        return torch.nonzero(self.sensitive if which == "sensitive" else ~self.sensitive).flatten()
+
+    def pixels(self, rows: Tensor) -> Tensor:
+        """The images of these rows as float32 [n, 3, H, W] in [0, 1]."""
+        return self.images[rows].to(torch.float32).div_(255)
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the server knows beyond the messages. Every assumption is a named field.
+
+    Attributes:
+        public: the public set.
+        target_labels: int64 [T], ascending: labels whose sensitive images are private.
+        num_classes: J, the length of a logit vector.
+    """
+
+    public: PublicData
+    target_labels: Tensor
+    num_classes: int
+
+
+class ServerView(Protocol):
+    """All that an attack ever gets: its knowledge, the uploads, and the server's own model outputs."""
+
+    @property
+    def knowledge(self) -> Knowledge: ...
+
+    @property
+    def clients(self) -> int:
+        """K, the number of clients."""
+
+    @property
+    def rounds(self) -> int:
+        """T, the number of finished rounds."""
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """What this view can answer: a subset of {"logits", "server_logits", "labels"}."""
+
+    def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        """What client k uploaded in round t: public row ids int64 [n], and values float32 [n, J].
+
+        Where a scheme sends probabilities their logarithm is returned, so that softmax(value / τ) is the
+        tempered distribution either way.
+        """
+
+    def server_logits(self, round: int) -> Tensor:
+        """The server's own model on the public set after its training in round t: float32 [N, J] (Eq. 1)."""
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """What an attack claims to have rebuilt.
+
+    Attributes:
+        images: float32 [K, T, 3, H, W] in [0, 1], one for each client and target.
+        labels: int64 [T], ascending.
+        chosen: int64 [T], the client chosen for each target (Eq. 11).
+        scores: float32 [K, T], the left-hand side of Eq. 11; smaller is better.
+    """
+
+    images: Tensor
+    labels: Tensor
+    chosen: Tensor
+    scores: Tensor
+
+    @property
+    def best(self) -> Tensor:
+        """The chosen reconstruction of each target, float32 [T, 3, H, W]."""
+        return self.images[self.chosen, torch.arange(len(self.labels))]
+
+
+def check_rows(rows: Sequence[int] | Tensor, total: int) -> None:
+    """Raise ValueError unless every row id is in ``range(total)``."""
+    ids = torch.as_tensor(rows)
+    if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= total):
+        raise ValueError(f"row ids must be in 0..{total - 1}")
