@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -146,9 +147,15 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
             raise UserError(f"{path} is not valid YAML: {_one_line(error)}.") from None
         if not isinstance(values, dict):
             raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
+    return parse_with(values, overrides)
+
+
+def parse_with(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
+    """Apply overrides to a mapping and validate it; see `load`."""
+    changed = copy.deepcopy(dict(values))
     for override in overrides:
-        _override(values, override)
-    return parse(values)
+        _override(changed, override)
+    return parse(changed)
 
 
 def parse(values: Mapping[str, Any]) -> Config:

@@ -65,7 +65,7 @@ def prepare(config: DataConfig, clients: int, seed: int) -> Prepared:
     source_class = registry.load("data", config.source)
     settings = registry.settings(f"data source {config.source}", source_class.Settings, config.settings)
     dataset: Dataset = source_class(settings, config.root, config.image_size).load()
-    degrade = _degradation(config)
+    degrade = degradation(config)
     skipped = [*dataset.sensitive.skipped, *(dataset.insensitive.skipped if dataset.insensitive else ())]
 
     own_domain = config.protocol == "domain-pair" and degrade is None
@@ -211,7 +211,12 @@ def _assemble(
     return Split(public, truth, len(people), clients)
 
 
-def _degradation(config: DataConfig) -> Degradation | None:
+def degradation(config: DataConfig) -> Degradation | None:
+    """The configured degradation with its settings; None where there is none.
+
+    Raises:
+        UserError: an unknown name or setting.
+    """
     if config.degradation is None:
         return None
     degradation_class = registry.load("degradation", config.degradation)

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from logitleak.report.load import Run, rows, table
-from logitleak.report.svg import CLIENTS, PALETTE, SERVER, Canvas, Scale, axes
+from logitleak.report.svg import CLIENTS, PALETTE, SERVER, Canvas, Scale, axes, short
 
 WIDTH, HEIGHT = 460, 250
 LEFT, TOP, BOTTOM = 48, 40, 204
+
+POINTS = 120
 
 Series = dict[Any, list[tuple[float, float]]]
 Draw = Callable[[Canvas, Series, Scale, Scale], None]
@@ -17,13 +19,23 @@ Draw = Callable[[Canvas, Series, Scale, Scale], None]
 
 def federation_losses(run: Run) -> dict[str, str]:
     """A panel for each phase of training: the server's line over the clients' lines."""
-    phases: dict[str, Series] = {}
+    phases: dict[str, list[dict[str, Any]]] = {}
     for row in rows(table(run.metrics, "federation"), "losses"):
-        point = (row.get("round"), row.get("loss"))
-        if None not in point:
-            series = phases.setdefault(str(row.get("phase")), {})
-            series.setdefault(row.get("client"), []).append(point)  # type: ignore[arg-type]
-    return _panels("federation-losses", phases, "Training losses of the federation", "round", _draw_models)
+        if row.get("loss") is not None and row.get("round") is not None:
+            phases.setdefault(str(row.get("phase")), []).append(row)
+    figures = {}
+    for index, (phase, entries) in enumerate(phases.items(), start=1):
+        # A phase that happens once, as before the first exchange, is shown by epoch if it can be.
+        once = len({row["round"] for row in entries}) == 1 and all("epoch" in row for row in entries)
+        axis = "epoch" if once else "round"
+        # Of several epochs in one round the last one stands: later rows replace earlier ones.
+        series: dict[Any, dict[float, float]] = {}
+        for row in entries:
+            series.setdefault(row.get("client"), {})[row[axis]] = row["loss"]
+        lines = {client: list(points.items()) for client, points in series.items()}
+        label = f"Training losses of the federation: {phase}"
+        figures[f"federation-losses-{index}"] = _panel(phase, lines, label, axis, _draw_models)
+    return figures
 
 
 def utility_rounds(run: Run) -> str | None:
@@ -37,7 +49,9 @@ def utility_rounds(run: Run) -> str | None:
                 series.setdefault(client, []).append((row["round"], value))
     if not series:
         return None
-    return _panel("accuracy on held-out images", series, "Utility over the rounds", "round", _draw_models, True)
+    return _panel(
+        "accuracy on held-out images", series, "Utility over the rounds", "round", _draw_models, True
+    )
 
 
 def attack_losses(run: Run) -> dict[str, str]:
@@ -49,14 +63,9 @@ def attack_losses(run: Run) -> dict[str, str]:
             if None not in point:
                 series = panels.setdefault(attack.name, {})
                 series.setdefault((row.get("round"), row.get("client")), []).append(point)  # type: ignore[arg-type]
-    return _panels("attack-losses", panels, "Training losses of an attack", "step", _draw_attack)
-
-
-def _panels(stem: str, panels: dict[str, Series], label: str, x_title: str, draw: Draw) -> dict[str, str]:
-    """A figure for each panel, each with its own scales; numbered, as a phase may have any name."""
     return {
-        f"{stem}-{index}": _panel(title, series, f"{label}: {title}", x_title, draw)
-        for index, (title, series) in enumerate(panels.items(), start=1)
+        f"attack-losses-{index}": _panel(name, series, f"Training losses of {name}", "step", _draw_attack)
+        for index, (name, series) in enumerate(panels.items(), start=1)
     }
 
 
@@ -68,7 +77,7 @@ def _panel(title: str, series: Series, label: str, x_title: str, draw: Draw, sha
     ticks = steps if len(steps) <= 9 else x.ticks(6)
     axes(canvas, x, y, x_title, "", ticks, (lambda value: f"{value:.0%}") if share else _plain)
     kind = "" if share else ("loss, log scale: " if y.log else "loss: ")
-    canvas.text(4, 16, kind + title, font_weight=600)
+    canvas.text(4, 16, kind + short(title, 40), font_weight=600)
     draw(canvas, series, x, y)
     return canvas.render()
 
@@ -131,9 +140,14 @@ def _line(
     opacity: float,
     dash: str = "",
 ) -> None:
-    places = [(x(step), y(value)) for step, value in sorted(line)]
+    ordered = sorted(line)
+    # More points than this are narrower than the line is wide.
+    stride = -(-len(ordered) // POINTS)
+    places = [(x(step), y(value)) for step, value in [*ordered[:-1:stride], ordered[-1]]]
     if len(places) > 1:
-        canvas.polyline(places, stroke=color, stroke_width=width, stroke_opacity=opacity, stroke_dasharray=dash)
+        canvas.polyline(
+            places, stroke=color, stroke_width=width, stroke_opacity=opacity, stroke_dasharray=dash
+        )
     if len(places) <= 8:
         for place in places:
             canvas.mark("circle", *place, color, 2.5)

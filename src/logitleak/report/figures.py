@@ -11,10 +11,25 @@ from typing import Any
 
 from logitleak.report import curves
 from logitleak.report.load import Attack, Run, rows, table
-from logitleak.report.svg import CLIENTS, DASHES, MID_GRAY, PALETTE, SERVER, SHAPES, Canvas, Scale, axes, spread
+from logitleak.report.svg import (
+    CLIENTS,
+    DASHES,
+    MID_GRAY,
+    PALETTE,
+    SERVER,
+    SHAPES,
+    Canvas,
+    Scale,
+    axes,
+    short,
+    spread,
+)
+
+Reader = Callable[[dict[str, Any]], tuple[float, float, float] | None]
 
 WIDTH, HEIGHT = 460, 270
 LEFT, TOP, BOTTOM = 44, 34, 224
+SWARM = 300
 
 
 def draw_all(run: Run) -> dict[str, str]:
@@ -40,11 +55,6 @@ def style(run: Run, name: str) -> tuple[str, str, str]:
         return MID_GRAY, DASHES[(rival + 2) % len(DASHES)], SHAPES[(rival + 3) % len(SHAPES)]
     index = names.index(name)
     return PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)], SHAPES[index % len(SHAPES)]
-
-
-def short(name: str, limit: int = 14) -> str:
-    """A name that fits beside a line."""
-    return name if len(name) <= limit else name[: limit - 1] + "…"
 
 
 def accuracy(run: Run) -> str | None:
@@ -88,7 +98,11 @@ def _whisker_across(canvas: Canvas, x: Scale, y: float, share: dict[str, Any], c
 
 def _share(attack: Attack) -> dict[str, Any]:
     share = table(attack.numbers, "accuracy")
-    return share if {"value", "low", "high", "successes", "trials"} <= share.keys() else {}
+    return (
+        share
+        if all(share.get(key) is not None for key in ("value", "low", "high", "successes", "trials"))
+        else {}
+    )
 
 
 def rounds_accuracy(run: Run) -> str | None:
@@ -115,23 +129,21 @@ def rounds_ssim(run: Run) -> str | None:
 
     means = {attack.name: table(attack.numbers, "mean").get("ssim") for attack in run.rivals}
     levels = {name: value for name, value in means.items() if value is not None}
-    return _over_rounds(run, "Mean SSIM of each attack over the rounds", "mean SSIM to the truth", read, levels)
+    return _over_rounds(
+        run, "Mean SSIM of each attack over the rounds", "mean SSIM to the truth", read, levels
+    )
 
 
 def _over_rounds(
     run: Run,
     label: str,
     y_title: str,
-    read: Callable[[dict[str, Any]], tuple[float, float, float] | None],
+    read: Reader,
     levels: dict[str, float],
     percent: bool = False,
 ) -> str | None:
-    series = {}
-    for attack in run.audited:
-        points = [(entry.get("round"), read(entry)) for entry in rows(attack.numbers, "rounds")]
-        known = [(round_, *point) for round_, point in points if round_ is not None and point is not None]
-        if known:
-            series[attack.name] = known
+    read_all = {attack.name: _points(attack, read) for attack in run.audited}
+    series = {name: points for name, points in read_all.items() if points}
     if not series:
         return None
     rounds = sorted({point[0] for points in series.values() for point in points})
@@ -160,6 +172,16 @@ def _over_rounds(
         ends.append((name, places[-1][1], color))
     _end_labels(canvas, ends, x.end + 8)
     return canvas.render()
+
+
+def _points(attack: Attack, read: Reader) -> list[tuple[float, float, float, float]]:
+    """Round, value, low and high of every round that has a value."""
+    points = []
+    for entry in rows(attack.numbers, "rounds"):
+        found = read(entry)
+        if found is not None and entry.get("round") is not None:
+            points.append((entry["round"], *found))
+    return points
 
 
 def _end_labels(canvas: Canvas, ends: Sequence[tuple[str, float, str]], x: float) -> None:
@@ -214,7 +236,9 @@ def client_ssim(run: Run) -> str | None:
     found = []
     for attack in run.audited:
         pair = table(attack.numbers, "client_ssim")
-        owner, others = pair.get("owner") or [], pair.get("others") or []
+        owner, others = (
+            [value for value in pair.get(side) or [] if value is not None] for side in ("owner", "others")
+        )
         if owner and others:
             found.append((attack.name, owner, others))
     if not found:
@@ -226,7 +250,9 @@ def client_ssim(run: Run) -> str | None:
     for tick in x.ticks():
         canvas.line(x(tick), 18, x(tick), height, stroke_opacity=0.18)
         canvas.text(x(tick), height + 16, f"{tick:.1f}", text_anchor="middle", font_size=11)
-    canvas.text(x.end, height + 34, "mean SSIM to the other clients' reconstructions", text_anchor="end", font_size=11)
+    canvas.text(
+        x.end, height + 34, "mean SSIM to the other clients' reconstructions", text_anchor="end", font_size=11
+    )
     for index, (name, owner, others) in enumerate(found):
         base = 28 + 74 * index
         canvas.text(4, base + 6, short(name), font_weight=600)
@@ -239,7 +265,9 @@ def _swarm(
     canvas: Canvas, x: Scale, y: float, name: str, values: Sequence[float], color: str, shape: str
 ) -> None:
     canvas.text(110, y + 4, f"{name} ({len(values)})", text_anchor="end", font_size=11)
-    for index, value in enumerate(sorted(values)):
+    ranked = sorted(values)
+    # Every n-th value of the ranking has the shape of the whole, in fewer bytes.
+    for index, value in enumerate(ranked[:: -(-len(ranked) // SWARM)]):
         # Golden-ratio steps scatter the points evenly, and the same way every time.
         jitter = ((index * 0.618034) % 1 - 0.5) * 18
         canvas.mark(shape, x(value), y + jitter, color, 2.6)

@@ -55,7 +55,8 @@ def _card(run: Run, index: int, label: int, facts: list[dict[str, Any]]) -> dict
     cells = []
     if (truth := _at(run.truth, index)) is not None:
         cells.append(_cell("truth", "truth", truth, f"Private mean image of label {label}"))
-    if (public := _at(run.public, index)) is not None:
+    # All zeros stand for a label that has no public image.
+    if (public := _at(run.public, index)) is not None and public.any():
         average = next((f for a, f in zip(run.attacks, facts, strict=True) if a.name == "public-mean"), {})
         cells.append(_cell("public", "public mean", public, f"Public mean image of label {label}", average))
     for attack, fact in zip(run.attacks, facts, strict=True):

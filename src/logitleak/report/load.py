@@ -59,6 +59,7 @@ class Run:
     public: Images | None
     labels: list[int]
     notes: list[str]
+    shared: str = "logits"
 
     @property
     def data(self) -> dict[str, Any]:
@@ -95,9 +96,12 @@ def load(folder: Path) -> Run:
     attacks = _attacks(folder, metrics, notes)
     truth, public = _gallery(folder, notes)
     timings = _optional_json(folder / "timings.json", notes)
-    labels = _labels(folder, attacks, truth)
+    manifest = _manifest(folder)
+    labels = _labels(manifest, attacks, truth)
     _note_unscored(attacks, notes)
-    return Run(folder, metrics, timings, attacks, truth, public, labels, notes)
+    uploads = table(manifest, "uploads").get("kind")
+    shared = "class probabilities" if uploads == "probabilities" else "logits"
+    return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared)
 
 
 def _metrics(folder: Path) -> dict[str, Any]:
@@ -135,7 +139,9 @@ def _optional_json(path: Path, notes: list[str]) -> dict[str, Any]:
 
 def _attacks(folder: Path, metrics: dict[str, Any], notes: list[str]) -> list[Attack]:
     """The attacks of metrics.json and those that only left a folder, sorted by kind."""
-    judged = {str(name): value for name, value in table(metrics, "attacks").items() if isinstance(value, dict)}
+    judged = {
+        str(name): value for name, value in table(metrics, "attacks").items() if isinstance(value, dict)
+    }
     home = folder / "attacks"
     folders = {path.name: path for path in sorted(home.iterdir()) if path.is_dir()} if home.is_dir() else {}
     attacks = []
@@ -177,10 +183,14 @@ def _chosen(
     final: Images | None, rounds: dict[int, Images], per_target: list[dict[str, Any]]
 ) -> Images | None:
     """One reconstruction of each target: of the client that the judge's numbers belong to."""
+    import numpy as np
+
     chosen = [row.get("chosen") for row in per_target]
-    if final is not None and len(chosen) == final.shape[1]:
-        if all(isinstance(client, int) and 0 <= client < len(final) for client in chosen):
-            return final[chosen, range(len(chosen))]
+    clients, targets = final.shape[:2] if final is not None else (0, 0)
+    known = all(isinstance(client, int) and 0 <= client < clients for client in chosen)
+    if final is not None and known and len(chosen) == targets:
+        images: Images = final[np.array(chosen, dtype=int), np.arange(targets)]
+        return images
     if rounds:
         return rounds[max(rounds)]
     return final[0] if final is not None and len(final) == 1 else None
@@ -209,20 +219,23 @@ def _tensor(path: Path, key: str, axes: int, notes: list[str]) -> Images | None:
     return images
 
 
-def _labels(folder: Path, attacks: list[Attack], truth: Images | None) -> list[int]:
-    """The target labels: from the judged targets, else from the manifest, else counted."""
-    for attack in attacks:
-        labels = [row.get("label") for row in attack.per_target]
-        if labels and all(isinstance(label, int) for label in labels):
-            return labels
+def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = _json(folder / "wire" / "manifest.json")
     except (OSError, ValueError):
-        manifest = {}
-    for key in ("targets", "target_labels"):
-        listed = manifest.get(key) if isinstance(manifest, dict) else None
-        if isinstance(listed, list) and listed and all(isinstance(label, int) for label in listed):
-            return listed
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _labels(manifest: dict[str, Any], attacks: list[Attack], truth: Images | None) -> list[int]:
+    """The target labels: from the judged targets, else from the manifest, else counted."""
+    for attack in attacks:
+        labels = [row["label"] for row in attack.per_target if isinstance(row.get("label"), int)]
+        if labels and len(labels) == len(attack.per_target):
+            return labels
+    listed = manifest.get("target_labels")
+    if isinstance(listed, list) and listed and all(isinstance(label, int) for label in listed):
+        return listed
     stacks = [truth, *(attack.images for attack in attacks)]
     return list(range(max((len(stack) for stack in stacks if stack is not None), default=0)))
 

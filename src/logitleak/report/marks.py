@@ -36,5 +36,14 @@ def dots(successes: list[bool], color: str) -> str:
         if success:
             canvas.add("circle", cx=x, cy=y, r=radius, fill=color)
         else:
-            canvas.add("circle", cx=x, cy=y, r=radius - 0.75, fill="none", stroke_width=1.5, stroke="currentColor", stroke_opacity=0.55)
+            canvas.add(
+                "circle",
+                cx=x,
+                cy=y,
+                r=radius - 0.75,
+                fill="none",
+                stroke_width=1.5,
+                stroke="currentColor",
+                stroke_opacity=0.55,
+            )
     return canvas.render()

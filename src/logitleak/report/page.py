@@ -41,13 +41,15 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
         "threat": table(run.metrics, "threat_model"),
         "attacks": [_attack_row(run, attack) for attack in run.audited],
         "rivals": [_attack_row(run, attack) for attack in run.rivals],
-        "chance": run.data.get("chance"),
+        "chance": percent(run.data["chance"]) if run.data.get("chance") is not None else None,
         "cards": cards,
         "card_limit": gallery.CARD_LIMIT,
         "targets": len(run.labels),
         "has_truth": run.truth is not None,
         "sortable": [attack.name for attack in run.audited if attack.per_target],
-        "card_data": [{"label": card["label"], "name": card["name"], "judged": card["judged"]} for card in cards],
+        "card_data": [
+            {"label": card["label"], "name": card["name"], "judged": card["judged"]} for card in cards
+        ],
         "strips": gallery.strips(run, verdict.best),
         "grids": grids,
         "figures": {name: Markup(svg) for name, svg in figures.items()},
@@ -64,9 +66,16 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
 
 
 def _title(run: Run) -> str:
-    scheme = table(run.metrics, "threat_model").get("scheme") or "Federated distillation"
+    scheme = _scheme(run) or "Federated distillation"
     source = run.data.get("title") or run.data.get("source")
     return f"{scheme} on {source}" if source else str(scheme)
+
+
+def _scheme(run: Run) -> str | None:
+    """The scheme as papers spell it."""
+    name = table(run.metrics, "threat_model").get("scheme")
+    spelled = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
+    return spelled.get(str(name), str(name)) if name else None
 
 
 def _dots(run: Run, best: Attack) -> Markup | None:
@@ -80,9 +89,9 @@ def _facts(run: Run) -> list[Row]:
     size = data.get("image_size")
     rounds = _rounds(run)
     listed = [
-        ("Scheme", table(run.metrics, "threat_model").get("scheme")),
+        ("Scheme", _scheme(run)),
         ("Data", data.get("title") or data.get("source")),
-        ("Nature of the data", {True: "synthetic", False: "real"}.get(data.get("synthetic"), "not stated")),
+        ("Nature of the data", _nature(data.get("synthetic"))),
         ("Protocol", data.get("protocol")),
         ("Clients (K)", data.get("clients")),
         ("Rounds (T)", rounds),
@@ -98,6 +107,10 @@ def _facts(run: Run) -> list[Row]:
     return [(name, plain(value)) for name, value in listed if value is not None]
 
 
+def _nature(synthetic: bool | None) -> str:
+    return "not stated" if synthetic is None else "synthetic" if synthetic else "real"
+
+
 def _public(data: dict[str, Any]) -> str | None:
     sensitive, insensitive = data.get("public_sensitive"), data.get("public_insensitive")
     if sensitive is None and insensitive is None:
@@ -108,7 +121,11 @@ def _public(data: dict[str, Any]) -> str | None:
 def _rounds(run: Run) -> int | None:
     """Rounds of the federation: the last round that any number speaks of."""
     federation = table(run.metrics, "federation")
-    lists = [rows(federation, "bytes"), rows(federation, "losses"), rows(table(run.metrics, "utility"), "rounds")]
+    lists = [
+        rows(federation, "bytes"),
+        rows(federation, "losses"),
+        rows(table(run.metrics, "utility"), "rounds"),
+    ]
     lists += [rows(attack.numbers, "rounds") for attack in run.attacks]
     seen = [row["round"] for entries in lists for row in entries if isinstance(row.get("round"), int)]
     seen += [round_ for attack in run.attacks for round_ in attack.rounds]
@@ -120,6 +137,8 @@ def _attack_row(run: Run, attack: Attack) -> dict[str, Any]:
     color = style(run, attack.name)[0]
     return {
         "name": attack.name,
+        # In a run an attack may go by any name; the registered one says what it is.
+        "base": attack.numbers.get("attack") if attack.numbers.get("attack") != attack.name else None,
         "kind": attack.kind,
         "summary": attack.numbers.get("summary"),
         "color": color,
@@ -137,7 +156,7 @@ def _share(share: Any, chance: float | None, color: str) -> dict[str, Any] | Non
     """A share as text and, with its interval, as a bar."""
     if not isinstance(share, dict) or share.get("value") is None:
         return None
-    whole = {"low", "high", "successes", "trials"} <= share.keys()
+    whole = all(share.get(key) is not None for key in ("low", "high", "successes", "trials"))
     return {
         "percent": percent(share["value"]),
         "count": f"{share['successes']}/{share['trials']}" if whole else "",
@@ -195,7 +214,11 @@ def _settings(attack: Attack) -> dict[str, Any]:
 def flatten(value: Any, prefix: str = "") -> list[Row]:
     """Nested objects and lists of objects as rows of a dotted key and a value."""
     if isinstance(value, dict) and value:
-        return [row for key, item in value.items() for row in flatten(item, f"{prefix}.{key}" if prefix else str(key))]
+        return [
+            row
+            for key, item in value.items()
+            for row in flatten(item, f"{prefix}.{key}" if prefix else str(key))
+        ]
     if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
         if all(isinstance(item, dict) and _flat(item) for item in value):
             return [(f"{prefix}[{index}]", plain(item)) for index, item in enumerate(value)]

@@ -25,6 +25,11 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
+def short(name: str, limit: int = 14) -> str:
+    """A name that fits beside a line."""
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
 class Canvas:
     """Collects SVG elements and renders them as one accessible image."""
 
@@ -32,7 +37,7 @@ class Canvas:
         self.width, self.height, self.label = width, height, label
         self._parts: list[str] = []
 
-    def add(self, tag: str, text: str | None = None, **attributes: object) -> None:
+    def add(self, tag: str, text: str | None = None, /, **attributes: object) -> None:
         """Append an element; underscores in attribute names stand for hyphens."""
         pairs = "".join(
             f" {name.rstrip('_').replace('_', '-')}="
@@ -60,7 +65,9 @@ class Canvas:
         if shape == "circle":
             self.add("circle", cx=x, cy=y, r=size, fill=color)
         elif shape == "square":
-            self.add("rect", x=x - size * 0.9, y=y - size * 0.9, width=size * 1.8, height=size * 1.8, fill=color)
+            self.add(
+                "rect", x=x - size * 0.9, y=y - size * 0.9, width=size * 1.8, height=size * 1.8, fill=color
+            )
         elif shape == "cross":
             self.line(x - size, y - size, x + size, y + size, stroke=color, stroke_width=2)
             self.line(x - size, y + size, x + size, y - size, stroke=color, stroke_width=2)
@@ -77,7 +84,8 @@ class Canvas:
     def render(self) -> str:
         """The whole image as a string."""
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(self.width)} {number(self.height)}"'
+            f'<svg xmlns="http://www.w3.org/2000/svg"'
+            f' viewBox="0 0 {number(self.width)} {number(self.height)}"'
             f' width="{number(self.width)}" height="{number(self.height)}" role="img"'
             f' aria-label={quoteattr(self.label)} color="{MID_GRAY}"'
             ' font-family="system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"'

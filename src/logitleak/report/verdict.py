@@ -24,7 +24,7 @@ class Verdict:
 def judge(run: Run) -> Verdict:
     """Grade the run by its strongest attack: an audit answers for the worst that was shown possible."""
     if not run.audited:
-        headline = "No attack was run, so this report says nothing about what the logits leak."
+        headline = f"No attack was run, so this report says nothing about what the {run.shared} leak."
         return Verdict("none", "No attack", headline, [_data_sentence(run)])
     judged = [attack for attack in run.audited if _share(attack).get("trials")]
     if not judged:
@@ -33,17 +33,19 @@ def judge(run: Run) -> Verdict:
             "nobody can say here how good they are."
         )
         return Verdict("none", "Not judged", headline, [_data_sentence(run)])
-    best = max(judged, key=lambda attack: (_share(attack)["value"], _ssim(attack)))
+    # A tie goes to an attack over a baseline, then to the better likeness.
+    best = max(judged, key=lambda one: (_share(one)["value"], one.kind == "attack", _ssim(one)))
     grade, badge, comparison = _grade(run, best)
     details = [comparison, *_selection(judged, best), *_owner(run, best), *_close(best), _data_sentence(run)]
-    return Verdict(grade, badge, _headline(run, best), details, _means(run), _means_not(run, grade), best.name)
+    return Verdict(
+        grade, badge, _headline(run, best), details, _means(run), _means_not(run, grade), best.name
+    )
 
 
 def percent(value: float) -> str:
-    """A percentage that never rounds a miss to 0% or to 100%."""
-    if 0 < value < 0.01 or 0.99 < value < 1:
-        return f"{value:.1%}"
-    return f"{value:.0%}"
+    """A percentage, with one decimal near the ends: a single miss or hit must not round away."""
+    text = f"{value:.1%}" if min(value, 1 - value) < 0.1 else f"{value:.0%}"
+    return text.replace(".0%", "%")
 
 
 def interval(share: dict[str, Any]) -> str:
@@ -60,7 +62,9 @@ def _headline(run: Run, best: Attack) -> str:
         count = f"all {share['trials']} {noun}"
     else:
         count = f"{share['successes']} of {share['trials']} {noun}"
-    text = f"The server rebuilt {count} ({percent(share['value'])}, {interval(share)}) from shared logits"
+    text = (
+        f"The server rebuilt {count} ({percent(share['value'])}, {interval(share)}) from shared {run.shared}"
+    )
     average = next((rival for rival in run.rivals if rival.name == "public-mean" and _share(rival)), None)
     if average is None:
         return f"{text}."
@@ -78,25 +82,25 @@ def _grade(run: Run, best: Attack) -> tuple[str, str, str]:
     chance = run.data.get("chance") or 0.0
     if share["successes"] == 0:
         sentence = (
-            f"No attack run here succeeded once. With {_count(share['trials'], 'target')} that still allows a true "
-            f"rate of up to {percent(share['high'])}, and it says nothing about attacks that were not run."
+            f"No attack run here succeeded once. With {_count(share['trials'], 'target')} that still allows "
+            f"a true rate of up to {percent(share['high'])}, and it says nothing about other attacks."
         )
         return "quiet", "Nothing rebuilt", sentence
     bar = max([chance, *(_share(rival)["value"] for rival in rivals)])
     reach = max([chance, *(_share(rival)["high"] for rival in rivals)])
-    measure = "the trivial rivals and chance" if rivals else "chance"
+    measure = "the trivial rivals and chance" if rivals else "blind guesses"
     if share["low"] > reach:
-        sentence = f"The whole interval of {best.name} lies above {measure}: the logits carry this information."
+        sentence = f"The whole interval of {best.name} lies above {measure}: the {run.shared} do leak."
         return "clear", "Clear leak", sentence
     if share["low"] > bar:
         sentence = (
-            f"The interval of {best.name} lies above what {measure} reached, but it overlaps their own intervals: "
-            "a leak is likely, and more targets would settle it."
+            f"The interval of {best.name} lies above what {measure} reach, but it overlaps their own "
+            "intervals: a leak is likely, and more targets would settle it."
         )
         return "likely", "Likely leak", sentence
     sentence = (
-        f"The interval of {best.name} reaches down to what {measure} reached ({percent(bar)}): on so few targets "
-        "this run cannot tell the attack from a guess."
+        f"The interval of {best.name} does not clear what {measure} reach ({percent(bar)}): on so few "
+        "targets this run cannot tell the attack from a guess."
     )
     return "unclear", "Not told apart from a guess", sentence
 
@@ -107,7 +111,8 @@ def _selection(judged: list[Attack], best: Attack) -> list[str]:
     others = [a.name for a in judged if a is not best and _share(a)["value"] == _share(best)["value"]]
     lead = f"{best.name}, tied with {_listed(others)}, is" if others else f"{best.name} is"
     return [
-        f"{lead} the strongest of the {len(judged)} attacks judged here; the interval is not widened for that choice."
+        f"{lead} the strongest of the {len(judged)} attacks judged here; the interval is not widened for "
+        "that choice."
     ]
 
 
@@ -128,8 +133,8 @@ def _close(best: Attack) -> list[str]:
     if not share.get("successes"):
         return []
     return [
-        f"On {share['successes']} of {share['trials']} targets the result was too close to the public images to "
-        "count as news about the private ones."
+        f"On {share['successes']} of {share['trials']} targets the result resembles the same label’s public "
+        "images most, so it tells nothing that was not public."
     ]
 
 
@@ -138,28 +143,28 @@ def _data_sentence(run: Run) -> str:
     if synthetic is None:
         return "The run does not say whether its data are synthetic or real."
     if synthetic:
-        return (
-            "The images are synthetic: no real person is shown, and rates on real data may be higher or lower."
-        )
+        return "The images are synthetic: no real person is shown, and rates on real data may differ."
     return "The images are real data: this file shows private images and is as sensitive as they are."
 
 
 def _means(run: Run) -> list[str]:
     chance = run.data.get("chance")
-    blind = f" Picking blindly among the competitors succeeds {chance:.1%} of the time." if chance else ""
+    blind = (
+        f" Picking blindly among the competitors succeeds {percent(chance)} of the time." if chance else ""
+    )
     return [
-        "Among all competitors, private and public, the reconstruction is most similar (SSIM) to the private images "
-        f"of the very identity it was made for.{blind}",
-        "The server needed only what its role gives it: the logits, the public set and its own model.",
+        "The reconstruction is more similar (SSIM) to the mean private image of its own identity than to "
+        f"that of any other target and to the mean public image of any label.{blind}",
+        f"The server needed only what its role gives it: the {run.shared}, the public set and its own model.",
     ]
 
 
 def _means_not(run: Run, grade: str) -> list[str]:
     points = [
-        "Not a copy of one photograph: the reference is the mean of an identity’s private images, and what comes "
-        "back is at most a likeness of that mean. Look at the gallery, not at the rate alone.",
-        "Not a rate for other data, models or numbers of clients: it holds for this configuration and this seed, "
-        "and the interval covers the choice of targets only.",
+        "Not a copy of one photograph: the reference is the mean of an identity’s private images, and what "
+        "comes back is at most a likeness of that mean. Look at the gallery, not at the rate alone.",
+        "Not a rate for other data, models or numbers of clients: it holds for this configuration and this "
+        "seed, and the interval covers the choice of targets only.",
     ]
     if grade in ("quiet", "unclear"):
         points.append("Not a proof of safety: a failed attack bounds that attack, not the leak.")

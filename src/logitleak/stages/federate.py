@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logitleak import registry
 from logitleak.bank import ModelBank, Optimization
 from logitleak.channel import ClientGroup, InProcessChannel, Recorder
 from logitleak.config import Config
@@ -17,8 +16,9 @@ from logitleak.data.split import prepare
 from logitleak.metrics import confidence
 from logitleak.metrics.utility import accuracy
 from logitleak.progress import Progress
-from logitleak.schemes.base import ClientContext, Scheme, Server
+from logitleak.schemes.base import ClientContext, Server
 from logitleak.sealed import write_truth
+from logitleak.stages.check import scheme_of
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.transcript import FORMAT, Manifest, TranscriptWriter, Uploads
@@ -66,16 +66,12 @@ class _Federation:
         self.run, self.split, self.progress = run, split, progress
         self.losses: list[dict[str, Any]] = []
         self.utility: list[dict[str, Any]] = []
-        scheme_class = registry.load("scheme", config.federation.scheme)
-        name = f"scheme {config.federation.scheme}"
-        self.scheme: Scheme = scheme_class(
-            registry.settings(name, scheme_class.Settings, config.federation.settings)
-        )
+        self.scheme = scheme_of(config)
         self.groups, server_bank = build_banks(config, split)
         self.server = Server(server_bank, split.public, self._listen)
         context = ClientContext(split.public, listener=self._listen)
         channel = InProcessChannel(self.scheme, self.groups, context)
-        action, tensor = scheme_class.uploads
+        action, tensor = self.scheme.uploads
         manifest = Manifest(
             format=FORMAT,
             scheme=config.federation.scheme,
@@ -83,7 +79,7 @@ class _Federation:
             rounds=self.rounds,
             num_classes=split.num_classes,
             target_labels=split.truth.target_labels.tolist(),
-            uploads=Uploads(action=action, tensor=tensor, kind=scheme_class.upload_kind),
+            uploads=Uploads(action=action, tensor=tensor, kind=self.scheme.upload_kind),
         )
         write_truth(run.sealed, split.truth)
         self.writer = TranscriptWriter(run.wire, manifest, split.public)

@@ -104,6 +104,8 @@ def open_run(path: Path, config: configs.Config, overwrite: bool) -> RunFolder:
     if path.exists() and not (path / "run.json").exists() and any(path.iterdir()):
         raise UserError(f"{path} is not empty and no run folder; choose another --out.")
     status = run.status()
+    if not (status.get("federated") or run.checkpoint.exists()):
+        status = {}  # nothing was computed yet, so nothing can be lost
     if status and status.get("federation") != config.federation_hash():
         raise UserError(
             f"{path} holds a run with another seed, data or federation; choose another --out, or give --overwrite."
@@ -117,7 +119,7 @@ def open_run(path: Path, config: configs.Config, overwrite: bool) -> RunFolder:
     path.mkdir(parents=True, exist_ok=True)
     if not os.access(path, os.W_OK):
         raise UserError(f"{path} cannot be written; choose another --out.")
-    known = {} if not status else {name: entry for name, entry in run.config().attacks.items()}
+    known = dict(run.config().attacks) if status else {}
     merged = config.model_copy(update={"attacks": known | config.attacks})
     write_text(path / "config.yaml", merged.to_yaml())
     hashes = {name: merged.attack_hash(name) for name in merged.attacks}

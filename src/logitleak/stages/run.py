@@ -15,6 +15,7 @@ from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
 from logitleak.errors import UserError
 from logitleak.progress import Progress, Quiet
+from logitleak.stages.check import check
 from logitleak.stages.attack import attack as attack_stage
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
@@ -61,7 +62,9 @@ def run(
         >>> result.accuracy("ridge")
     """
     progress = progress or Quiet()
-    folder = open_run(Path(out), as_config(config), overwrite)
+    checked = as_config(config)
+    check(checked)
+    folder = open_run(Path(out), checked, overwrite)
     resolved = folder.config()
     handler = log_to(folder)
     try:

@@ -111,7 +111,7 @@ def _drape_over(
 
 
 def _strap(start: FloatArray, end: FloatArray, side: int, scale: float) -> Piece:
-    half = np.array([0, 0.022 * scale, 0])
+    half = np.array([0, 0.028 * scale, 0])
     corners = np.stack([start + half, start - half, end + half, end - half])
     vertices = (corners + np.array([0.02 * side, 0, 0])).astype(np.float32)
     triangles = np.array([[0, 1, 2], [1, 3, 2]], np.int32)

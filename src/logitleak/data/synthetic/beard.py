@@ -27,7 +27,7 @@ def beard_cover(kind: str, rest: FloatArray, lips: FloatArray) -> FloatArray:
     upper_lip = ramp(0.34, 0.26, x) * ramp(6.705, 6.735, y) * ramp(6.85, 6.79, y) * (z > 1.2)
     corners = ramp(0.36, 0.3, x) * ramp(0.2, 0.25, x) * ramp(6.45, 6.5, y) * ramp(6.8, 6.74, y) * (z > 1.1)
     moustache = np.maximum(upper_lip, corners)
-    around_lips = ramp(6.42, 6.47, y) * ramp(0.26, 0.22, x) * (y < 6.8)
+    around_lips = ramp(1.15, 0.9, np.hypot(x / 0.25, (y - 6.6) / 0.14)) * (y < 6.8)
     chin = ramp(0.34, 0.26, x) * ramp(6.05, 6.15, y) * ramp(6.47, 6.42, y) * (z > 1.0)
     if kind in ("full", "long", "stubble"):
         cover = np.maximum(jaw * (1 - around_lips), moustache)

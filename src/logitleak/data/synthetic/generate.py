@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -26,6 +27,9 @@ from logitleak.data.synthetic.render import render
 from logitleak.data.synthetic.scene import sample_scene
 
 SETTINGS_FILE = "synthetic.json"
+# Beyond these the names of folders and files would no longer sort by number.
+MOST_IDENTITIES = 10_000
+MOST_IMAGES = 1_000
 _FORMAT = 1
 _TEMPORARY = ".part"
 _PNG_END = b"IEND\xaeB`\x82"
@@ -91,7 +95,7 @@ def generate(
     done = kept = total - sum(len(missing) for missing in todo.values())
     if progress is not None:
         progress(done, total)
-    for written in _run(out, settings, todo, workers or os.cpu_count() or 1):
+    for written in _run(out, settings, todo, workers or _cores()):
         done += written
         if progress is not None:
             progress(done, total)
@@ -121,10 +125,10 @@ def _check(
     supersample: int,
     workers: int,
 ) -> Settings:
-    if identities < 1:
-        raise ValueError(f"identities is {identities}: ask for at least 1")
-    if images < 1:
-        raise ValueError(f"images is {images}: ask for at least 1 per person and domain")
+    if not 1 <= identities <= MOST_IDENTITIES:
+        raise ValueError(f"identities is {identities}: ask for 1 to {MOST_IDENTITIES}")
+    if not 1 <= images <= MOST_IMAGES:
+        raise ValueError(f"images is {images}: ask for 1 to {MOST_IMAGES} per person and domain")
     if isinstance(domains, str) or not domains:
         raise ValueError(f"domains is {domains!r}: give a list such as {list(DOMAINS)}")
     wanted = {check_domain(domain) for domain in domains}
@@ -167,6 +171,13 @@ def _claim(out: Path, settings: Settings) -> None:
     temporary.replace(path)
 
 
+def _cores() -> int:
+    """Cores this process may use (a container often has fewer than the machine)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _remove_leftovers(out: Path) -> None:
     for path in out.rglob(f".*{_TEMPORARY}"):
         path.unlink(missing_ok=True)
@@ -206,7 +217,7 @@ def _run(
         return
     # A forked copy of a process with threads (PyTorch has some) may hang, so workers start afresh.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_stop_with_parent) as pool:
         pending = {pool.submit(_render_person, out, settings, k, missing) for k, missing in todo.items()}
         try:
             while pending:
@@ -216,6 +227,19 @@ def _run(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _stop_with_parent() -> None:
+    """End this worker when its parent is killed: a pool would otherwise leave it waiting for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _render_person(out: Path, settings: Settings, index: int, missing: list[tuple[str, int]]) -> int:

@@ -44,10 +44,20 @@ def _shell(identity: Identity, line: HairLine, head: Head, vertices: FloatArray,
     center = np.array([0, (frame.eye_middle[1] + frame.top) / 2 - 0.1, (frame.front + frame.back) / 2])
     outward = normalize(0.4 * normals + 0.6 * normalize(base - center.astype(np.float32)))
     thickness = _thickness(identity, line, rest)
+    if line.style.curl:
+        # Curls are round where they are seen, on the outside, not down at the scalp.
+        outside = base + outward * thickness[:, None]
+        thickness = thickness * _curls(outside, identity.texture_seed)
     lifted = base + outward * np.maximum(thickness, _THINNEST_SHELL)[:, None]
     # Curls are bumps and must survive; other hair is combed smooth.
     lifted = patch.smooth(lifted, 2 if line.style.curl else _SHELL_SMOOTHING)
-    return Piece(lifted, rest, patch.triangles, Material.HAIR, rest)
+    return Piece(lifted, rest, patch.triangles, Material.HAIR, lifted)
+
+
+def _curls(points: FloatArray, seed: int) -> FloatArray:
+    """Bumps around 1 at points [N, 3], [N]."""
+    coarse, fine = value_noise(points * 6.5, seed), value_noise(points * 13, seed + 5)
+    return np.asarray(0.7 + 0.6 * (0.65 * coarse + 0.35 * fine), np.float32)
 
 
 def _thickness(identity: Identity, line: HairLine, rest: FloatArray) -> FloatArray:
@@ -65,10 +75,7 @@ def _thickness(identity: Identity, line: HairLine, rest: FloatArray) -> FloatArr
     if style.parted:
         groove = bump(rest[:, 0] - 0.6 * line.part, 0.09) * ramp(0.2, 0.5, rest[:, 2])
         thick = thick * (1 - 0.4 * groove)
-    if style.curl:
-        curls = value_noise(rest * 8, identity.texture_seed) * 0.65 + value_noise(rest * 16, 5) * 0.35
-        thick = thick * (0.62 + 0.76 * curls)
-    else:
+    if not style.curl:
         thick = thick * (0.85 + 0.3 * value_noise(rest * 3.5, identity.texture_seed))
     rise = ramp(-0.03, 0.26 if style.sleek else 0.17, above)
     return np.asarray(thick * rise, np.float32)

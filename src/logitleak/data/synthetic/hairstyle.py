@@ -12,8 +12,12 @@ from logitleak.data.synthetic.identity import Identity
 
 @dataclass(frozen=True)
 class Drape:
-    """Hair that hangs down: its lower end (height on the rest head), how far the end moves with the
-    person's hair length, how wavy it is, and the angle from the front in degrees where it begins."""
+    """Hair that hangs down.
+
+    ``end`` is its lower end (height on the rest head), ``end_range`` how far that moves with the person's
+    hair length, ``wave`` and ``tuck`` how wavy it is and how far the end turns inward (shares of the girth),
+    ``front_angle`` the angle from the front in degrees where it begins.
+    """
 
     end: float
     end_range: float = 0.0
@@ -28,7 +32,8 @@ class HairStyle:
 
     ``density`` below 1 lets the scalp shine through; ``fringe`` is the height of hair on the forehead
     (rest head) and ``fringe_range`` how far it moves with the hair length; ``raised`` lifts the hair line
-    at the front.
+    at the front. ``parted`` hair shows a line, ``swept`` hair is thicker on one side, ``sleek`` hair rises
+    slowly from its roots, as when it is pulled back.
     """
 
     top: float
@@ -73,12 +78,12 @@ STYLES: dict[str, HairStyle] = {
         0.15, 0.13, 0.1, 0.15, fringe=7.56, fringe_range=0.1, drape=Drape(6.2, 0.35, 0.03, 56, tuck=0.14)
     ),
     "curly long": HairStyle(
-        0.26, 0.24, 0.18, 0.26, curl=1.0, drape=Drape(5.7, 0.4, wave=0.1, front_angle=56)
+        0.26, 0.24, 0.18, 0.26, curl=1.0, drape=Drape(5.25, 0.2, wave=0.1, front_angle=56)
     ),
 }
 
 # Height of the hair line on the rest head by angle from the front (degrees), ear at about 90.
-_LINE_CENTER = (0.0, 0.42)
+_LINE_CENTER_Z = 0.42
 _LINE_ANGLE = np.radians([0, 20, 38, 52, 64, 76, 90, 104, 120, 140, 180]).astype(np.float32)
 _LINE_HEIGHT = np.array([7.96, 7.97, 7.9, 7.72, 7.45, 7.05, 7.38, 7.05, 6.8, 6.6, 6.5], np.float32)
 _SIDEBURN = 5
@@ -87,7 +92,11 @@ _THINNING_FROM, _THINNING_YEARS = 48, 28
 
 @dataclass(frozen=True)
 class HairLine:
-    """A style fitted to a person. ``height`` [11] is the line by angle, ``fringe`` the fringe height."""
+    """A style fitted to a person.
+
+    ``height`` [11] is the line at the angles of ``_LINE_ANGLE``, ``peak`` how far it dips in the middle,
+    ``fringe`` and ``slope`` the height and tilt of a fringe, ``part`` the side the hair is parted on (x).
+    """
 
     style: HairStyle
     height: FloatArray
@@ -99,7 +108,7 @@ class HairLine:
     def above(self, rest: FloatArray) -> FloatArray:
         """How far points [N, 3] of the rest head lie above the hair line, [N] in mesh units."""
         x = rest[:, 0]
-        angle = np.arctan2(np.abs(x), rest[:, 2] - _LINE_CENTER[1])
+        angle = np.arctan2(np.abs(x), rest[:, 2] - _LINE_CENTER_Z)
         line = np.interp(angle, _LINE_ANGLE, self.height) - self.peak * bump(x, 0.12)
         if self.fringe is not None:
             share = 1 - ramp(0.5, 0.75, np.abs(x))

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from logitleak.data.synthetic import palette
 from logitleak.data.synthetic.fields import FloatArray
 
-
 LOCAL_CONTROLS = 128
 """Length of the local shape vectors (more than the head mesh has controls)."""
 
@@ -194,7 +193,7 @@ def sample_identity(seed: int, index: int) -> Identity:
         brows=_brows(rng, masculine),
         iris_color=iris * np.float32(np.exp(rng.normal(0, 0.1))),
         iris_size=float(np.clip(rng.normal(1, 0.06), 0.88, 1.15)),
-        eye_openness=float(np.clip(rng.normal(0.16, 0.13), -0.12, 0.5)),
+        eye_openness=float(np.clip(rng.normal(0.18, 0.12), -0.05, 0.5)),
         lip_color=np.exp(0.1 * rng.normal(0, 1, 3) * np.array([1, 0.8, 0.8])).astype(np.float32),
         lipstick=None if masculine else lipstick,
         blush=float(np.clip(rng.normal(0.5, 0.3), 0, 1.2)),
@@ -253,11 +252,13 @@ def _brows(rng: np.random.Generator, masculine: bool) -> Brows:
 
 def _moles(rng: np.random.Generator) -> tuple[Mole, ...]:
     spots = rng.uniform((-0.5, 6.4, 0.012), (0.5, 7.9, 0.024), size=(int(rng.poisson(0.8)), 3))
-    # A spot on an eye or on the lips would look like a glitch.
+    # A spot on an eye, on the lips or right between the brows would look like a glitch.
     return tuple(
         Mole(float(x), float(y), float(radius))
         for x, y, radius in spots
-        if not (7.1 < y < 7.6 and abs(x) > 0.1) and not (6.5 < y < 6.85 and abs(x) < 0.35)
+        if not (7.1 < y < 7.6 and abs(x) > 0.1)
+        and not (y > 7.2 and abs(x) < 0.12)
+        and not (6.5 < y < 6.85 and abs(x) < 0.35)
     )
 
 

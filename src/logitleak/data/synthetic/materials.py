@@ -59,7 +59,7 @@ class Appearance:
 
 @dataclass(frozen=True)
 class Look:
-    """A person as the painter needs it: skin, hair and the direction hair is combed in."""
+    """A person as the painter needs it; ``hair_color`` is linear float32 [3]."""
 
     identity: Identity
     line: HairLine
@@ -143,15 +143,12 @@ def _paint_hair(
 ) -> None:
     person, line = look.identity, look.line
     kind, rest, normal = samples.material[at], samples.rest[at], samples.normal[at]
-    beard, drape = kind == Material.BEARD, kind == Material.DRAPE
+    beard, drape, on_scalp = kind == Material.BEARD, kind == Material.DRAPE, kind == Material.HAIR
     strands = _strands(samples, at, look)
     color = np.where(beard[:, None], person.beard_color, look.hair_color) * strands[:, None]
     if line.style.density < 1:
-        cover = line.style.density * (0.85 + 0.3 * value_noise(rest * 50, 1))
-        color = mix(
-            base_tone(person) * np.float32(0.8), color, np.where(kind == Material.HAIR, cover, 1).clip(0, 1)
-        )
-    on_scalp = kind == Material.HAIR
+        cover = np.clip(line.style.density * (0.85 + 0.3 * value_noise(rest * 50, 1)), 0, 1)
+        color = mix(base_tone(person) * np.float32(0.8), color, np.where(on_scalp, cover, 1))
     root = 0.75 + 0.25 * ramp(0, 0.14, line.above(rest))
     if line.style.parted:
         groove = bump(rest[:, 0] - 0.6 * line.part, 0.024) * ramp(0.1, 0.4, rest[:, 2])
@@ -176,11 +173,12 @@ def _strands(samples: Samples, at: npt.NDArray[np.int64], look: Look) -> FloatAr
     seed, line = look.identity.texture_seed, look.line
     kind, rest, surface = samples.material[at], samples.rest[at], samples.surface[at]
     if line.style.curl:
-        curls = 0.6 * value_noise(rest * 15, seed) + 0.4 * value_noise(rest * 32, seed + 2)
+        at_surface = np.where((kind == Material.HAIR)[:, None], surface, rest)
+        curls = 0.6 * value_noise(at_surface * 13, seed) + 0.4 * value_noise(at_surface * 29, seed + 2)
         return np.asarray(0.45 + 1.1 * curls, np.float32)
     local = rest - np.array([0.5 * line.part, _CROWN_HEIGHT - 0.05, 0.15], np.float32)
     drape = kind == Material.DRAPE
-    # Around the crown the angle alone would bunch strands together, so it is scaled by the distance.
+    # On the scalp strands fan out from the crown; hanging hair has its own coordinates.
     around = np.where(drape, surface[:, 0] * 1.2, np.arctan2(local[:, 0], local[:, 2]) * 14)
     along = np.where(drape, surface[:, 1] * 2.2, np.linalg.norm(local, axis=1) * 1.6)
     coarse = value_noise(stack3(around, along, 0.0), seed)

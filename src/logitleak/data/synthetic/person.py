@@ -17,7 +17,7 @@ from logitleak.data.synthetic.skin import SkinPaint
 
 # A mask hides the mouth and would be pushed through by a wide open one.
 _MOUTH_UNDER_MASK = 0.35
-_BLINK = 0.8
+_BLINK = 0.7
 _CHILD_EYES = 0.12
 
 

@@ -79,10 +79,8 @@ def _cover(
     keep = np.abs(area) > _SMALLEST_AREA
     if cull is not None:
         keep &= ~(cull & (area > 0))  # y points down, so a front face has negative area
-    left = np.maximum(np.ceil(corner_x.min(1) - 0.5), 0).astype(np.int64)
-    right = np.minimum(np.floor(corner_x.max(1) - 0.5), width - 1).astype(np.int64)
-    top = np.maximum(np.ceil(corner_y.min(1) - 0.5), 0).astype(np.int64)
-    bottom = np.minimum(np.floor(corner_y.max(1) - 0.5), height - 1).astype(np.int64)
+    left, right = _pixel_range(corner_x, width)
+    top, bottom = _pixel_range(corner_y, height)
     keep &= (right >= left) & (bottom >= top)
     kept = np.nonzero(keep)[0]
     columns = (right - left + 1)[kept]
@@ -93,8 +91,18 @@ def _cover(
     px = left[kept][local] + offset - row * columns[local]
     py = top[kept][local] + row
     weights = _weights(corner_x[kept], corner_y[kept], area[kept], local, px, py)
-    inside = (weights >= _EDGE_TOLERANCE).all(1)
+    inside = np.all([weights[:, k] >= _EDGE_TOLERANCE for k in range(3)], axis=0)
     return _Fragments(kept[local[inside]], (py * width + px)[inside], weights[inside])
+
+
+def _pixel_range(corner: FloatArray, size: int) -> tuple[IntArray, IntArray]:
+    """First and last pixel whose center may lie in a triangle, for one coordinate of its corners [T, 3]."""
+    # Column by column: numpy is slow at reducing over an axis of three.
+    a, b, c = corner[:, 0], corner[:, 1], corner[:, 2]
+    low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+    first = np.maximum(np.ceil(low - 0.5), 0).astype(np.int64)
+    last = np.minimum(np.floor(high - 0.5), size - 1).astype(np.int64)
+    return first, last
 
 
 def _weights(

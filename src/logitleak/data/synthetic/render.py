@@ -134,23 +134,23 @@ def _holes(mesh: _Assembly, person: Person, triangle: IntArray, weights: FloatAr
     material = mesh.material[triangle]
     gone = np.zeros(len(triangle), np.bool_)
 
-    def rest_at(at: IntArray) -> FloatArray:
-        return _interpolate(mesh.rest, mesh.triangles[triangle[at]], weights[at])
+    def at_fragments(values: FloatArray, at: IntArray) -> FloatArray:
+        return _interpolate(values, mesh.triangles[triangle[at]], weights[at])
 
     at = np.nonzero(material == Material.HAIR)[0]
-    rest = rest_at(at)
+    rest = at_fragments(mesh.rest, at)
     if line.style.curl:
         ragged = 0.14 * (value_noise(rest * 14, seed) - 0.5)
     else:
-        strands = value_noise(rest * np.array([22, 6, 22], np.float32), seed) - 0.5
-        ragged = (0.13 if line.fringe is not None else 0.06) * strands
+        strands = value_noise(rest * np.array([32, 7, 32], np.float32), seed) - 0.5
+        ragged = (0.13 if line.fringe is not None else 0.09) * strands
     gone[at] = line.above(rest) + ragged < 0
     at = np.nonzero(material == Material.DRAPE)[0]
-    surface = _interpolate(mesh.surface, mesh.triangles[triangle[at]], weights[at])
+    surface = at_fragments(mesh.surface, at)
     tips = 0.88 + 0.12 * value_noise(stack3(surface[:, 0] * 1.4, 0.0, 0.0), seed + 2)
     gone[at] = surface[:, 1] > tips
     at = np.nonzero(material == Material.BEARD)[0]
-    rest = rest_at(at)
+    rest = at_fragments(mesh.rest, at)
     cover = beard_cover(identity.beard, rest, np.zeros(len(at), np.float32))
     gone[at] = cover < 0.25 + 0.35 * value_noise(rest * 28, 4)
     return gone

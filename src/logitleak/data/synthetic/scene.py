@@ -11,7 +11,7 @@ import numpy as np
 from logitleak.data.synthetic import palette
 from logitleak.data.synthetic.fields import FloatArray, normalize
 
-BLINK_RATE = 0.01
+BLINK_RATE = 0.005
 """Share of pictures with half-shut eyes (at ``variation`` 1)."""
 
 
@@ -102,7 +102,7 @@ def sample_scene(rng: np.random.Generator, variation: float = 1.0) -> Scene:
         expression_name=name,
         expression={unit: weight * strength for unit, weight in EXPRESSIONS[name].items()},
         blink=bool(rng.random() < BLINK_RATE * mild),
-        gaze=(float(rng.normal(0, 0.12)) * v, float(rng.normal(0, 0.05)) * v),
+        gaze=(float(rng.normal(0, 0.09)) * v, float(rng.normal(0, 0.05)) * v),
         light_direction=normalize(np.array(light)),
         light_color=np.array([1 + 0.08 * warmth * v, 1, 1 - 0.1 * warmth * v], np.float32),
         light_strength=0.9 + float(rng.uniform(-0.2, 0.2)) * mild,

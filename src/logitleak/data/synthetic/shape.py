@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -50,30 +51,30 @@ _AGES = ("baby", "child", "young", "old")
 _AGE_KNOTS = (1.0, 10.0, 25.0, 90.0)
 
 
+@dataclass(frozen=True)
+class _Control:
+    """A direction in local shape: (plus, minus) target per side of the face; minus None is one-sided."""
+
+    key: str
+    targets: tuple[tuple[str, str | None], ...]
+
+
 @cache
-def _controls() -> tuple[tuple[str, tuple[tuple[str, str | None], ...]], ...]:
-    """Local controls: a key, and the (plus, minus) targets it drives (left and right side together)."""
-    names = [n for n in load_head().target_names if n.split("/")[0] in _AMPLITUDE]
-    known, groups = set(names), dict[str, list[tuple[str, str | None]]]()
-    for name in names:
-        if name.startswith(_UNUSED):
-            continue
-        minus: str | None = None
-        for plus_end, minus_end in _OPPOSITES:
-            if name.endswith(minus_end) and name.removesuffix(minus_end) + plus_end in known:
-                break  # met again under the name of its opposite
-            if name.endswith(plus_end) and name.removesuffix(plus_end) + minus_end in known:
-                minus = name.removesuffix(plus_end) + minus_end
-                break
-        else:
-            minus = None
-        if minus is None and any(
-            name.endswith(m) and name.removesuffix(m) + p in known for p, m in _OPPOSITES
-        ):
-            continue
-        key = name.replace("/l-", "/").replace("/r-", "/")
-        groups.setdefault(key, []).append((name, minus))
-    return tuple((key, tuple(targets)) for key, targets in groups.items())
+def _controls() -> tuple[_Control, ...]:
+    """All local controls; the left and right side of the face share one."""
+    names = {n for n in load_head().target_names if n.split("/")[0] in _AMPLITUDE}
+    opposites = {
+        stem + plus: stem + minus
+        for plus, minus in _OPPOSITES
+        for stem in (name.removesuffix(plus) for name in names if name.endswith(plus))
+        if stem + minus in names
+    }
+    groups: dict[str, list[tuple[str, str | None]]] = {}
+    for name in sorted(names - set(opposites.values())):
+        if not name.startswith(_UNUSED):
+            key = name.replace("/l-", "/").replace("/r-", "/")
+            groups.setdefault(key, []).append((name, opposites.get(name)))
+    return tuple(_Control(key, tuple(targets)) for key, targets in groups.items())
 
 
 def shape_head(identity: Identity, *, child: bool) -> FloatArray:
@@ -115,13 +116,13 @@ def _three_levels(quantity: str, value: float) -> dict[str, float]:
 
 
 def _add_local_shape(head: Head, vertices: FloatArray, identity: Identity, scale: float) -> None:
-    for k, (key, targets) in enumerate(_controls()):
-        amount = identity.local_shape[k] * _AMPLITUDE[key.split("/")[0]]
+    for k, control in enumerate(_controls()):
+        amount = identity.local_shape[k] * _AMPLITUDE[control.key.split("/")[0]]
         for part, factor in _DAMPED.items():
-            amount *= factor if part in key else 1.0
+            amount *= factor if part in control.key else 1.0
         amount = float(np.clip(amount, -0.8, 0.8)) * scale
-        for side, (plus, minus) in enumerate(targets):
-            skew = _ASYMMETRY * identity.asymmetry[k] * (1 if side else -1) * (len(targets) > 1)
+        for side, (plus, minus) in enumerate(control.targets):
+            skew = _ASYMMETRY * identity.asymmetry[k] * (1 if side else -1) * (len(control.targets) > 1)
             if minus is None:
                 head.add_target(vertices, plus, 0.7 * max(0.0, amount))
             else:

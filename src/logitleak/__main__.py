@@ -1,0 +1,5 @@
+"""``python -m logitleak``."""
+
+from logitleak.cli import main
+
+main()

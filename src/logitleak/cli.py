@@ -1,0 +1,309 @@
+"""The command line. A user's mistake is one line on standard error and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from logitleak.errors import UserError, did_you_mean
+
+Overrides = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(name="set", metavar="KEY=VALUE", help="Change single settings, such as data.targets=20."),
+]
+Settings = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(name="set", metavar="KEY=VALUE", help="Settings of the attack, such as tau=3."),
+]
+
+
+def run(
+    config: Annotated[Path | None, tyro.conf.Positional] = None,
+    /,
+    out: Path | None = None,
+    overrides: Overrides = (),
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Simulate a federation, attack it, and write an HTML report of what leaked.
+
+    The same command goes on where an interrupted run stopped.
+
+    Args:
+        config: A YAML file; without one, the defaults.
+        out: The run folder; by default runs/ and the name of the config.
+        overrides: Changes to the config.
+        overwrite: Replace a run of another configuration in this folder.
+        quiet: Show nothing but the path of the report.
+    """
+    from logitleak import config as configs
+    from logitleak.stages import run as stages
+
+    loaded = configs.load(config, overrides)
+    out = out or Path("runs") / (config.stem if config is not None else "run")
+    with ExitStack() as stack:
+        result = stages.run(loaded, out, overwrite=overwrite, progress=_progress(quiet, stack))
+    _print_result(result, quiet)
+
+
+def attack(
+    run_folder: Annotated[Path, tyro.conf.Positional],
+    /,
+    attack: str = "ridge",
+    name: str | None = None,
+    prior: str = "mean",
+    settings: Settings = (),
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    quiet: bool = False,
+) -> None:
+    """Attack a recorded transcript, and write its report anew. The sealed folder need not exist.
+
+    Args:
+        run_folder: The folder of a run.
+        attack: What to attack with; see `logitleak ls`.
+        name: What to call it in the report; by default the name of the attack.
+        prior: The prior of the attack.
+        settings: Settings of the attack.
+        device: Where to compute.
+        quiet: Show nothing but the path of the report.
+    """
+    from logitleak import config as configs
+    from logitleak import registry
+    from logitleak.stages import run as stages
+
+    registry.check("attack", attack)
+    overrides = [f"attacks.{name or attack}.settings.{setting}" for setting in settings]
+    entry = {"attack": attack, "prior": prior}
+    parsed = configs.parse_with({"attacks": {name or attack: entry}}, overrides)
+    with ExitStack() as stack:
+        result = stages.attack_run(
+            run_folder, name or attack, parsed.attacks[name or attack], device=device,
+            progress=_progress(quiet, stack),
+        )  # fmt: skip
+    _print_result(result, quiet)
+
+
+def report(run_folder: Annotated[Path, tyro.conf.Positional], /, quiet: bool = False) -> None:
+    """Score the finished attacks of a run again, and write its report.
+
+    Args:
+        run_folder: The folder of a run.
+        quiet: Show nothing but the path of the report.
+    """
+    from logitleak.stages import run as stages
+
+    with ExitStack() as stack:
+        result = stages.write_report(run_folder, _progress(quiet, stack))
+    _print_result(result, quiet)
+
+
+def validate(config: Annotated[Path | None, tyro.conf.Positional] = None, /, overrides: Overrides = ()) -> None:
+    """Say what a run would do, need and take, without doing it.
+
+    Args:
+        config: A YAML file; without one, the defaults.
+        overrides: Changes to the config.
+    """
+    from logitleak import config as configs
+    from logitleak.stages.plan import plan
+
+    for line in plan(configs.load(config, overrides)):
+        print(line)
+
+
+def ls(kind: Annotated[str | None, tyro.conf.Positional] = None, /) -> None:
+    """List what is registered, with one line each.
+
+    Args:
+        kind: One of scheme, attack, prior, data, degradation, model, metric; all by default.
+    """
+    from logitleak.registry import TABLES
+
+    if kind is not None and kind not in TABLES:
+        raise UserError(f'There is no kind "{kind}".{did_you_mean(kind, TABLES)}')
+    for title, table in TABLES.items():
+        if kind in (None, title):
+            print(title)
+            for name, entry in table.items():
+                print(f"  {name:<12} {entry.summary}")
+
+
+def data_synth(
+    out: Annotated[Path, tyro.conf.Positional],
+    /,
+    identities: int = 120,
+    images: int = 12,
+    domains: tuple[str, ...] = ("adult", "young", "masked"),
+    seed: int = 0,
+    variation: float = 1.0,
+    workers: int = 0,
+    quiet: bool = False,
+) -> None:
+    """Render synthetic people into OUT/<domain>/<identity>/; an interrupted call goes on where it stopped.
+
+    Args:
+        out: The folder to fill.
+        identities: How many people.
+        images: How many images of each in each domain.
+        domains: Of adult, young and masked.
+        seed: The same seed renders the same people.
+        variation: How much pose, light and expression vary; 1 is lively, 0.5 like an aligned set.
+        workers: Processes; 0 for one on each core.
+        quiet: Show nothing.
+    """
+    from logitleak.data.synthetic.generate import generate
+
+    with ExitStack() as stack:
+        progress = _progress(quiet, stack)
+        progress.stage("rendering", identities * images * len(domains))
+        done = 0
+
+        def tell(finished: int, total: int) -> None:
+            nonlocal done
+            progress.advance(f"{finished} of {total} images", finished - done)
+            done = finished
+
+        try:
+            generate(
+                out, identities=identities, images=images, domains=domains, seed=seed,
+                variation=variation, workers=workers, progress=tell,
+            )  # fmt: skip
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    if not quiet:
+        print(f"{identities} people with {images} images each in {', '.join(domains)}: {out}")
+
+
+def data_prepare(
+    source: Annotated[str, tyro.conf.Positional], /, root: Path | None = None, image_size: int = 64
+) -> None:
+    """Check a data set, decode it into the cache, and say what was found and skipped.
+
+    Args:
+        source: A registered data source; see `logitleak ls data`.
+        root: Its folder.
+        image_size: Side of the images in pixels.
+    """
+    from logitleak.data.overview import describe, load
+
+    for line in describe(load(source, root, image_size)):
+        print(line)
+
+
+def data_show(
+    source: Annotated[str, tyro.conf.Positional],
+    /,
+    out: Path = Path("people.png"),
+    root: Path | None = None,
+    image_size: int = 64,
+    people: int = 12,
+    images: int = 6,
+    degradation: str | None = None,
+) -> None:
+    """Draw a sheet of a data set: a row for each person, sensitive images, then insensitive ones.
+
+    Args:
+        source: A registered data source; see `logitleak ls data`.
+        out: The PNG file to write.
+        root: The folder of the data set.
+        image_size: Side of the images in pixels.
+        people: How many people.
+        images: How many images of each.
+        degradation: Makes the insensitive images: blur or mask.
+    """
+    from logitleak.data.overview import load, sheet
+
+    dataset = load(source, root, image_size)
+    sheet(dataset, out, people, images, degradation)
+    print(out)
+
+
+_DATA: dict[str, Callable[..., Any]] = {"synth": data_synth, "prepare": data_prepare, "show": data_show}
+
+
+def data() -> None:
+    """Render synthetic people, prepare a data set, or look at one: data synth, data prepare, data show."""
+    main(["data", "--help"])
+
+
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "run": run,
+    "attack": attack,
+    "report": report,
+    "data": data,
+    "ls": ls,
+    "validate": validate,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``logitleak``."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["--version"]:
+        from logitleak import __version__
+
+        print(__version__)
+        return
+    commands, prog = _COMMANDS, "logitleak"
+    if arguments[:1] == ["data"] and len(arguments) > 1:
+        commands, prog, arguments = _DATA, "logitleak data", arguments[1:]
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands,
+            prog=prog,
+            description="Shows what federated distillation gives away.",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
+        )
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(_explain(error))
+    except KeyboardInterrupt:
+        print("Interrupted; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _progress(quiet: bool, stack: ExitStack) -> Any:
+    from logitleak.progress import Console, Quiet
+
+    return Quiet() if quiet else stack.enter_context(Console())
+
+
+def _print_result(result: Any, quiet: bool) -> None:
+    if not quiet:
+        for name, scored in result.metrics["attacks"].items():
+            accuracy = scored.get("accuracy")
+            if accuracy is None:
+                print(f"{name:<14} finished; there is no truth to score it with")
+                continue
+            print(
+                f"{name:<14} {100 * accuracy['value']:5.1f} %  "
+                f"[{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}]  "
+                f"of {accuracy['trials']} people rebuilt, SSIM {scored['mean']['ssim']:.2f}"
+            )
+    print(result.report)
+
+
+def _explain(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"The disk is full{where}; free some space and give the same command again."
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return f"No permission to write or read{where}; choose another folder."
+    return f"{error.strerror or error}{where}."
+
+
+def _fail(message: str) -> None:
+    print(f"logitleak: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What a run would do, need and take: answered in about a second, without decoding an image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+
+from logitleak.bank import ModelBank, Optimization
+from logitleak.config import Config
+from logitleak.data.base import Survey
+from logitleak.stages.check import check, scheme_of
+from logitleak.stages.folder import choose_device
+
+
+def plan(config: Config) -> Iterator[str]:
+    """Lines for a person to read.
+
+    Raises:
+        UserError: what a run would stop at: unknown names or settings, missing data, numbers that do not fit.
+    """
+    d, f = config.data, config.federation
+    survey, people, left_out = check(config)
+    scheme = scheme_of(config)
+    public, private = _images(config, survey, people)
+    classes = len(people)
+    yield f"data        {d.source}: {classes} people, about {public} public and {private} private images"
+    if left_out:
+        yield f"            {left_out} people are left out, for want of images"
+    yield f"federation  {f.scheme}, K = {f.clients} clients ({', '.join(f.models)}), T = {f.rounds} rounds"
+    yield f"attacks     {', '.join(config.attacks) or 'none'} on {d.targets} targets"
+
+    upload = public * classes * 4
+    wire = f.rounds * (f.clients + 2) * upload
+    weights = sum(p.numel() * 4 for p in _bank(config, classes, f.models[0]).models[0].parameters())
+    memory = (f.clients + 1) * weights * 4 + (f.clients + 2) * upload + 2 * public * 3 * d.image_size**2
+    yield f"disk        about {_size(wire)} of transcript, {_size(3 * (f.clients + 1) * weights)} of checkpoint"
+    yield f"memory      about {_size(memory + 400 * 2**20)}"
+    epochs = scheme.planned_epochs(f.clients, f.rounds)
+    images = epochs * (public + private / f.clients) / 2  # about half of the epochs are on the public set
+    yield f"time        about {_duration(images * _seconds_per_image(config, classes))} for the federation here"
+
+
+def _images(config: Config, survey: Survey, people: list[str]) -> tuple[int, int]:
+    """About how many public and private images there will be."""
+    d = config.data
+    cap = d.max_images or 10**9
+    sensitive = sum(min(cap, survey.sensitive[name]) for name in people)
+    targets = d.targets / len(people)
+    if d.protocol == "half-degraded":
+        return round(sensitive * (1 - targets / 2)), round(sensitive * targets / 2)
+    other = sensitive
+    if survey.insensitive is not None and not d.degradation:
+        other = sum(min(cap, survey.insensitive[name]) for name in people)
+    return round(other + sensitive * (1 - targets)), round(sensitive * targets)
+
+
+def _bank(config: Config, classes: int, model: str) -> ModelBank:
+    f, side = config.federation, config.data.image_size
+    optimization = Optimization(f.lr, f.weight_decay, f.batch)
+    device = choose_device(config.device)
+    return ModelBank(model, (side, side), classes, [0], optimization, 0, device)
+
+
+def _seconds_per_image(config: Config, classes: int) -> float:
+    """One training step of the first architecture, timed after a warm-up."""
+    batch, side = config.federation.batch, config.data.image_size
+    bank = _bank(config, classes, config.federation.models[0])
+    images = torch.zeros(batch, 3, side, side, dtype=torch.uint8)
+    labels = torch.zeros(batch, dtype=torch.int64)
+    bank.fit([images], [labels], F.cross_entropy, 1, ("warm-up",))
+    start = time.perf_counter()
+    bank.fit([images], [labels], F.cross_entropy, 2, ("timing",))
+    return (time.perf_counter() - start) / (2 * batch)
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MiB"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1, round(seconds))} s"
