@@ -1,0 +1,98 @@
+"""The closed form against least squares, and its weight against a literal cross-validation."""
+
+import numpy as np
+import pytest
+import torch
+from memory import MemoryView
+from torch import Tensor
+
+from logitleak.attacks.base import create
+from logitleak.attacks.features import public_inputs, target_inputs
+from logitleak.attacks.ridge import rescale, solve, spread
+from logitleak.attacks.validation import gcv_scores, generalized_cross_validation
+
+
+def problem(n: int = 40, d: int = 9, p: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    x = z @ torch.randn(d, p, generator=generator, dtype=torch.float64)
+    x += 0.5 * torch.randn(n, p, generator=generator, dtype=torch.float64)
+    return z - z.mean(0), x - x.mean(0)
+
+
+def test_solve_is_least_squares() -> None:
+    """Ridge is ordinary least squares with extra rows √(λs) I."""
+    z, x = problem()
+    target = torch.randn(3, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    lam = 0.3
+    scale = float((z.T @ z).diagonal().mean())
+    rows = np.vstack([z.numpy(), np.sqrt(lam * scale) * np.eye(9)])
+    weights, *_ = np.linalg.lstsq(rows, np.vstack([x.numpy(), np.zeros((9, 20))]), rcond=None)
+    np.testing.assert_allclose(solve(z, x, target, lam).numpy(), target.numpy() @ weights, atol=1e-10)
+
+
+def test_gcv_is_the_hat_matrix_formula() -> None:
+    z, x = problem()
+    grid = (1e-3, 0.1, 2.0)
+    scale = float((z.T @ z).diagonal().mean())
+    expected = []
+    for lam in grid:
+        hat = z @ torch.linalg.inv(z.T @ z + lam * scale * torch.eye(9, dtype=torch.float64)) @ z.T
+        residual = (x - hat @ x).square().sum()
+        expected.append(float(40 * residual / (40 - 1 - hat.trace()) ** 2))
+    np.testing.assert_allclose(gcv_scores(z, x, grid).numpy(), expected, rtol=1e-9)
+
+
+def test_gcv_chooses_more_for_noise_than_for_signal() -> None:
+    z, x = problem(60, 20, 30)
+    noise = torch.randn(60, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    grid = tuple(10.0**e for e in range(-4, 3))
+    assert generalized_cross_validation(z, noise - noise.mean(0), grid) > generalized_cross_validation(z, x, grid)
+
+
+def test_rescale_and_spread() -> None:
+    x = torch.tensor([[3.0, -3.0], [0.0, 0.0]])
+    scaled = rescale(x, 0.5)
+    assert scaled.tolist() == [[0.5, -0.5], [0.0, 0.0]]
+    assert spread(x[:1]) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.4])
+def test_the_whole_attack(gamma: float) -> None:
+    """Against the normal equations of the docstring, solved in float64 with everything written out."""
+    view = MemoryView(clients=2, rounds=1)
+    ridge = create("ridge", {"lam": 0.05, "gamma": gamma, "alpha": 2.0, "contrast": None})
+    result = list(ridge.replay(view))[-1][1]
+    public = view.knowledge.public
+    rows = public.rows("sensitive")
+    for k in range(2):
+        _, z = public_inputs(view, k, 1, 3.0, "full", rows)
+        target = target_inputs(view.knowledge.target_labels, view.classes, 2.0, "full").double()
+        x = (public.images[rows].double() / 255).flatten(1)
+        zc, xc, tc = z.double() - z.double().mean(0), x - x.mean(0), target - z.double().mean(0)
+        prior = torch.zeros_like(xc)  # the mean prior, centered by the mean image
+        left = (1 + gamma) * zc.T @ zc + gamma * tc.T @ tc
+        left += 0.05 * float((zc.T @ zc).diagonal().mean()) * torch.eye(len(left), dtype=torch.float64)
+        right = zc.T @ (xc + gamma * prior)
+        expected = x.mean(0) + tc @ torch.linalg.solve(left, right)
+        found = result.images[k].flatten(1).double()
+        torch.testing.assert_close(found, expected.clamp(0, 1), rtol=0, atol=2e-4)
+
+
+def test_contrast_sets_the_length() -> None:
+    view = MemoryView(clients=1, rounds=1)
+    result = list(create("ridge", {"lam": 0.1, "contrast": 0.2}).replay(view))[-1][1]
+    public = view.knowledge.public
+    x = public.pixels(public.rows("sensitive"))
+    departure = (result.images[0] - x.mean(0)).square().mean((1, 2, 3)).sqrt()
+    expected = 0.2 * (x - x.mean(0)).square().mean().sqrt()
+    torch.testing.assert_close(departure, expected.expand(2), rtol=1e-3, atol=0)
+
+
+def test_lambda_is_chosen_and_told() -> None:
+    view = MemoryView(clients=2, rounds=2)
+    ridge = create("ridge")
+    list(ridge.replay(view))
+    chosen = ridge.trace.choices["lambda"]
+    assert [(c["round"], c["client"]) for c in chosen] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert all(c["lambda"] > 0 for c in chosen)

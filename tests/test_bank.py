@@ -1,0 +1,108 @@
+"""A bank of K models against a plain loop of K separate models."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from logitleak.bank import ModelBank, Optimization
+from logitleak.models.base import build
+from logitleak.seeds import derive
+
+OPTIMIZATION = Optimization(lr=1e-3, weight_decay=1e-2, batch=5)
+
+
+def data(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    return images, torch.randint(0, 4, (count,), generator=generator)
+
+
+def bank(members: list[int], model: str = "cnn", dtype: torch.dtype = torch.float64) -> ModelBank:
+    return ModelBank(model, (16, 16), 4, members, OPTIMIZATION, seed=3, dtype=dtype)
+
+
+@pytest.mark.parametrize("model", ["cnn", "mlp", "resnet"])
+def test_bank_equals_separate_models(model: str) -> None:
+    sets = [data(13, 0), data(7, 1), data(20, 2)]
+    together = bank([0, 1, 2], model)
+    together.fit([x for x, _ in sets], [y for _, y in sets], F.cross_entropy, 3, ("test", 1))
+    found = together.predict(sets[0][0])
+    for k, (images, labels) in enumerate(sets):
+        alone = build(model, (16, 16), 4, derive(3, "init", model, k), torch.float64)
+        adam = torch.optim.Adam(alone.parameters(), lr=1e-3, weight_decay=1e-2, foreach=False, fused=False)
+        generator = derive(3, "order", "test", 1, k)
+        for _ in range(3):
+            order = torch.randperm(len(images), generator=generator)
+            for start in range(0, len(images), 5):
+                rows = order[start : start + 5]
+                adam.zero_grad()
+                F.cross_entropy(alone(images[rows].double() / 255), labels[rows]).backward()
+                adam.step()
+        with torch.no_grad():
+            torch.testing.assert_close(found[k], alone(sets[0][0]), rtol=1e-9, atol=1e-9)
+
+
+def test_members_do_not_depend_on_each_other() -> None:
+    images, labels = data(11, 4)
+    pair, single = bank([0, 1]), bank([1])
+    pair.fit([images] * 2, [labels] * 2, F.cross_entropy, 2, ("t",))
+    single.fit([images], [labels], F.cross_entropy, 2, ("t",))
+    assert torch.equal(pair.predict(images)[1], single.predict(images)[0])
+
+
+def test_state_goes_on_bit_for_bit() -> None:
+    images, labels = data(12, 5)
+
+    def train(which: ModelBank, purpose: str) -> None:
+        which.fit([images] * 2, [labels] * 2, F.cross_entropy, 2, (purpose,))
+
+    straight = bank([0, 1], dtype=torch.float32)
+    train(straight, "a")
+    kept = {name: value.clone() for name, value in straight.state().items()}
+    train(straight, "b")
+    resumed = bank([0, 1], dtype=torch.float32)
+    resumed.load_state(kept)
+    train(resumed, "b")
+    assert torch.equal(straight.predict(images), resumed.predict(images))
+
+
+def test_nothing_to_train() -> None:
+    one = bank([0])
+    before = one.predict(data(2, 0)[0])
+    empty, labels = data(0, 0)
+    assert one.fit([empty], [labels], F.cross_entropy, 2, ("t",)) != one.fit(
+        [empty], [labels], F.cross_entropy, 0, ("t",)
+    )  # nan is unlike itself
+    assert torch.equal(before, one.predict(data(2, 0)[0]))
+
+
+def test_the_global_random_state_is_left_alone() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    images, labels = data(6, 0)
+    for model in ("cnn", "mlp", "resnet"):
+        bank([0], model).fit([images], [labels], F.cross_entropy, 1, ("t",))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_listener_hears_every_epoch() -> None:
+    heard: list[tuple[int, int]] = []
+    images, labels = data(6, 0)
+    tell: Callable[[int, int, float], None] = lambda k, epoch, loss: heard.append((k, epoch))  # noqa: E731
+    bank([0, 1]).fit([images] * 2, [labels] * 2, F.cross_entropy, 2, ("t",), tell)
+    assert heard == [(0, 1), (0, 2), (1, 1), (1, 2)]
+
+
+@pytest.mark.gpu
+def test_gpu_equals_cpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
+    images, labels = data(12, 5)
+    on_cpu = bank([0, 1])
+    on_gpu = ModelBank("cnn", (16, 16), 4, [0, 1], OPTIMIZATION, 3, "cuda", torch.float64)
+    for each in (on_cpu, on_gpu):
+        each.fit([images] * 2, [labels] * 2, F.cross_entropy, 2, ("t",))
+    torch.testing.assert_close(on_cpu.predict(images), on_gpu.predict(images), rtol=1e-8, atol=1e-8)
