@@ -1,8 +1,8 @@
 """Logitleak shows what federated distillation gives away.
 
-    >>> import logitleak
-    >>> result = logitleak.run("configs/demo.yaml", "runs/demo")
-    >>> rebuilt = logitleak.attack("runs/demo", "ridge", tau=3.0)
+>>> import logitleak
+>>> result = logitleak.run("configs/demo.yaml", "runs/demo")
+>>> rebuilt = logitleak.attack("runs/demo", "ridge", tau=3.0)
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class ModelBank:
         for member in self.members:
             generator = derive(seed, "init", architecture, member)
             model = base.build(architecture, image_size, num_classes, generator, dtype)
-            model = model.to(self.device, memory_format=torch.channels_last)
+            model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.models.append(model)
             self.optimizers.append(
                 torch.optim.Adam(

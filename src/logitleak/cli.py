@@ -103,7 +103,9 @@ def report(run_folder: Annotated[Path, tyro.conf.Positional], /, quiet: bool = F
     _print_result(result, quiet)
 
 
-def validate(config: Annotated[Path | None, tyro.conf.Positional] = None, /, overrides: Overrides = ()) -> None:
+def validate(
+    config: Annotated[Path | None, tyro.conf.Positional] = None, /, overrides: Overrides = ()
+) -> None:
     """Say what a run would do, need and take, without doing it.
 
     Args:

@@ -15,9 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from logitleak import registry
 from logitleak.errors import UserError
 
+_RIVALS = ("prior", "public-mean")
+"""Names that evaluation gives to its trivial rivals."""
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -143,7 +146,7 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
             values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except FileNotFoundError:
             raise UserError(f"There is no config file {path}.") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"{path} is not valid YAML: {_one_line(error)}.") from None
         if not isinstance(values, dict):
             raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
@@ -189,18 +192,28 @@ def _attack_entries(given: Any) -> Any:
     if isinstance(given, str):
         given = [given]
     if isinstance(given, list):
-        given = {name: {} for name in given}
+        given = _by_name(given)
     if not isinstance(given, dict):
         return given
     for name in given:
         if not (isinstance(name, str) and name.replace("-", "").replace("_", "").isalnum()):
             raise UserError(f"An attack cannot be called {name!r}; use letters, digits, - and _.")
+        if name in _RIVALS:
+            raise UserError(
+                f'"{name}" is what the report calls a trivial rival; give the attack another name.'
+            )
     entries = {}
     for name, entry in given.items():
+        if not isinstance(entry, dict | None):
+            raise UserError(f'"attacks.{name}" must hold keys and values, not {entry!r}.')
         entry = dict(entry or {})
         entry.setdefault("attack", name)
         entries[name] = entry
     return entries
+
+
+def _by_name(given: list[Any]) -> dict[str, Any]:
+    return {name if isinstance(name, str) else repr(name): {} for name in given}
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -209,13 +222,13 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise UserError(f'"{override}" is no override; write section.key=value, for example data.targets=20.')
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f'The value of "{path}" is not valid YAML: {_one_line(error)}.') from None
     *parents, last = path.split(".")
     at = values
     for part in parents:
         if isinstance(at.get(part), list) and part == "attacks":
-            at[part] = {name: {} for name in at[part]}
+            at[part] = _by_name(at[part])
         nested = at.setdefault(part, {})
         if nested is None:
             nested = at[part] = {}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class Progress(Protocol):
@@ -57,7 +60,7 @@ class Console:
             refresh_per_second=4,
             disable=not self._console.is_terminal,
         )
-        self._task = None
+        self._task: TaskID | None = None
 
     def __enter__(self) -> Console:
         self._bars.start()
@@ -78,7 +81,9 @@ class Console:
 
     def advance(self, text: str = "", steps: int = 1) -> None:
         if self._task is not None:
-            self._bars.update(self._task, advance=steps, **({"text": text} if text else {}))
+            self._bars.advance(self._task, steps)
+            if text:
+                self._bars.update(self._task, text=text)
 
     def note(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False)

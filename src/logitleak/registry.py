@@ -7,6 +7,7 @@ the report find it. Nothing is imported before it is asked for, so that ``logitl
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,20 +32,34 @@ class Entry:
 
 TABLES: dict[str, dict[str, Entry]] = {
     "scheme": {
-        "fedmd": Entry("logitleak.schemes.fedmd:FedMD", "Clients share logits on a labelled public set (FedMD)"),
+        "fedmd": Entry(
+            "logitleak.schemes.fedmd:FedMD", "Clients share logits on a labelled public set (FedMD)"
+        ),
     },
     "attack": {
-        "pli": Entry("logitleak.attacks.pli:PLI", "Paired-logits inversion: a network per client, Eq. 1 to 11"),
-        "ridge": Entry("logitleak.attacks.ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"),
-        "tbi": Entry("logitleak.attacks.tbi:TBI", "Training-based inversion: the baseline, client logits only"),
+        "pli": Entry(
+            "logitleak.attacks.pli:PLI", "Paired-logits inversion: a network per client, Eq. 1 to 11"
+        ),
+        "ridge": Entry(
+            "logitleak.attacks.ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"
+        ),
+        "tbi": Entry(
+            "logitleak.attacks.tbi:TBI", "Training-based inversion: the baseline, client logits only"
+        ),
     },
     "prior": {
         "mean": Entry("logitleak.priors.mean:MeanPrior", "The mean sensitive public image, Eq. 8"),
     },
     "data": {
-        "synthetic": Entry("logitleak.data.synthetic_source:Synthetic", "Rendered people; ships with the tool"),
-        "folder": Entry("logitleak.data.folder:Folder", "root/<identity>/<image>, and a second folder or a degradation"),
-        "lfw": Entry("logitleak.data.lfw:LFW", "Labeled Faces in the Wild, deep-funneled, with painted masks"),
+        "synthetic": Entry(
+            "logitleak.data.synthetic_source:Synthetic", "Rendered people; ships with the tool"
+        ),
+        "folder": Entry(
+            "logitleak.data.folder:Folder", "root/<identity>/<image>, and a second folder or a degradation"
+        ),
+        "lfw": Entry(
+            "logitleak.data.lfw:LFW", "Labeled Faces in the Wild, deep-funneled, with painted masks"
+        ),
         "att": Entry("logitleak.data.att:ATT", "AT&T (ORL) faces, 40 people, 10 images each"),
     },
     "degradation": {
@@ -97,6 +112,9 @@ def settings(what: str, model: type[BaseModel], values: Mapping[str, Any]) -> An
     Raises:
         UserError: an unknown key (with a suggestion) or a value out of range; one line.
     """
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f'{what}: "{key}" must be a finite number (given: {value}).')
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:

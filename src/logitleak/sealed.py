@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from logitleak.errors import UserError
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.truth import GroundTruth
 
@@ -22,5 +23,9 @@ def read_truth(folder: Path) -> GroundTruth:
     Raises:
         UserError: a file is missing or damaged.
     """
-    tensors = read_tensors(folder / "truth.safetensors")
+    path = folder / "truth.safetensors"
+    tensors = read_tensors(path)
+    for name in _FIELDS:
+        if name not in tensors:
+            raise UserError(f'{path} holds no tensor called "{name}".')
     return GroundTruth(**{name: tensors[name] for name in _FIELDS}, names=read_json(folder / "names.json"))

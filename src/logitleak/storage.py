@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
-    write_whole(path, lambda target: target.write_text(text, encoding="utf-8") and None)
+
+    def write(target: Path) -> None:
+        target.write_text(text, encoding="utf-8")
+
+    write_whole(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -47,16 +52,37 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}).") from None
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file, whole or not at all."""
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full.
+    """
     table = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, lambda target: safetensors.torch.save_file(table, target, dict(metadata or {})))
+    described = dict(metadata) if metadata else None  # an empty table with {} makes a file nobody can read
+
+    def save(target: Path) -> None:
+        target.touch()  # with the permissions that the user wants; safetensors makes files of its own private
+        mode = target.stat().st_mode
+        try:
+            safetensors.torch.save_file(table, target, described)
+        except safetensors.SafetensorError as error:
+            raise _as_os_error(error, path) from None
+        target.chmod(mode)
+
+    write_whole(path, save)
+
+
+def _as_os_error(error: Exception, path: Path) -> Exception:
+    """The library says "(os error 28)" in words; the command line wants the number."""
+    found = re.search(r"os error (\d+)", str(error))
+    return error if found is None else OSError(int(found[1]), os.strerror(int(found[1])), str(path))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -97,6 +123,11 @@ class TensorFile:
         """The shape of one tensor, without reading it."""
         self._require(name)
         return tuple(self._file.get_slice(name).get_shape())
+
+    def dtype(self, name: str) -> str:
+        """The type of one tensor as the format calls it, such as "F32", without reading it."""
+        self._require(name)
+        return str(self._file.get_slice(name).get_dtype())
 
     def read(self, name: str) -> Tensor:
         """Read one tensor."""

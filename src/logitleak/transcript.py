@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ from logitleak.storage import TensorFile, read_json, read_tensors, write_json, w
 from logitleak.types import Event, Knowledge, PublicData, check_rows
 
 FORMAT = 1
+_FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 class Uploads(BaseModel):
@@ -113,10 +115,12 @@ class Transcript:
             raise UserError(f"{folder} holds no transcript: there is no manifest.json in it.")
         self.manifest = _read_manifest(self.folder / "manifest.json")
         self.knowledge = self._read_knowledge()
-        missing = [t for t in self._round_numbers() if not _round_folder(self.folder, t).is_dir()]
-        if missing:
+        absent = (t for t in self._round_numbers() if not _round_folder(self.folder, t).is_dir())
+        if missing := list(islice(absent, 5)):  # a stranger's manifest may claim any number of rounds
             listed = ", ".join(map(str, missing))
-            raise UserError(f"{self.folder} lacks round {listed}; finish the run that wrote it, then try again.")
+            raise UserError(
+                f"{self.folder} lacks round {listed}; finish the run that wrote it, then try again."
+            )
         for t in self._round_numbers():
             self._check_round(t)
 
@@ -163,13 +167,14 @@ class Transcript:
     def bytes_received(self, round: int) -> dict[int, int]:
         """Bytes that the server received from each client in a round."""
         totals = dict.fromkeys(range(self.clients), 0)
+        owners = {f"client-{k}": k for k in totals}
         for path in sorted(_round_folder(self.folder, round).glob("*.safetensors")):
             file = TensorFile(path)
             for name in file.names():
-                owner = name.partition("/")[0]
-                if owner.startswith("client-"):
+                owner = owners.get(name.partition("/")[0])
+                if owner is not None:
                     tensor = file.read(name)
-                    totals[int(owner.removeprefix("client-"))] += tensor.numel() * tensor.element_size()
+                    totals[owner] += tensor.numel() * tensor.element_size()
         return totals
 
     def _round_numbers(self) -> range:
@@ -191,14 +196,16 @@ class Transcript:
         if images.dim() != 4 or images.shape[1] != 3 or images.dtype != torch.uint8 or len(images) == 0:
             raise UserError(f"{path}: images must be uint8 [N, 3, H, W] with N > 0, not {_describe(images)}.")
         if tensors["sensitive"].shape != (len(images),):
-            raise UserError(f"{path}: sensitive must be [N] like images, not {_describe(tensors['sensitive'])}.")
+            raise UserError(
+                f"{path}: sensitive must be [N] like images, not {_describe(tensors['sensitive'])}."
+            )
         sensitive = tensors["sensitive"].to(torch.bool)
         if labels is not None and (labels.shape != (len(images),) or labels.dtype != torch.int64):
             raise UserError(f"{path}: labels must be int64 [N] like images, not {_describe(labels)}.")
         classes = self.manifest.num_classes
         targets = torch.tensor(sorted(set(self.manifest.target_labels)), dtype=torch.int64)
         for what, values in (("labels", labels), ("target labels", targets)):
-            if values is not None and values.numel() and not (0 <= values.min() and values.max() < classes):
+            if values is not None and values.numel() and not (values.min() >= 0 and values.max() < classes):
                 raise UserError(f"{self.folder}: {what} must be in 0..{classes - 1}.")
         if len(targets) == 0:
             raise UserError(f"{self.folder}/manifest.json names no target label; there is nothing to attack.")
@@ -210,18 +217,22 @@ class Transcript:
         uploads = self._uploads(round)
         rows = public
         if "sent/rows" in uploads.names():
-            ids = uploads.read("sent/rows")
-            check_rows(ids, public)
-            rows = len(ids)
+            rows = _check_row_ids(uploads.read("sent/rows"), public, f"{self.folder}, round {round}")
         own = TensorFile(_round_folder(self.folder, round) / "own.safetensors")
-        shapes = {"the server's own logits": (own.shape("logits"), (public, classes))}
+        tensors = [("the server's own logits", own, "logits", (public, classes))]
         for k in range(self.clients):
-            shapes[f"the upload of client {k}"] = (uploads.shape(self._name(k)), (rows, classes))
-        for what, (found, wanted) in shapes.items():
+            tensors.append((f"the upload of client {k}", uploads, self._name(k), (rows, classes)))
+        for what, file, name, wanted in tensors:
+            found = file.shape(name)
             if found != wanted:
                 raise UserError(
                     f"{self.folder}, round {round}: {what} has shape {list(found)}; "
                     f"{list(wanted)} is needed (rows, classes of the manifest)."
+                )
+            if file.dtype(name) not in _FLOATS:
+                raise UserError(
+                    f"{self.folder}, round {round}: {what} has type {file.dtype(name)}; "
+                    f"one of {', '.join(_FLOATS)} is needed."
                 )
 
 
@@ -236,6 +247,17 @@ def _read_manifest(path: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole file"
         raise UserError(f"{path} is no manifest of format {FORMAT}: {where}: {first['msg']}.") from None
+
+
+def _check_row_ids(ids: Tensor, public: int, where: str) -> int:
+    """How many rows of the public set were asked for."""
+    if ids.dim() != 1 or ids.dtype != torch.int64:
+        raise UserError(f"{where}: the row ids must be int64 [n], not {_describe(ids)}.")
+    try:
+        check_rows(ids, public)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}.") from None
+    return len(ids)
 
 
 def _check_finite(values: Tensor, what: str) -> None:

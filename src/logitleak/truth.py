@@ -44,7 +44,8 @@ class GroundTruth:
     @property
     def target_labels(self) -> Tensor:
         """int64 [T], ascending."""
-        return torch.unique(self.labels)
+        labels: Tensor = torch.unique(self.labels)
+        return labels
 
     def client(self, k: int) -> ClientData:
         """The private set of client k."""

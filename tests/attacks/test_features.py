@@ -43,7 +43,9 @@ def test_equation_6_as_the_paper_writes_it() -> None:
         server, client = row[:classes], row[classes:]
         assert float(server[label]) == pytest.approx(e / (classes - 1 + e), rel=1e-5)
         others = torch.cat([server[:label], server[label + 1 :]])
-        torch.testing.assert_close(others, torch.full((classes - 1,), 1 / (classes - 1 + e)), rtol=1e-5, atol=0)
+        torch.testing.assert_close(
+            others, torch.full((classes - 1,), 1 / (classes - 1 + e)), rtol=1e-5, atol=0
+        )
         assert client.tolist() == torch.nn.functional.one_hot(torch.tensor(label), classes).tolist()
         assert float(server.sum()) == pytest.approx(1, abs=1e-5)
 

@@ -34,7 +34,9 @@ def softmax(logits: Tensor, tau: float) -> Tensor:
     return powers / powers.sum()
 
 
-def literal_pli(view: MemoryView, gamma: float, alpha: float, prior_step: str, seed: int) -> tuple[Tensor, list[int]]:
+def literal_pli(
+    view: MemoryView, gamma: float, alpha: float, prior_step: str, seed: int
+) -> tuple[Tensor, list[int]]:
     """Algorithm 1, one image at a time where it can be."""
     tau, classes, public = 3.0, view.classes, view.knowledge.public
     d0 = [i for i in range(len(public)) if bool(public.sensitive[i])]
@@ -58,7 +60,9 @@ def literal_pli(view: MemoryView, gamma: float, alpha: float, prior_step: str, s
         adam = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=1e-4, foreach=False, fused=False)
         for round in range(1, view.rounds + 1):
             pairs = [
-                torch.cat([softmax(view.logits[-1, round - 1, i], tau), softmax(view.logits[k, round - 1, i], tau)])
+                torch.cat(
+                    [softmax(view.logits[-1, round - 1, i], tau), softmax(view.logits[k, round - 1, i], tau)]
+                )
                 for i in d0
             ]
             z = torch.stack(pairs)
@@ -95,7 +99,8 @@ def literal_pli(view: MemoryView, gamma: float, alpha: float, prior_step: str, s
             mine = images[k, t]
             others = [m for m in range(view.clients) if m != k]
             similar = [
-                structural_similarity_index_measure(mine[None], images[m, t][None], data_range=1.0) for m in others
+                structural_similarity_index_measure(mine[None], images[m, t][None], data_range=1.0)
+                for m in others
             ]
             tv = (mine[:, :, 1:] - mine[:, :, :-1]).abs().mean() + (mine[:, 1:] - mine[:, :-1]).abs().mean()
             scores.append(float(sum(similar)) / max(1, len(others)) + 0.1 * float(tv))  # type: ignore[arg-type]

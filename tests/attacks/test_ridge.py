@@ -47,7 +47,9 @@ def test_gcv_chooses_more_for_noise_than_for_signal() -> None:
     z, x = problem(60, 20, 30)
     noise = torch.randn(60, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     grid = tuple(10.0**e for e in range(-4, 3))
-    assert generalized_cross_validation(z, noise - noise.mean(0), grid) > generalized_cross_validation(z, x, grid)
+    assert generalized_cross_validation(z, noise - noise.mean(0), grid) > generalized_cross_validation(
+        z, x, grid
+    )
 
 
 def test_rescale_and_spread() -> None:

@@ -41,7 +41,9 @@ def literal(image: torch.Tensor, label: int, truth: GroundTruth, public: PublicD
     scores = {f"private:{j}": similarity(truth.images[truth.labels == j]) for j in (1, 3, 4)}
     scores |= {f"public:{j}": similarity(public.images[public.labels == j]) for j in range(6)}
     own = scores[f"private:{label}"]
-    return own > max(v for k, v in scores.items() if k != f"private:{label}"), max(scores, key=scores.__getitem__)
+    return own > max(v for k, v in scores.items() if k != f"private:{label}"), max(
+        scores, key=scores.__getitem__
+    )
 
 
 def test_verdicts_are_the_definition() -> None:

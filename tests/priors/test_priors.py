@@ -23,7 +23,7 @@ def test_contract(name: str) -> None:
     images = prior.estimate(known, torch.tensor([3, 0]))
     assert images.shape == (2, 3, 16, 16)
     assert images.dtype == torch.float32
-    assert 0 <= images.min()
+    assert images.min() >= 0
     assert images.max() <= 1
     assert torch.equal(images, prior_class(prior_class.Settings(), 0).estimate(known, torch.tensor([3, 0])))
 

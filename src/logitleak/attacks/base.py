@@ -68,7 +68,7 @@ class Attack(ABC):
     """
 
     Settings: ClassVar[type[AttackSettings]] = AttackSettings
-    needs: ClassVar[frozenset[str]] = frozenset({"logits"})
+    needs: frozenset[str] = frozenset({"logits"})
     kind: ClassVar[str] = "attack"
     assumptions: ClassVar[tuple[str, ...]] = ()
 
@@ -95,6 +95,7 @@ class Attack(ABC):
 
     def load_state(self, table: Mapping[str, Tensor], view: ServerView) -> None:
         """Take back what `state` gave."""
+        return None
 
     def steps_planned(self, view: ServerView) -> int:
         """How often the listener will be called in one round, for the progress bar."""

@@ -33,6 +33,12 @@ def uses_server(q: Q) -> bool:
     return q != "client"
 
 
+def needed(q: Q) -> frozenset[str]:
+    """What a view must provide for this Q."""
+    parts = {"logits"} if uses_client(q) else set()
+    return frozenset(parts | ({"server_logits"} if uses_server(q) else set()))
+
+
 def input_width(q: Q, num_classes: int) -> int:
     """Length of an input vector: J for one side, 2J for the pair."""
     return num_classes * (uses_client(q) + uses_server(q))

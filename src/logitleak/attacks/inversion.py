@@ -101,7 +101,7 @@ class NetworkInversion(Attack):
     @torch.no_grad()
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
         network = self.networks[client].eval()
-        images = network(self.target_inputs(view).to(self.device))
+        images: Tensor = network(self.target_inputs(view).to(self.device))
         return images.add(1).div(2).clamp(0, 1).cpu()
 
     def steps_planned(self, view: ServerView) -> int:
@@ -197,7 +197,9 @@ class NetworkInversion(Attack):
         self, network: networks.InversionNetwork, optimizer: torch.optim.Adam, pull: PriorPull
     ) -> None:
         """Eq. 10: one optimizer step for each group of at most 64 targets."""
-        for inputs, priors in zip(pull.inputs.split(TARGET_GROUP), pull.priors.split(TARGET_GROUP), strict=True):
+        for inputs, priors in zip(
+            pull.inputs.split(TARGET_GROUP), pull.priors.split(TARGET_GROUP), strict=True
+        ):
             if network.training and len(inputs) < 2:
                 continue  # batch normalization has no statistics of a single vector
             loss = self.gamma * F.mse_loss(network(inputs), priors)

@@ -8,7 +8,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from logitleak.attacks.features import Q, target_inputs, uses_client, uses_server
+from logitleak.attacks.features import Q, needed, target_inputs
 from logitleak.attacks.inversion import InversionSettings, NetworkInversion
 from logitleak.priors.base import Prior
 from logitleak.types import ServerView
@@ -54,10 +54,7 @@ class PLI(NetworkInversion):
         self.q = self.settings.q
         self.gamma = self.settings.gamma
         self.prior_step = self.settings.prior_step
-        if not uses_server(self.q):
-            self.needs = frozenset({"logits"})
-        elif not uses_client(self.q):
-            self.needs = frozenset({"server_logits"})
+        self.needs = needed(self.settings.q)
 
     def target_inputs(self, view: ServerView) -> Tensor:
         known = view.knowledge

@@ -19,7 +19,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
-from logitleak.attacks.features import Q, public_inputs, target_inputs, uses_client, uses_server
+from logitleak.attacks.features import Q, needed, public_inputs, target_inputs
 from logitleak.attacks.validation import GRID, generalized_cross_validation
 from logitleak.priors.base import Prior
 from logitleak.types import ServerView
@@ -57,10 +57,7 @@ class Ridge(Attack):
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
-        if not uses_server(self.settings.q):
-            self.needs = frozenset({"logits"})
-        elif not uses_client(self.settings.q):
-            self.needs = frozenset({"server_logits"})
+        self.needs = needed(self.settings.q)
         self.round = 0
 
     def observe(self, view: ServerView, round: int) -> None:
@@ -74,7 +71,9 @@ class Ridge(Attack):
         images -= mean
         center = inputs.mean(0)
         z = (inputs - center).to(self.device)
-        target = (target_inputs(known.target_labels, known.num_classes, s.alpha, s.q) - center).to(self.device)
+        target = (target_inputs(known.target_labels, known.num_classes, s.alpha, s.q) - center).to(
+            self.device
+        )
 
         lam = s.lam
         if lam is None:

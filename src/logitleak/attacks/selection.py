@@ -23,4 +23,3 @@ def select(images: Tensor, labels: Tensor, beta: float) -> Reconstructions:
     """
     scores = beta * total_variation(images) + mean_ssim_to_others(images)
     return Reconstructions(images, labels, scores.argmin(0), scores)
-

@@ -49,13 +49,15 @@ def load_images(
         raise UserError(f"There is no image in {root}.")
     key = _content_key(root, files, side, crop)
     folder = cache_folder()
-    cached = _read(folder, key)
+    cached = _read(folder, key, side)
     if cached is not None:
         return cached
     images = _decode_all(root, files, side, crop)
     if len(images) == 0:
         first = images.skipped[0]
-        raise UserError(f"None of the {len(files)} images in {root} can be read; {first.path}: {first.reason}.")
+        raise UserError(
+            f"None of the {len(files)} images in {root} can be read; {first.path}: {first.reason}."
+        )
     try:
         _write(folder, key, images)
     except OSError as error:
@@ -64,7 +66,7 @@ def load_images(
 
 
 def _decode_all(root: Path, files: Sequence[tuple[str, Path]], side: int, crop: Crop | None) -> ImageSet:
-    def attempt(path: Path) -> np.ndarray | str:  # type: ignore[type-arg]
+    def attempt(path: Path) -> np.ndarray | str:
         try:
             return decode(path, side, crop)
         except ValueError as error:
@@ -101,7 +103,7 @@ def _content_key(root: Path, files: Sequence[tuple[str, Path]], side: int, crop:
     return total.hexdigest()
 
 
-def _read(folder: Path, key: str) -> ImageSet | None:
+def _read(folder: Path, key: str, side: int) -> ImageSet | None:
     try:
         described = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
         # copy-on-write: torch wants writable memory, and nothing reaches the file
@@ -109,9 +111,10 @@ def _read(folder: Path, key: str) -> ImageSet | None:
         images = ImageSet(
             pixels, described["identities"], described["files"], [Skipped(*s) for s in described["skipped"]]
         )
-        return images if len(images) == len(pixels) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # no cache, or a damaged one: decode again
+        fits = pixels.dtype == np.uint8 and pixels.shape == (len(images), 3, side, side)
+        return images if fits and len(images.files) == len(images) else None
+    except Exception:  # no cache, or one damaged in whatever way: decode again
+        return None
 
 
 def _write(folder: Path, key: str, images: ImageSet) -> None:

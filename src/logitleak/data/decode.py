@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".gif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".gif"}
+)
 _MAX_PIXELS = 50_000_000  # larger is a mistake or an attack; a photograph of a face is far below
+
+
+class _TooLarge(Exception):
+    """An image says it has more pixels than we read."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,16 @@ def decode(path: Path, side: int, crop: Crop | None = None) -> np.ndarray[Any, n
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below, in our own words
+            warnings.filterwarnings(
+                "ignore", module="PIL"
+            )  # on sizes and damage, which we tell in our own words
             with Image.open(path) as opened:
                 if opened.width * opened.height > _MAX_PIXELS:
-                    raise ValueError(f"larger than {_MAX_PIXELS // 1_000_000} million pixels")
+                    raise _TooLarge
                 image = _to_rgb(ImageOps.exif_transpose(opened))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (_TooLarge, Image.DecompressionBombError):
+        raise ValueError(f"larger than {_MAX_PIXELS // 1_000_000} million pixels") from None
+    except Exception as error:  # a damaged file can make Pillow's readers raise nearly anything
         raise ValueError(f"not a readable image ({type(error).__name__})") from None
     image = image.crop(_window(image.width, image.height, crop))
     if image.size != (side, side):
@@ -53,8 +63,8 @@ def decode(path: Path, side: int, crop: Crop | None = None) -> np.ndarray[Any, n
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535 if values.max(initial=0) > 255 else 255
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        top = 65535 if image.mode.startswith("I;16") or values.max(initial=0) > 255 else 255
         image = Image.fromarray(np.clip(values * (255 / top), 0, 255).round().astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")

@@ -37,13 +37,14 @@ class Folder(DataSource):
         if self.settings.insensitive is not None:
             insensitive = read_identities(existing_folder(self.settings.insensitive), self.image_size)
         sensitive = read_identities(self.root, self.image_size)
-        return Dataset(self.root.name, self.settings.synthetic, sensitive, insensitive)
-
+        return Dataset(self.root.resolve().name, self.settings.synthetic, sensitive, insensitive)
 
     def survey(self) -> Survey:
         assert self.root is not None
         other = self.settings.insensitive
-        return Survey(count_images(self.root), None if other is None else count_images(existing_folder(other)))
+        return Survey(
+            count_images(self.root), None if other is None else count_images(existing_folder(other))
+        )
 
 
 def count_images(root: Path) -> dict[str, int]:
@@ -56,7 +57,7 @@ def count_images(root: Path) -> dict[str, int]:
 
 
 def read_identities(root: Path, side: int, crop: Crop | None = None) -> ImageSet:
-    """All images of ``root/<identity>/…``, identities and files in natural order of their names.
+    """All images of ``root/<identity>/…``, identities and files in order of their names.
 
     Raises:
         UserError: the folder holds no identities, or no image that can be read.

@@ -15,8 +15,14 @@ from logitleak.storage import write_whole
 
 
 def load(source: str, root: Path | None, image_size: int) -> Dataset:
-    """Load a registered source with its default settings."""
+    """Load a registered source with its default settings.
+
+    Raises:
+        UserError: an unknown source, a size that no run takes, or a folder without images.
+    """
     source_class = registry.load("data", source)
+    if not 16 <= image_size <= 256:
+        raise UserError(f"Images have a side of 16 to 256 pixels, not {image_size}; change --image-size.")
     dataset: Dataset = source_class(source_class.Settings(), root, image_size).load()
     return dataset
 
@@ -63,7 +69,7 @@ def sheet(dataset: Dataset, out: Path, people: int, images: int, degradation: st
     write_whole(out, lambda target: picture.save(target, "PNG"))
 
 
-def _strip(images: ImageSet, name: str, count: int) -> np.ndarray:  # type: ignore[type-arg]
+def _strip(images: ImageSet, name: str, count: int) -> np.ndarray:
     """The first images of a person side by side, uint8 [H, count · W, 3]; white where there are fewer."""
     rows = images.by_identity().get(name, [])[:count]
     height, width = images.pixels.shape[-2:]

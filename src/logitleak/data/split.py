@@ -72,7 +72,9 @@ def prepare(config: DataConfig, clients: int, seed: int) -> Prepared:
     if own_domain and dataset.insensitive is None:
         raise UserError("This data has no insensitive domain; set data.degradation to mask or blur.")
     if config.protocol == "half-degraded" and degrade is None:
-        raise UserError('The protocol "half-degraded" needs a degradation; set data.degradation to blur or mask.')
+        raise UserError(
+            'The protocol "half-degraded" needs a degradation; set data.degradation to blur or mask.'
+        )
     insensitive = dataset.insensitive if own_domain else None
 
     counts = {name: len(rows) for name, rows in dataset.sensitive.by_identity().items()}
@@ -126,12 +128,20 @@ def choose_identities(
 
 def check_numbers(people: int, config: DataConfig, clients: int) -> None:
     """Raise a `UserError` unless so many identities can be divided into targets, clients and the rest."""
+    if config.max_images == 1 and (
+        config.protocol == "half-degraded" or (config.disjoint and config.degradation)
+    ):
+        raise UserError("Each person's images are halved, so one image is too few; raise data.max_images.")
     if people < 2:
         raise UserError(f"A federation needs at least two identities, and the data has {people} that fit.")
     if config.targets > people:
-        raise UserError(f"{config.targets} targets are more than the {people} identities; lower data.targets.")
+        raise UserError(
+            f"{config.targets} targets are more than the {people} identities; lower data.targets."
+        )
     if config.targets == people:
-        raise UserError(f"All {people} identities are targets, so no sensitive image is public; lower data.targets.")
+        raise UserError(
+            f"All {people} identities are targets, so no sensitive image is public; lower data.targets."
+        )
     if clients > config.targets:
         raise UserError(
             f"{clients} clients are more than the {config.targets} targets, and every client needs one; "

@@ -108,7 +108,9 @@ def judge(images: Tensor, known: References) -> Verdicts:
     labels += [f"public:{label}" for label in known.public_labels.tolist()]
     best = similarity.argmax(1).tolist()
     same = known.public_labels[None] == known.labels[:, None]
-    to_public = torch.where(same, similarity[:, targets:], -torch.inf).amax(1) if same.shape[1] else own * torch.nan
+    to_public = (
+        torch.where(same, similarity[:, targets:], -torch.inf).amax(1) if same.shape[1] else own * torch.nan
+    )
     return Verdicts(
         success=own > rival,
         too_close=torch.tensor(

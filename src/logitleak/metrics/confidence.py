@@ -18,7 +18,9 @@ def entropy(logits: Tensor) -> Tensor:
 
 def edges(num_classes: int) -> list[float]:
     """Bin edges from 0 to the largest possible entropy, log J."""
-    return [round(float(e), 6) for e in torch.linspace(0, math.log(num_classes), BINS + 1, dtype=torch.float64)]
+    return [
+        round(float(e), 6) for e in torch.linspace(0, math.log(num_classes), BINS + 1, dtype=torch.float64)
+    ]
 
 
 def histogram(entropies: Tensor, num_classes: int) -> list[float]:

@@ -33,7 +33,11 @@ def normalize(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def build(
-    name: str, image_size: tuple[int, int], num_classes: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    name: str,
+    image_size: tuple[int, int],
+    num_classes: int,
+    generator: torch.Generator,
+    dtype: torch.dtype = torch.float32,
 ) -> nn.Module:
     """A registered classifier, initialized from ``generator`` alone.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
@@ -103,7 +103,7 @@ class Scheme(ABC):
 
     Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
     uploads: ClassVar[tuple[str, str]]
-    upload_kind: ClassVar[str] = "logits"
+    upload_kind: ClassVar[Literal["logits", "probabilities"]] = "logits"
     needs_labels: ClassVar[bool] = True
 
     def __init__(self, settings: Any) -> None:

@@ -50,6 +50,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         metrics["data"] = _describe_data(config, view, None, {}, None)
         metrics["attacks"] = {name: _describe_attack(run.attack(name)) for name in names}
         metrics["confidence"], metrics["utility"] = None, None
+        (run.path / "gallery.safetensors").unlink(missing_ok=True)  # it holds the truth, which was taken away
         write_json(run.path / "metrics.json", metrics)
         return metrics
 

@@ -21,7 +21,7 @@ from logitleak.sealed import write_truth
 from logitleak.stages.check import scheme_of
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
-from logitleak.transcript import FORMAT, Manifest, TranscriptWriter, Uploads
+from logitleak.transcript import Manifest, TranscriptWriter, Uploads
 from logitleak.truth import Split
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,12 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
         return
     progress.stage("data", 1)
     prepared = prepare(config.data, config.federation.clients, config.seed)
-    log.info("data: %s, %d public, %d private images", prepared.title, len(prepared.split.public), len(prepared.split.truth.labels))
+    log.info(
+        "data: %s, %d public, %d private images",
+        prepared.title,
+        len(prepared.split.public),
+        len(prepared.split.truth.labels),
+    )
     federation = _Federation(config, run, prepared.split, progress)
     federation.go_on()
     write_json(
@@ -73,7 +78,7 @@ class _Federation:
         channel = InProcessChannel(self.scheme, self.groups, context)
         action, tensor = self.scheme.uploads
         manifest = Manifest(
-            format=FORMAT,
+            format=1,
             scheme=config.federation.scheme,
             clients=channel.clients,
             rounds=self.rounds,
@@ -137,17 +142,23 @@ class _Federation:
             for k, logits in zip(group.clients, group.bank.predict_each(truth.held_images), strict=True):
                 clients[k] = accuracy(logits, truth.held_labels)
         server = accuracy(self.server.bank.predict(truth.held_images)[0], truth.held_labels)
-        self.utility.append({"round": round, "server": server, "clients": [clients[k] for k in sorted(clients)]})
+        self.utility.append(
+            {"round": round, "server": server, "clients": [clients[k] for k in sorted(clients)]}
+        )
 
     def _banks(self) -> dict[str, ModelBank]:
-        return {f"group-{i}": group.bank for i, group in enumerate(self.groups)} | {"server": self.server.bank}
+        return {f"group-{i}": group.bank for i, group in enumerate(self.groups)} | {
+            "server": self.server.bank
+        }
 
     def _checkpoint(self, round: int) -> None:
         """Keep all models. The tensors come last: a checkpoint without them does not count."""
         folder = self.run.checkpoint
         write_json(folder / f"round-{round:02d}.json", {"losses": self.losses, "utility": self.utility})
         table = {
-            f"{name}/{key}": value for name, bank in self._banks().items() for key, value in bank.state().items()
+            f"{name}/{key}": value
+            for name, bank in self._banks().items()
+            for key, value in bank.state().items()
         }
         write_tensors(folder / f"round-{round:02d}.safetensors", table)
         for old in folder.glob("round-*"):

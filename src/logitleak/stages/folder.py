@@ -127,9 +127,14 @@ def open_run(path: Path, config: configs.Config, overwrite: bool) -> RunFolder:
     return run
 
 
+class _FileHandler(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing: a log that cannot be written, on a full disk, must not print tracebacks."""
+
+
 def log_to(run: RunFolder) -> logging.Handler:
     """Send the package's log to ``log.txt``; remove the handler when the run ends."""
-    handler = logging.FileHandler(run.path / "log.txt", encoding="utf-8")
+    handler = _FileHandler(run.path / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("logitleak")
     logger.setLevel(logging.INFO)

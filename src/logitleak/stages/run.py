@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from logitleak import config as configs
 from logitleak import report
 from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
 from logitleak.errors import UserError
 from logitleak.progress import Progress, Quiet
-from logitleak.stages.check import check
 from logitleak.stages.attack import attack as attack_stage
+from logitleak.stages.check import check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, log_to, open_run, timed
@@ -139,10 +138,7 @@ def attack(
     """
     view = transcript if isinstance(transcript, Transcript) else Transcript(transcript)
     made = create(attack, settings, seed=seed, prior=prior, device=choose_device(device))
-    result = None
-    for _, result in made.replay(view):
-        pass
-    assert result is not None  # a transcript has at least one round
+    *_, (_, result) = made.replay(view)  # a transcript has at least one round
     return result
 
 
@@ -170,6 +166,8 @@ def _finish(folder: RunFolder, progress: Progress) -> RunResult:
     with timed(folder, "evaluation"):
         metrics = evaluate(folder, progress)
     progress.stage("report", 1)
-    return RunResult(folder.path, metrics, report.build(folder.path))
-
-
+    try:
+        page = report.build(folder.path)
+    except report.ReportError as error:
+        raise UserError(str(error)) from None
+    return RunResult(folder.path, metrics, page)

@@ -53,7 +53,7 @@ class Mask(Degradation):
         blended = pixels * (1 - alpha) + color * alpha
         return blended.round().clip(0, 255).astype(np.uint8)
 
-    def _draw(self, height: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def _draw(self, height: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The mask's color float [3, H, W] and its coverage float [1, H, W] in [0, 1]."""
         s = self.settings
         scale_x, scale_y = width * _OVERSAMPLE, height * _OVERSAMPLE
@@ -98,6 +98,6 @@ class Mask(Degradation):
         return (color / edge).clip(0, 255) * shading, alpha
 
 
-def _rgb(color: np.ndarray) -> tuple[int, int, int]:  # type: ignore[type-arg]
+def _rgb(color: np.ndarray) -> tuple[int, int, int]:
     red, green, blue = color.clip(0, 255).round().astype(int).tolist()
     return red, green, blue

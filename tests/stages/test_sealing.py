@@ -1,0 +1,82 @@
+"""Attacks see the server's side and nothing else, as a matter of fact and not of trust."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import logitleak
+from logitleak import registry
+from logitleak.config import parse
+from logitleak.progress import Quiet
+from logitleak.sealed import read_truth, write_truth
+from logitleak.stages.attack import attack as attack_stage
+from logitleak.stages.run import attack_run
+from logitleak.storage import read_tensors
+from logitleak.transcript import Transcript
+
+SMALL: dict[str, dict[str, Any]] = {
+    "pli": {"width": 16, "batch": 4, "steps": 3},
+    "tbi": {"width": 16, "batch": 4, "steps": 3},
+}
+
+
+def attack_all(run: Path, out: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Every registered attack on a run's transcript; all tensors it writes."""
+    found = {}
+    config = parse(
+        {"attacks": {name: {"settings": SMALL.get(name, {})} for name in registry.names("attack")}}
+    )
+    for name, entry in config.attacks.items():
+        attack_stage(Transcript(run), name, entry, 0, "cpu", out / name, Quiet())
+        found[name] = read_tensors(out / name / "final.safetensors")
+        found[name] |= read_tensors(out / name / "round-01.safetensors")
+    return found
+
+
+def assert_equal(a: dict[str, dict[str, torch.Tensor]], b: dict[str, dict[str, torch.Tensor]]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert all(torch.equal(a[name][key], b[name][key]) for key in a[name]), name
+
+
+def test_the_sealed_folder_may_be_absent(finished_run: Path, tmp_path: Path) -> None:
+    with_truth = attack_all(finished_run, tmp_path / "with")
+    alone = tmp_path / "alone"
+    shutil.copytree(finished_run / "wire", alone / "wire")
+    assert_equal(with_truth, attack_all(alone, tmp_path / "without"))
+
+
+def test_swapped_private_data_changes_nothing(finished_run: Path, tmp_path: Path) -> None:
+    before = attack_all(finished_run, tmp_path / "before")
+    swapped = tmp_path / "swapped"
+    shutil.copytree(finished_run, swapped)
+    truth = read_truth(swapped / "sealed")
+    truth.images.copy_(255 - truth.images)
+    truth.owners.copy_(truth.owners.flip(0))
+    write_truth(swapped / "sealed", truth)
+    assert_equal(before, attack_all(swapped, tmp_path / "after"))
+
+
+def test_without_truth_a_report_is_written_and_holds_no_score(finished_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    shutil.rmtree(run / "sealed")
+    entry = parse({"attacks": {"again": {"attack": "ridge"}}}).attacks["again"]
+    result = attack_run(run, "again", entry)
+    assert result.report.exists()
+    assert "accuracy" not in result.metrics["attacks"]["again"]
+    assert not (run / "gallery.safetensors").exists()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["confidence"] is None
+
+
+def test_from_python(finished_run: Path) -> None:
+    rebuilt = logitleak.attack(finished_run, "ridge", lam=0.1)
+    stored = Transcript(finished_run)
+    assert rebuilt.images.shape[:2] == (stored.clients, len(stored.knowledge.target_labels))
+    with pytest.raises(logitleak.UserError, match="no setting"):
+        logitleak.attack(finished_run, "ridge", lamb=0.1)

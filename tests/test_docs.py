@@ -1,0 +1,43 @@
+"""What the documentation says can be run, runs."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from logitleak import registry
+from logitleak.attacks.base import create
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(Path(__file__).parent / "attacks"))
+
+from memory import MemoryView  # noqa: E402
+
+
+def test_the_attack_of_extending_md(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "extending.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "lookalike_from_docs.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry = registry.Entry("lookalike_from_docs:Lookalike", "from the documentation")
+    monkeypatch.setitem(registry.TABLES["attack"], "lookalike", entry)
+    view = MemoryView()
+    rounds = list(create("lookalike", {"sharpness": 3}).replay(view))
+    assert [round for round, _ in rounds] == [1, 2]
+    images = rounds[-1][1].images
+    assert images.shape == (3, 2, 3, 16, 16)
+    assert bool(((images >= 0) & (images <= 1)).all())
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_documented_module_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for name in re.findall(r"^  (\w+\.py)", text, re.MULTILINE):
+        assert (ROOT / "src" / "logitleak" / name).exists(), name
