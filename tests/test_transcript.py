@@ -72,14 +72,18 @@ def edit(path: Path, **changes: Tensor | None) -> None:
     write_tensors(path, table)
 
 
+def read_all(run: Path) -> None:
+    transcript = Transcript(run)
+    for round in range(1, transcript.rounds + 1):
+        transcript.server_logits(round)
+        for k in range(transcript.clients):
+            transcript.client_logits(k, round)
+
+
 def refused(run: Path) -> str:
     """What is said when a transcript is opened and read to the end; one line."""
     with pytest.raises(UserError) as caught:
-        transcript = Transcript(run)
-        for round in range(1, transcript.rounds + 1):
-            transcript.server_logits(round)
-            for k in range(transcript.clients):
-                transcript.client_logits(k, round)
+        read_all(run)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -163,11 +163,13 @@ def data_synth(
 
     with ExitStack() as stack:
         progress = _progress(quiet, stack)
-        progress.stage("rendering", identities * images * len(domains))
-        done = 0
+        done: int | None = None
 
         def tell(finished: int, total: int) -> None:
             nonlocal done
+            if done is None:  # the numbers are checked by now
+                progress.stage("rendering", total)
+                done = 0
             progress.advance(f"{finished} of {total} images", finished - done)
             done = finished
 
