@@ -1,5 +1,7 @@
 """The closed form against least squares, and its weight against a literal cross-validation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,15 @@ from torch import Tensor
 from logitleak.attacks.base import create
 from logitleak.attacks.features import public_inputs, target_inputs
 from logitleak.attacks.ridge import rescale, solve, spread
-from logitleak.attacks.validation import gcv_scores, generalized_cross_validation
+from logitleak.attacks.validation import (
+    GRID,
+    TEMPERATURES,
+    gcv_scores,
+    generalized_cross_validation,
+    mock_target_scores,
+    project,
+)
+from logitleak.types import PublicData
 
 
 def problem(n: int = 40, d: int = 9, p: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -63,7 +73,7 @@ def test_rescale_and_spread() -> None:
 def test_the_whole_attack(gamma: float) -> None:
     """Against the normal equations of the docstring, solved in float64 with everything written out."""
     view = MemoryView(clients=2, rounds=1)
-    ridge = create("ridge", {"lam": 0.05, "gamma": gamma, "alpha": 2.0, "contrast": None})
+    ridge = create("ridge", {"tau": 3.0, "lam": 0.05, "gamma": gamma, "alpha": 2.0, "contrast": None})
     result = list(ridge.replay(view))[-1][1]
     public = view.knowledge.public
     rows = public.rows("sensitive")
@@ -95,6 +105,59 @@ def test_lambda_is_chosen_and_told() -> None:
     view = MemoryView(clients=2, rounds=2)
     ridge = create("ridge")
     list(ridge.replay(view))
-    chosen = ridge.trace.choices["lambda"]
+    chosen = ridge.trace.choices["tuned"]
     assert [(c["round"], c["client"]) for c in chosen] == [(1, 0), (1, 1), (2, 0), (2, 1)]
-    assert all(c["lambda"] > 0 for c in chosen)
+    assert all(c["lambda"] in GRID and c["tau"] in TEMPERATURES for c in chosen)
+
+
+def test_what_is_given_is_not_tuned() -> None:
+    view = MemoryView(clients=1, rounds=1)
+    for given in ({"tau": 2.0}, {"lam": 0.5}):
+        ridge = create("ridge", given)
+        list(ridge.replay(view))
+        (entry,) = ridge.trace.choices["tuned"]
+        assert {"tau": entry["tau"], "lam": entry["lambda"]}.items() >= given.items()
+    ridge = create("ridge", {"tau": 2.0, "lam": 0.5})
+    list(ridge.replay(view))
+    assert not ridge.trace.choices
+
+
+def test_gcv_where_the_public_set_has_no_labels() -> None:
+    view = MemoryView(clients=1, rounds=1)
+    labelled = create("ridge", {"tune": "gcv"})
+    expected = list(labelled.replay(view))[-1][1].images
+    public = view.knowledge.public
+    view.knowledge = replace(view.knowledge, public=PublicData(public.images, None, public.sensitive))
+    unlabelled = create("ridge")
+    assert torch.equal(list(unlabelled.replay(view))[-1][1].images, expected)
+    assert unlabelled.trace.choices == labelled.trace.choices
+
+
+def test_mock_targets_are_refits_without_the_identity() -> None:
+    """The closed form against one least-squares problem for each identity and weight."""
+    z, x = problem(30, 8, 12, seed=4)
+    identities = torch.arange(30) % 6
+    mock = torch.randn(6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    grid = (1e-3, 0.2, 5.0)
+    scale = float((z.T @ z).diagonal().mean())
+    means = torch.stack([x[identities == g].mean(0) for g in range(6)])
+    for lam, found in zip(grid, mock_target_scores(z, x, identities, mock, grid), strict=True):
+        cosines = torch.empty(6, 6, dtype=torch.float64)
+        for g in range(6):
+            kept = identities != g
+            left = z[kept].T @ z[kept] + lam * scale * torch.eye(8, dtype=torch.float64)
+            predicted = mock[g] @ torch.linalg.solve(left, z[kept].T @ x[kept])
+            cosines[g] = torch.nn.functional.cosine_similarity(predicted[None], means)
+        assert found.cosine == pytest.approx(float(cosines.diagonal().mean()), abs=1e-6)
+        assert found.accuracy == pytest.approx(float((cosines.argmax(1) == torch.arange(6)).double().mean()))
+
+
+def test_projections_keep_angles() -> None:
+    x = torch.randn(5, 4000, generator=torch.Generator().manual_seed(0))
+    x[1] = x[0] + 0.1 * x[1]
+    seen = project(x, torch.Generator().manual_seed(1))
+    assert seen.shape == (5, 128)
+    assert float(torch.nn.functional.cosine_similarity(seen[0], seen[1], 0)) > 0.95
+    assert abs(float(torch.nn.functional.cosine_similarity(seen[2], seen[3], 0))) < 0.4
+    small = x[:, :64]
+    assert project(small, torch.Generator()) is small

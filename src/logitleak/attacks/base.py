@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 from torch import Tensor
 
 from logitleak import registry
@@ -31,13 +31,11 @@ class AttackSettings(BaseModel):
     """Hyper-parameters that every attack has.
 
     Attributes:
-        tau: softmax temperature τ.
         beta: weight of total variation in the choice among clients, Eq. 11.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tau: PositiveFloat = 3.0
     beta: NonNegativeFloat = 0.1
 
 

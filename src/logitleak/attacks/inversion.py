@@ -28,6 +28,7 @@ class InversionSettings(AttackSettings):
     """How inversion networks are trained; the defaults are the paper's.
 
     Attributes:
+        tau: softmax temperature τ.
         width: channels of the first layer (1024 in the paper).
         lr, weight_decay, batch: Adam.
         epochs: passes over the public images in each round.
@@ -35,6 +36,7 @@ class InversionSettings(AttackSettings):
             thousands of public images; with few images count steps.
     """
 
+    tau: PositiveFloat = 3.0
     width: PositiveInt = Field(default=1024, multiple_of=16)
     lr: PositiveFloat = 3e-5
     weight_decay: NonNegativeFloat = 1e-4

@@ -12,7 +12,7 @@ reconstruction's departure from the mean image is rescaled to a fixed share of t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
@@ -20,8 +20,16 @@ from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.features import Q, needed, public_inputs, target_inputs
-from logitleak.attacks.validation import GRID, generalized_cross_validation
+from logitleak.attacks.validation import (
+    GRID,
+    TEMPERATURES,
+    MockScore,
+    generalized_cross_validation,
+    mock_target_scores,
+    project,
+)
 from logitleak.priors.base import Prior
+from logitleak.seeds import derive
 from logitleak.types import ServerView
 
 
@@ -32,15 +40,21 @@ class RidgeSettings(AttackSettings):
         alpha: weight α of the entropy in Q, Eq. 4.
         gamma: weight γ of the prior, Eq. 3 and 10.
         q: which terms of Q are used.
-        lam: ridge weight λ relative to s; null chooses it by generalized cross-validation on D_0.
+        tau: softmax temperature τ; null lets ``tune`` choose it.
+        lam: ridge weight λ relative to s; null lets ``tune`` choose it.
+        tune: how what is null is chosen, from public data alone, anew for every client and round.
+            "mock-targets": public identities play the target, see `validation`; needs labels, and falls back
+            to "gcv" without. "gcv": λ by generalized cross-validation on D_0, and τ = 3.
         contrast: the share of the public images' standard deviation that a reconstruction's departure from
             the mean image is rescaled to; null leaves the length as solved.
     """
 
+    tau: PositiveFloat | None = None
     alpha: PositiveFloat = 5.0
     gamma: NonNegativeFloat = 0.0
     q: Q = "full"
     lam: PositiveFloat | None = None
+    tune: Literal["mock-targets", "gcv"] = "mock-targets"
     contrast: PositiveFloat | None = 0.7
 
 
@@ -65,21 +79,13 @@ class Ridge(Attack):
 
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
         s, known = self.settings, view.knowledge
-        rows, inputs = public_inputs(view, client, self.round, s.tau, s.q, known.public.rows("sensitive"))
+        rows, _ = view.client_logits(client, self.round)
+        rows = rows[torch.isin(rows, known.public.rows("sensitive"))]
         images = known.public.pixels(rows).flatten(1).to(self.device)
         mean = images.mean(0)
         images -= mean
-        center = inputs.mean(0)
-        z = (inputs - center).to(self.device)
-        target = (target_inputs(known.target_labels, known.num_classes, s.alpha, s.q) - center).to(
-            self.device
-        )
-
-        lam = s.lam
-        if lam is None:
-            lam = generalized_cross_validation(z, images, GRID)
-            chosen = self.trace.choices.setdefault("lambda", [])
-            chosen.append({"round": self.round, "client": client, "lambda": lam})
+        tau, lam = self._tune(view, client, rows, images)
+        z, target = self._inputs(view, client, tau, known.target_labels)
         if s.gamma > 0:
             departures = self._with_prior(view, rows, z, images, target, mean, lam)
         else:
@@ -88,6 +94,45 @@ class Ridge(Attack):
             departures = rescale(departures, s.contrast * spread(images))
         self.listener(self.round, client, 1, float("nan"))
         return (mean + departures).clamp(0, 1).view(-1, *known.public.images.shape[1:]).cpu()
+
+    def _inputs(self, view: ServerView, client: int, tau: float, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Public inputs [n, d] and the inputs of some labels [m, d], both centered by the public mean."""
+        s, known = self.settings, view.knowledge
+        _, inputs = public_inputs(view, client, self.round, tau, s.q, known.public.rows("sensitive"))
+        center = inputs.mean(0)
+        target = target_inputs(labels, known.num_classes, s.alpha, s.q)
+        return (inputs - center).to(self.device), (target - center).to(self.device)
+
+    def _tune(self, view: ServerView, client: int, rows: Tensor, images: Tensor) -> tuple[float, float]:
+        """τ and λ: as given, or chosen from the public images."""
+        s, labels = self.settings, view.knowledge.public.labels
+        if s.tau is not None and s.lam is not None:
+            return s.tau, s.lam
+        weights = GRID if s.lam is None else (s.lam,)
+        if s.tune == "gcv" or labels is None:
+            tau = s.tau or 3.0
+            z, _ = self._inputs(view, client, tau, view.knowledge.target_labels)
+            chosen = tau, s.lam or generalized_cross_validation(z, images, weights)
+        else:
+            chosen = self._mock_targets(view, client, labels[rows], images, weights)
+        entry = {"round": self.round, "client": client, "tau": chosen[0], "lambda": chosen[1]}
+        self.trace.choices.setdefault("tuned", []).append(entry)
+        return chosen
+
+    def _mock_targets(
+        self, view: ServerView, client: int, labels: Tensor, images: Tensor, weights: tuple[float, ...]
+    ) -> tuple[float, float]:
+        identities, where = torch.unique(labels, return_inverse=True)
+        seen = project(images, derive(self.seed, "ridge", "projection"))
+        best: MockScore | None = None
+        chosen = (3.0, weights[0])
+        for tau in TEMPERATURES if self.settings.tau is None else (self.settings.tau,):
+            z, mock = self._inputs(view, client, tau, identities)
+            scores = mock_target_scores(z, seen, where.to(self.device), mock, weights)
+            for lam, score in zip(weights, scores, strict=True):
+                if score.better_than(best):
+                    best, chosen = score, (tau, lam)
+        return chosen
 
     def _with_prior(
         self,

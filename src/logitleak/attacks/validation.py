@@ -1,12 +1,89 @@
-"""Choice of a ridge weight without the truth: generalized cross-validation (Golub, Heath and Wahba, 1979)."""
+"""Choice of temperature and ridge weight without the truth, from the public images alone.
+
+*Mock targets*: every identity of D_0 plays the target once. All its images are left out, its mean image is
+predicted from the input that an attack would use (Eq. 6), and the prediction is right if it points more to this
+identity's mean image than to any other's. The setting with most right answers wins. This asks just what the attack
+will be asked, and leaving an identity out has a closed form, so it costs one eigendecomposition.
+
+*Generalized cross-validation* (Golub, Heath and Wahba, 1979) asks how well single images are predicted, and takes
+photographs of one person for independent. With several of each person it chooses too small a weight; it is what
+remains where the public set has no labels.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-GRID = tuple(10 ** (e / 4) for e in range(-20, 9))
-"""Candidate weights, 1e-5 to 100, four in a decade."""
+TEMPERATURES = (1.0, 3.0, 10.0, 30.0)
+"""Candidate temperatures τ."""
+
+GRID = tuple(10 ** (e / 2) for e in range(-10, 5))
+"""Candidate weights λ, 1e-5 to 100, two in a decade."""
+
+PROJECTIONS = 128
+"""Images are compared in so many random directions, which keep angles and lengths (Johnson and Lindenstrauss)."""
+
+
+@dataclass(frozen=True)
+class MockScore:
+    """How well mock targets came back: share named right, and mean cosine to their own mean image."""
+
+    accuracy: float
+    cosine: float
+
+    def better_than(self, other: MockScore | None) -> bool:
+        """More named right; among equals, the larger cosine."""
+        return other is None or (self.accuracy, self.cosine) > (other.accuracy, other.cosine)
+
+
+def mock_target_scores(
+    z: Tensor, images: Tensor, identities: Tensor, mock_inputs: Tensor, grid: tuple[float, ...]
+) -> list[MockScore]:
+    """Score every weight of the grid on left-out public identities.
+
+    With M = ZᵀZ + λ s I, H = Z M⁻¹ Zᵀ and residuals R = X − H X, leaving out the rows g of one identity changes the
+    solution to W − M⁻¹ Z_gᵀ (I − H_gg)⁻¹ R_g, so no refit is needed.
+
+    Args:
+        z: [n, d] centered inputs of the public images.
+        images: [n, p] centered images, or random projections of them.
+        identities: int64 [n], 0..G−1, each at least once.
+        mock_inputs: [G, d] centered inputs that an attack on each identity would use.
+        grid: candidate weights, > 0.
+    """
+    gram = z.T @ z
+    scale = float(gram.diagonal().mean())
+    values, vectors = torch.linalg.eigh(gram.to(torch.float64))
+    values, vectors = values.clamp_min(0).to(z.dtype), vectors.to(z.dtype)
+    basis, mock = z @ vectors, mock_inputs @ vectors
+    projected = basis.T @ images
+    groups = [torch.nonzero(identities == g).flatten() for g in range(len(mock_inputs))]
+    means = torch.nn.functional.normalize(torch.stack([images[rows].mean(0) for rows in groups]), dim=1)
+    scores = []
+    for lam in grid:
+        inverse = 1 / (values + lam * scale)
+        residual = images - (basis * inverse) @ projected
+        predicted = (mock * inverse) @ projected
+        for g, rows in enumerate(groups):
+            own = basis[rows]
+            left_out = torch.eye(len(rows), dtype=z.dtype, device=z.device) - (own * inverse) @ own.T
+            error = torch.linalg.solve(left_out, residual[rows])
+            predicted[g] -= ((mock[g] * inverse) @ own.T) @ error
+        cosines = torch.nn.functional.normalize(predicted, dim=1) @ means.T
+        right = cosines.argmax(1).cpu() == torch.arange(len(groups))
+        scores.append(MockScore(float(right.float().mean()), float(cosines.diagonal().mean())))
+    return scores
+
+
+def project(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Images [n, p] in `PROJECTIONS` random directions, [n, 128]; unchanged where p is no larger."""
+    if images.shape[1] <= PROJECTIONS:
+        return images
+    directions = torch.randn(images.shape[1], PROJECTIONS, generator=generator) / PROJECTIONS**0.5
+    return images @ directions.to(images)
 
 
 def generalized_cross_validation(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> float:
@@ -20,12 +97,11 @@ def generalized_cross_validation(z: Tensor, images: Tensor, grid: tuple[float, .
         images: [n, p] centered images.
         grid: candidate weights, > 0.
     """
-    scores = gcv_scores(z, images, grid)
-    return grid[int(scores.argmin())]
+    return grid[int(gcv_scores(z, images, grid).argmin())]
 
 
 def gcv_scores(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> Tensor:
-    """The criterion for every weight of the grid, float64 [len(grid)]."""
+    """The criterion of generalized cross-validation for every weight of the grid, float64 [len(grid)]."""
     n = len(z)
     gram = z.T @ z
     scale = float(gram.diagonal().mean().to(torch.float64))
