@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from logitleak import config as configs
+from logitleak.allocator import keep_freed_memory
 from logitleak.errors import UserError
 from logitleak.storage import read_json, write_json, write_text
 
@@ -143,7 +144,7 @@ def log_to(run: RunFolder) -> logging.Handler:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto``, ``cpu`` or ``cuda`` to a device.
+    """``auto``, ``cpu`` or ``cuda`` to a device, made ready for training.
 
     Raises:
         UserError: CUDA is asked for and there is none.
@@ -152,4 +153,6 @@ def choose_device(name: str) -> torch.device:
         raise UserError("There is no CUDA device here; set device to cpu or auto.")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        keep_freed_memory()
     return torch.device(name)
