@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -93,3 +94,8 @@ class Console:
             task = next(t for t in self._bars.tasks if t.id == self._task)
             self._bars.update(self._task, completed=task.total, text="")
             self._task = None
+
+
+def progress_of(quiet: bool, stack: ExitStack) -> Progress:
+    """What a command reports to; a bar is closed with the stack."""
+    return Quiet() if quiet else stack.enter_context(Console())

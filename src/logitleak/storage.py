@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ import safetensors.torch
 from torch import Tensor
 
 from logitleak.errors import UserError
+
+_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+"""Bytes of a number, by its name in the safetensors format."""
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -128,6 +132,11 @@ class TensorFile:
         """The type of one tensor as the format calls it, such as "F32", without reading it."""
         self._require(name)
         return str(self._file.get_slice(name).get_dtype())
+
+    def nbytes(self, name: str) -> int:
+        """Size of one tensor in bytes, without reading it."""
+        self._require(name)
+        return math.prod(self.shape(name)) * _BYTES[self._file.get_slice(name).get_dtype()]
 
     def read(self, name: str) -> Tensor:
         """Read one tensor."""

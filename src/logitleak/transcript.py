@@ -173,8 +173,7 @@ class Transcript:
             for name in file.names():
                 owner = owners.get(name.partition("/")[0])
                 if owner is not None:
-                    tensor = file.read(name)
-                    totals[owner] += tensor.numel() * tensor.element_size()
+                    totals[owner] += file.nbytes(name)
         return totals
 
     def _round_numbers(self) -> range:

@@ -7,9 +7,23 @@ import pytest
 import torch
 from scipy.stats import entropy as scipy_entropy
 
+from logitleak import registry
 from logitleak.metrics import confidence
 from logitleak.metrics.image import MSE, PSNR, TV, total_variation
 from logitleak.metrics.utility import accuracy
+
+
+@pytest.mark.parametrize("name", registry.names("metric"))
+def test_contract(name: str) -> None:
+    """Every metric: one finite number for each pair, and one pair's number does not depend on the others."""
+    metric = registry.load("metric", name)()
+    generator = torch.Generator().manual_seed(0)
+    images, truth = (torch.rand(4, 3, 16, 16, generator=generator) for _ in range(2))
+    found = metric(images, truth)
+    assert found.shape == (4,)
+    assert bool(found.isfinite().all())
+    torch.testing.assert_close(metric(images[2:3], truth[2:3]), found[2:3])
+    assert bool(metric(truth, truth).isfinite().all())
 
 
 def test_total_variation_of_a_ramp() -> None:

@@ -1,0 +1,55 @@
+"""The real face sets, where LOGITLEAK_REAL_DATA names the folder that holds them. Nothing of them is kept."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import logitleak
+from logitleak import config as configs
+from logitleak.data.overview import load
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def root(name: str) -> Path:
+    folder = Path(os.environ.get("LOGITLEAK_REAL_DATA", "/nowhere")) / name
+    if not folder.is_dir():
+        pytest.skip(f"needs {name} in the folder that LOGITLEAK_REAL_DATA names")
+    return folder
+
+
+@pytest.mark.real
+def test_att_layout() -> None:
+    dataset = load("att", root("att_faces"), 64)
+    counts = {name: len(rows) for name, rows in dataset.sensitive.by_identity().items()}
+    assert counts == {f"s{i}": 10 for i in range(1, 41)}
+    assert not dataset.sensitive.skipped
+
+
+@pytest.mark.real
+def test_lfw_layout() -> None:
+    dataset = load("lfw", root("lfw-deepfunneled"), 64)
+    assert len(dataset.sensitive.by_identity()) == 1000
+    assert dataset.sensitive.pixels.shape[1:] == (3, 64, 64)
+
+
+@pytest.mark.real
+def test_att_leaks(tmp_path: Path) -> None:
+    """Eight targets are few; the closed form must still beat both rivals."""
+    overrides = [f"data.root={root('att_faces')}", "federation.clients=1", "attacks={ridge: {}}"]
+    result = logitleak.run(configs.load(CONFIGS / "att.yaml", overrides), tmp_path / "att")
+    assert result.accuracy("ridge") > max(result.accuracy("prior"), result.accuracy("public-mean"))
+    assert result.accuracy("ridge") >= 3 / 8
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_lfw_leaks(tmp_path: Path) -> None:
+    """100 identities: nearly everybody is rebuilt; a baseline of the same cost is far behind."""
+    tbi = "tbi: {settings: {width: 128, lr: 0.001, steps: 60}}"
+    overrides = [f"data.root={root('lfw-deepfunneled')}", f"attacks={{ridge: {{}}, {tbi}}}"]
+    result = logitleak.run(configs.load(CONFIGS / "lfw-100.yaml", overrides), tmp_path / "lfw")
+    assert result.accuracy("ridge") >= 0.85
+    assert result.accuracy("ridge") >= result.accuracy("tbi") + 0.3
+    assert result.accuracy("ridge") >= result.accuracy("prior") + 0.5
