@@ -1,9 +1,11 @@
 """Attack accuracy against a literal reading of its definition."""
 
+from typing import Any
+
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from logitleak.metrics.attack import judge, references, summarize
+from logitleak.metrics.attack import References, judge, references, summarize
 from logitleak.truth import GroundTruth
 from logitleak.types import PublicData, Reconstructions
 
@@ -67,16 +69,20 @@ def test_verdicts_are_the_definition() -> None:
     assert outcomes == {True, False}
 
 
+def score(result: Reconstructions, known: References) -> dict[str, Any]:
+    return summarize(result, judge(result.best, known), known)
+
+
 def test_truth_itself_succeeds_and_public_mean_is_too_close() -> None:
     truth, public = small_world()
     known = references(truth, public)
     labels, chosen = known.labels, torch.zeros(3, dtype=torch.int64)
-    perfect = summarize(Reconstructions(known.private[None], labels, chosen, torch.zeros(1, 3)), known)
+    perfect = score(Reconstructions(known.private[None], labels, chosen, torch.zeros(1, 3)), known)
     assert perfect["accuracy"]["value"] == 1
     assert perfect["mean"]["ssim"] == 1
     assert perfect["mean"]["mse"] == 0
     assert perfect["owner_named"] is None
-    lazy = summarize(Reconstructions(known.public_of_targets[None], labels, chosen, torch.zeros(1, 3)), known)
+    lazy = score(Reconstructions(known.public_of_targets[None], labels, chosen, torch.zeros(1, 3)), known)
     assert lazy["accuracy"]["value"] == 0
     assert lazy["too_close_to_public"]["value"] == 1
 
@@ -86,6 +92,6 @@ def test_owner_named_counts_the_chosen_client() -> None:
     known = references(truth, public)
     images = known.private.expand(2, *known.private.shape)
     chosen = torch.tensor([0, 1, 1])
-    found = summarize(Reconstructions(images, known.labels, chosen, torch.zeros(2, 3)), known)
+    found = score(Reconstructions(images, known.labels, chosen, torch.zeros(2, 3)), known)
     assert found["owner_named"]["successes"] == 2
     assert [row["chosen"] for row in found["per_target"]] == [0, 1, 1]

@@ -123,10 +123,15 @@ def judge(images: Tensor, known: References) -> Verdicts:
     )
 
 
-def summarize(result: Reconstructions, known: References) -> dict[str, Any]:
-    """Shares, means and the per-target table of one attack (see docs/run-folder.md)."""
+def summarize(result: Reconstructions, verdicts: Verdicts, known: References) -> dict[str, Any]:
+    """Shares, means and the per-target table of one attack (see docs/run-folder.md).
+
+    Args:
+        result: what the attack rebuilt.
+        verdicts: `judge` of ``result.best``.
+        known: what it was compared with.
+    """
     best = result.best
-    verdicts = judge(best, known)
     values = {name: registry.load("metric", name)()(best, known.private) for name in registry.names("metric")}
     values["ssim"] = verdicts.ssim
     clients = len(result.images)

@@ -99,7 +99,7 @@ def _score(folder: Path, known: References, rounds: int, progress: Progress) -> 
         )
         progress.advance(f"{folder.name}, round {round}")
     result = Reconstructions(images, known.labels, tensors["chosen"], tensors["scores"])
-    scored = _describe_attack(folder) | summarize(result, known)
+    scored = _describe_attack(folder) | summarize(result, verdicts, known)
     scored["rounds"] = by_round
     scored["client_ssim"] = _client_ssim(images, known.owners)
     return scored
@@ -144,7 +144,8 @@ def _rivals(config: Config, view: Transcript, known: References) -> dict[str, di
         del answers["public-mean"]
     rivals = {}
     for name, (summary, images) in answers.items():
-        scored = summarize(select(images[None], known.labels, beta=0.0), known)
+        result = select(images[None], known.labels, beta=0.0)
+        scored = summarize(result, judge(images, known), known)
         rivals[name] = scored | {
             "kind": "rival", "summary": summary, "rounds": [], "client_ssim": None,
             "losses": [], "choices": {}, "settings": {}, "assumptions": [],
