@@ -30,7 +30,7 @@ def test_att_layout() -> None:
 @pytest.mark.real
 def test_lfw_layout() -> None:
     dataset = load("lfw", root("lfw-deepfunneled"), 64)
-    assert len(dataset.sensitive.by_identity()) == 1000
+    assert len(dataset.sensitive.by_identity()) >= 1000
     assert dataset.sensitive.pixels.shape[1:] == (3, 64, 64)
 
 

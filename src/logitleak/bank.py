@@ -17,7 +17,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Optimization:
-    """Mini-batch Adam: learning rate, L2 weight decay, batch size (METHOD: 1e-3, 1e-4, 64)."""
+    """Mini-batch Adam: learning rate, L2 weight decay, batch size (the paper: 1e-3, 1e-4 or 3e-3, 64)."""
 
     lr: float
     weight_decay: float
@@ -141,9 +141,11 @@ class ModelBank:
         return torch.stack(list(self.predict_each(images, batch)))
 
     def state(self) -> dict[str, Tensor]:
-        """Weights and optimizer moments as a flat table of tensors, ready for safetensors."""
+        """Weights, buffers and optimizer moments as a flat table of tensors, ready for safetensors."""
         table = {}
         for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
+            for name, value in model.named_buffers():
+                table[f"{member}/buffer/{name}"] = value.detach().contiguous()
             for name, value in model.named_parameters():
                 table[f"{member}/weight/{name}"] = value.detach().contiguous()
                 for key, moment in optimizer.state.get(value, {}).items():
@@ -157,6 +159,8 @@ class ModelBank:
             KeyError: a tensor of this bank is not in the table.
         """
         for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
+            for name, value in model.named_buffers():
+                value.copy_(table[f"{member}/buffer/{name}"])
             for name, value in model.named_parameters():
                 with torch.no_grad():
                     value.copy_(table[f"{member}/weight/{name}"])

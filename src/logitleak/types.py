@@ -22,11 +22,6 @@ class Payload:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     scalars: Mapping[str, Scalar] = field(default_factory=dict)
 
-    @property
-    def nbytes(self) -> int:
-        """Size of the tensors on the wire in bytes."""
-        return sum(t.numel() * t.element_size() for t in self.tensors.values())
-
 
 @dataclass(frozen=True)
 class Event:

@@ -15,7 +15,6 @@ from logitleak.attacks.validation import (
     GRID,
     TEMPERATURES,
     gcv_scores,
-    generalized_cross_validation,
     mock_target_scores,
     project,
 )
@@ -57,9 +56,7 @@ def test_gcv_chooses_more_for_noise_than_for_signal() -> None:
     z, x = problem(60, 20, 30)
     noise = torch.randn(60, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     grid = tuple(10.0**e for e in range(-4, 3))
-    assert generalized_cross_validation(z, noise - noise.mean(0), grid) > generalized_cross_validation(
-        z, x, grid
-    )
+    assert gcv_scores(z, noise - noise.mean(0), grid).argmin() > gcv_scores(z, x, grid).argmin()
 
 
 def test_rescale_and_spread() -> None:
@@ -106,7 +103,7 @@ def test_lambda_is_chosen_and_told() -> None:
     ridge = create("ridge")
     list(ridge.replay(view))
     chosen = ridge.trace.choices["tuned"]
-    assert [(c["round"], c["client"]) for c in chosen] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert [c["round"] for c in chosen] == [1, 2]
     assert all(c["lambda"] in GRID and c["tau"] in TEMPERATURES for c in chosen)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from logitleak import registry
 from logitleak.attacks.selection import select
 from logitleak.errors import UserError
+from logitleak.metrics.ssim import WINDOW
 from logitleak.priors.base import Prior
 from logitleak.types import Reconstructions, ServerView
 
@@ -68,7 +69,7 @@ class Attack(ABC):
     Settings: ClassVar[type[AttackSettings]] = AttackSettings
     needs: frozenset[str] = frozenset({"logits"})
     kind: ClassVar[str] = "attack"
-    assumptions: ClassVar[tuple[str, ...]] = ()
+    assumptions: tuple[str, ...] = ("The server knows which labels are private targets.",)
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         self.settings = settings
@@ -123,7 +124,21 @@ class Attack(ABC):
         needs = self.needs | (frozenset({"labels"}) if self.prior.needs_labels else frozenset())
         for need in sorted(needs - view.provides):
             raise UserError(f"This attack needs {_MEANING[need]}; the transcript has none.")
-        if len(view.knowledge.public.rows("sensitive")) < 2:
+        public = view.knowledge.public
+        counts = {which: len(public.rows(which)) for which in ("sensitive", "all")}
+        self.check_public(public.image_size, counts)
+
+    def check_public(self, image_size: tuple[int, int], counts: Mapping[str, int]) -> None:
+        """Raise a `UserError` unless the public set is of a size that this attack can use.
+
+        Args:
+            image_size: height and width in pixels.
+            counts: public images that are "sensitive" (D_0), and "all".
+        """
+        if min(image_size) < WINDOW:
+            height, width = image_size
+            raise UserError(f"Images must be at least {WINDOW}x{WINDOW} pixels, not {height}x{width}.")
+        if counts["sensitive"] < 2:
             raise UserError(
                 "An attack needs at least two sensitive public images (D_0) of non-target identities; "
                 "choose fewer targets."

@@ -39,6 +39,15 @@ def needed(q: Q) -> frozenset[str]:
     return frozenset(parts | ({"server_logits"} if uses_server(q) else set()))
 
 
+def assumed(q: Q) -> tuple[str, ...]:
+    """What an attack with this Q on D_0 supposes the server to know, in sentences."""
+    own = ("The server trains a model of its own on the public set (it is honest but curious).",)
+    return (
+        *(own if uses_server(q) else ()),
+        "The server knows which labels are private targets, and which public images are of the sensitive domain.",
+    )
+
+
 def input_width(q: Q, num_classes: int) -> int:
     """Length of an input vector: J for one side, 2J for the pair."""
     return num_classes * (uses_client(q) + uses_server(q))

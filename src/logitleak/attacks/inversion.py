@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class InversionSettings(AttackSettings):
     """
 
     tau: PositiveFloat = 3.0
-    width: PositiveInt = Field(default=1024, multiple_of=16)
+    width: PositiveInt = Field(default=1024, multiple_of=16, le=16384)
     lr: PositiveFloat = 3e-5
     weight_decay: NonNegativeFloat = 1e-4
     batch: PositiveInt = Field(default=8, ge=2)
@@ -75,15 +76,15 @@ class NetworkInversion(Attack):
     def target_inputs(self, view: ServerView) -> Tensor:
         """What is fed to rebuild each target, float32 [T, width]."""
 
-    def check(self, view: ServerView) -> None:
-        super().check(view)
-        height, width = view.knowledge.public.image_size
+    def check_public(self, image_size: tuple[int, int], counts: Mapping[str, int]) -> None:
+        super().check_public(image_size, counts)
+        height, width = image_size
         if height != width or height not in (16, 32, 64, 128):
             raise UserError(
                 f"Inversion networks need square images of side 16, 32, 64 or 128, not {height}x{width}; "
                 "prepare the data with another image_size."
             )
-        rows = len(view.knowledge.public.rows(self.rows))
+        rows = counts[self.rows]
         if rows < self.settings.batch:
             raise UserError(
                 f"batch is {self.settings.batch}, but there are only {rows} public images to train on; "
@@ -96,6 +97,10 @@ class NetworkInversion(Attack):
             rows, inputs = public_inputs(
                 view, client, round, self.settings.tau, self.q, view.knowledge.public.rows(self.rows)
             )
+            if len(rows) < 2:
+                raise UserError(
+                    f"Client {client} sent {len(rows)} usable rows in round {round}; two are needed."
+                )
             images = to_network_range(view.knowledge.public.pixels(rows)).to(self.device)
             priors = self._priors(view, rows)
             self._train(client, round, inputs.to(self.device), images, priors, self._pull(view))
@@ -186,6 +191,8 @@ class NetworkInversion(Attack):
                 epochs_done += 1
                 if pull is not None and self.prior_step == "each-epoch":
                     self._pull_to_prior(network, optimizer, pull)
+                if not math.isfinite(float(total)):
+                    raise UserError(f"The inversion loss of client {client} is not finite; lower lr.")
                 record = {"round": round, "client": client, "step": step, "loss": float(total) / counted}
                 self.trace.losses.append(record)
                 total.zero_()
@@ -199,15 +206,17 @@ class NetworkInversion(Attack):
         self, network: networks.InversionNetwork, optimizer: torch.optim.Adam, pull: PriorPull
     ) -> None:
         """Eq. 10: one optimizer step for each group of at most 64 targets."""
+        groups = math.ceil(len(pull.inputs) / TARGET_GROUP)  # nearly equal ones: none is left with one target
+        training = network.training
+        network.train(training and len(pull.inputs) > 1)  # a single vector has no batch statistics
         for inputs, priors in zip(
-            pull.inputs.split(TARGET_GROUP), pull.priors.split(TARGET_GROUP), strict=True
+            pull.inputs.tensor_split(groups), pull.priors.tensor_split(groups), strict=True
         ):
-            if network.training and len(inputs) < 2:
-                continue  # batch normalization has no statistics of a single vector
             loss = self.gamma * F.mse_loss(network(inputs), priors)
             optimizer.zero_grad(set_to_none=False)
             loss.backward()
             optimizer.step()
+        network.train(training)
 
 
 def inversion_loss(output: Tensor, images: Tensor, priors: Tensor | None, gamma: float) -> Tensor:

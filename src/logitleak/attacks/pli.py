@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from logitleak.attacks.features import Q, needed, target_inputs
+from logitleak.attacks.features import Q, assumed, needed, target_inputs
 from logitleak.attacks.inversion import InversionSettings, NetworkInversion
 from logitleak.priors.base import Prior
 from logitleak.types import ServerView
@@ -44,10 +44,6 @@ class PLI(NetworkInversion):
     settings: PLISettings
     needs = frozenset({"logits", "server_logits"})
     rows = "sensitive"
-    assumptions: ClassVar[tuple[str, ...]] = (
-        "The server trains a model of its own on the public set (it is honest but curious).",
-        "The server knows which labels are private targets, and which public images are of the sensitive domain.",
-    )
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
@@ -55,6 +51,7 @@ class PLI(NetworkInversion):
         self.gamma = self.settings.gamma
         self.prior_step = self.settings.prior_step
         self.needs = needed(self.settings.q)
+        self.assumptions = assumed(self.settings.q)
 
     def target_inputs(self, view: ServerView) -> Tensor:
         known = view.knowledge

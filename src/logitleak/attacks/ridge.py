@@ -12,22 +12,23 @@ reconstruction's departure from the mean image is rescaled to a fixed share of t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
-from logitleak.attacks.features import Q, needed, public_inputs, target_inputs
+from logitleak.attacks.features import Q, assumed, needed, public_inputs, target_inputs
 from logitleak.attacks.validation import (
     GRID,
     TEMPERATURES,
     MockScore,
-    generalized_cross_validation,
+    gcv_scores,
     mock_target_scores,
     project,
 )
+from logitleak.errors import UserError
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.types import ServerView
@@ -42,7 +43,7 @@ class RidgeSettings(AttackSettings):
         q: which terms of Q are used.
         tau: softmax temperature τ; null lets ``tune`` choose it.
         lam: ridge weight λ relative to s; null lets ``tune`` choose it.
-        tune: how what is null is chosen, from public data alone, anew for every client and round.
+        tune: how what is null is chosen, from public data alone, anew in every round and the same for all clients.
             "mock-targets": public identities play the target, see `validation`; needs labels, and falls back
             to "gcv" without. "gcv": λ by generalized cross-validation on D_0, and τ = 3.
         contrast: the share of the public images' standard deviation that a reconstruction's departure from
@@ -64,75 +65,90 @@ class Ridge(Attack):
     Settings = RidgeSettings
     settings: RidgeSettings
     needs = frozenset({"logits", "server_logits"})
-    assumptions: ClassVar[tuple[str, ...]] = (
-        "The server trains a model of its own on the public set (it is honest but curious).",
-        "The server knows which labels are private targets, and which public images are of the sensitive domain.",
-    )
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
         self.needs = needed(self.settings.q)
-        self.round = 0
+        self.assumptions = assumed(self.settings.q)
+        if self.settings.tune == "mock-targets" and None in (self.settings.tau, self.settings.lam):
+            self.assumptions += ("The server knows which public images show the same person (for tuning).",)
+        self.round, self.tau, self.lam = 0, 0.0, 0.0  # observe sets them
 
     def observe(self, view: ServerView, round: int) -> None:
         self.round = round
+        self.tau, self.lam = self._tune(view)
 
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
         s, known = self.settings, view.knowledge
-        rows, _ = view.client_logits(client, self.round)
-        rows = rows[torch.isin(rows, known.public.rows("sensitive"))]
-        images = known.public.pixels(rows).flatten(1).to(self.device)
-        mean = images.mean(0)
-        images -= mean
-        tau, lam = self._tune(view, client, rows, images)
-        z, target = self._inputs(view, client, tau, known.target_labels)
+        rows, z, target = self._inputs(view, client, self.tau, known.target_labels)
+        mean, images = self._images(view, rows)
         if s.gamma > 0:
-            departures = self._with_prior(view, rows, z, images, target, mean, lam)
+            departures = self._with_prior(view, rows, z, images, target, mean)
         else:
-            departures = solve(z, images, target, lam)
+            departures = solve(z, images, target, self.lam)
         if s.contrast is not None:
             departures = rescale(departures, s.contrast * spread(images))
         self.listener(self.round, client, 1, float("nan"))
         return (mean + departures).clamp(0, 1).view(-1, *known.public.images.shape[1:]).cpu()
 
-    def _inputs(self, view: ServerView, client: int, tau: float, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Public inputs [n, d] and the inputs of some labels [m, d], both centered by the public mean."""
+    def _inputs(
+        self, view: ServerView, client: int, tau: float, labels: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Public rows [n], their inputs [n, d], and the inputs of some labels [m, d], centered alike."""
         s, known = self.settings, view.knowledge
-        _, inputs = public_inputs(view, client, self.round, tau, s.q, known.public.rows("sensitive"))
+        rows, inputs = public_inputs(view, client, self.round, tau, s.q, known.public.rows("sensitive"))
+        if len(rows) < 2:
+            raise UserError(
+                f"Client {client} sent {len(rows)} usable rows in round {self.round}; two are needed."
+            )
         center = inputs.mean(0)
         target = target_inputs(labels, known.num_classes, s.alpha, s.q)
-        return (inputs - center).to(self.device), (target - center).to(self.device)
+        return rows, (inputs - center).to(self.device), (target - center).to(self.device)
 
-    def _tune(self, view: ServerView, client: int, rows: Tensor, images: Tensor) -> tuple[float, float]:
-        """τ and λ: as given, or chosen from the public images."""
-        s, labels = self.settings, view.knowledge.public.labels
+    def _images(self, view: ServerView, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean image [p] of some public rows, and their departures from it [n, p]."""
+        images = view.knowledge.public.pixels(rows).flatten(1).to(self.device)
+        mean = images.mean(0)
+        return mean, images.sub_(mean)
+
+    def _tune(self, view: ServerView) -> tuple[float, float]:
+        """τ and λ of this round: as given, or chosen from public images. They are the same for all clients, so
+        that Eq. 11 compares clients and not settings."""
+        s = self.settings
         if s.tau is not None and s.lam is not None:
             return s.tau, s.lam
         weights = GRID if s.lam is None else (s.lam,)
-        if s.tune == "gcv" or labels is None:
+        if s.tune == "gcv" or view.knowledge.public.labels is None:
             tau = s.tau or 3.0
-            z, _ = self._inputs(view, client, tau, view.knowledge.target_labels)
-            chosen = tau, s.lam or generalized_cross_validation(z, images, weights)
+            total = torch.zeros(len(weights), dtype=torch.float64)
+            for client in range(view.clients):
+                rows, z, _ = self._inputs(view, client, tau, view.knowledge.target_labels)
+                total += gcv_scores(z, self._images(view, rows)[1], weights)
+            chosen = tau, weights[int(total.argmin())]
         else:
-            chosen = self._mock_targets(view, client, labels[rows], images, weights)
-        entry = {"round": self.round, "client": client, "tau": chosen[0], "lambda": chosen[1]}
+            chosen = self._mock_targets(view, view.knowledge.public.labels, weights)
+        entry = {"round": self.round, "tau": chosen[0], "lambda": chosen[1]}
         self.trace.choices.setdefault("tuned", []).append(entry)
         return chosen
 
     def _mock_targets(
-        self, view: ServerView, client: int, labels: Tensor, images: Tensor, weights: tuple[float, ...]
+        self, view: ServerView, labels: Tensor, weights: tuple[float, ...]
     ) -> tuple[float, float]:
-        identities, where = torch.unique(labels, return_inverse=True)
-        seen = project(images, derive(self.seed, "ridge", "projection"))
-        best: MockScore | None = None
-        chosen = (3.0, weights[0])
-        for tau in TEMPERATURES if self.settings.tau is None else (self.settings.tau,):
-            z, mock = self._inputs(view, client, tau, identities)
-            scores = mock_target_scores(z, seen, where.to(self.device), mock, weights)
-            for lam, score in zip(weights, scores, strict=True):
-                if score.better_than(best):
-                    best, chosen = score, (tau, lam)
-        return chosen
+        """The τ and λ with the best mean score of all clients."""
+        taus = TEMPERATURES if self.settings.tau is None else (self.settings.tau,)
+        candidates = [(tau, lam) for tau in taus for lam in weights]
+        scores = [MockScore(0.0, 0.0)] * len(candidates)
+        for client in range(view.clients):
+            rows, _ = view.client_logits(client, self.round)
+            rows = rows[torch.isin(rows, view.knowledge.public.rows("sensitive"))]
+            identities, where = torch.unique(labels[rows], return_inverse=True)
+            seen = project(self._images(view, rows)[1], derive(self.seed, "ridge", "projection"))
+            found: list[MockScore] = []
+            for tau in taus:
+                _, z, mock = self._inputs(view, client, tau, identities)
+                found += mock_target_scores(z, seen, where.to(self.device), mock, weights)
+            scores = [a.plus(b) for a, b in zip(scores, found, strict=True)]
+        return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1]
 
     def _with_prior(
         self,
@@ -142,7 +158,6 @@ class Ridge(Attack):
         images: Tensor,
         target: Tensor,
         mean: Tensor,
-        lam: float,
     ) -> Tensor:
         """The solution with γ > 0. Priors are centered by the mean image, like everything else."""
         known, gamma = view.knowledge, self.settings.gamma
@@ -151,12 +166,12 @@ class Ridge(Attack):
         unique, where = torch.unique(wanted, return_inverse=True)
         public_priors = (self.prior.estimate(known, unique).flatten(1).to(self.device) - mean)[where]
         target_priors = self.prior.estimate(known, known.target_labels).flatten(1).to(self.device) - mean
+        z, target = z.double(), target.double()
         gram = z.T @ z
-        scale = gram.diagonal().mean()
         system = (1 + gamma) * gram + gamma * target.T @ target
-        system.diagonal().add_(lam * scale)
-        right = z.T @ (images + gamma * public_priors) + gamma * target.T @ target_priors
-        return target @ torch.cholesky_solve(right, torch.linalg.cholesky(system))
+        system.diagonal().add_(self.lam * gram.diagonal().mean())
+        right = z.T @ (images + gamma * public_priors).double() + gamma * target.T @ target_priors.double()
+        return (target @ _cholesky_solve(right, system)).float()
 
 
 def solve(z: Tensor, images: Tensor, target: Tensor, lam: float) -> Tensor:
@@ -171,10 +186,18 @@ def solve(z: Tensor, images: Tensor, target: Tensor, lam: float) -> Tensor:
     Returns:
         [T, p] departures from the mean image.
     """
-    gram = z.T @ z
+    wide = z.double()  # the Gram matrix is singular but for λ: float32 is too coarse for a small one
+    gram = wide.T @ wide
     gram.diagonal().add_(lam * gram.diagonal().mean())
-    weights = torch.cholesky_solve(target.T.contiguous(), torch.linalg.cholesky(gram))  # [d, T]
-    return (z @ weights).T @ images
+    weights = _cholesky_solve(target.double().T.contiguous(), gram)  # [d, T]
+    return (wide @ weights).to(images).T @ images
+
+
+def _cholesky_solve(right: Tensor, system: Tensor) -> Tensor:
+    try:
+        return torch.cholesky_solve(right, torch.linalg.cholesky(system))
+    except torch.linalg.LinAlgError:
+        raise UserError("The least-squares problem has no stable solution; raise lam or lower tau.") from None
 
 
 def spread(images: Tensor) -> float:

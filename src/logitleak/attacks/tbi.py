@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from logitleak.attacks.features import target_inputs
+from logitleak.attacks.features import assumed, target_inputs
 from logitleak.attacks.inversion import InversionSettings, NetworkInversion
 from logitleak.priors.base import Prior
 from logitleak.types import ServerView
@@ -36,11 +36,12 @@ class TBI(NetworkInversion):
     needs = frozenset({"logits"})
     kind = "baseline"
     q = "client"
-    assumptions: ClassVar[tuple[str, ...]] = ("The server knows which labels are private targets.",)
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
         self.rows = "all" if self.settings.train_on == "public" else "sensitive"
+        if self.rows == "sensitive":
+            self.assumptions = assumed("client")
 
     def target_inputs(self, view: ServerView) -> Tensor:
         known = view.knowledge

@@ -12,7 +12,7 @@ remains where the public set has no labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,16 +28,16 @@ PROJECTIONS = 128
 """Images are compared in so many random directions, which keep angles and lengths (Johnson and Lindenstrauss)."""
 
 
-@dataclass(frozen=True)
-class MockScore:
-    """How well mock targets came back: share named right, and mean cosine to their own mean image."""
+class MockScore(NamedTuple):
+    """How well mock targets came back: share named right, and mean cosine to their own mean image. The larger
+    share is better; among equals, the larger cosine."""
 
     accuracy: float
     cosine: float
 
-    def better_than(self, other: MockScore | None) -> bool:
-        """More named right; among equals, the larger cosine."""
-        return other is None or (self.accuracy, self.cosine) > (other.accuracy, other.cosine)
+    def plus(self, other: MockScore) -> MockScore:
+        """Both sums, to average over clients."""
+        return MockScore(self.accuracy + other.accuracy, self.cosine + other.cosine)
 
 
 def mock_target_scores(
@@ -55,9 +55,9 @@ def mock_target_scores(
         mock_inputs: [G, d] centered inputs that an attack on each identity would use.
         grid: candidate weights, > 0.
     """
-    gram = z.T @ z
+    gram = z.double().T @ z.double()
     scale = float(gram.diagonal().mean())
-    values, vectors = torch.linalg.eigh(gram.to(torch.float64))
+    values, vectors = torch.linalg.eigh(gram)
     values, vectors = values.clamp_min(0).to(z.dtype), vectors.to(z.dtype)
     basis, mock = z @ vectors, mock_inputs @ vectors
     projected = basis.T @ images
@@ -103,8 +103,8 @@ def project(images: Tensor, generator: torch.Generator) -> Tensor:
     return images @ directions.to(images)
 
 
-def generalized_cross_validation(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> float:
-    """The weight λ of the grid that minimizes n ‖X − H X‖² / (n − tr H − 1)² on the public images.
+def gcv_scores(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> Tensor:
+    """Generalized cross-validation: n ‖X − H X‖² / (n − tr H − 1)² on the public images; the smallest is best.
 
     H = Z (ZᵀZ + λ s I)⁻¹ Zᵀ with s the mean of the diagonal of ZᵀZ; the 1 stands for the centering. One
     eigendecomposition of the Gram matrix serves the whole grid.
@@ -113,19 +113,17 @@ def generalized_cross_validation(z: Tensor, images: Tensor, grid: tuple[float, .
         z: [n, d] centered inputs.
         images: [n, p] centered images.
         grid: candidate weights, > 0.
+
+    Returns:
+        float64 [len(grid)], on the CPU.
     """
-    return grid[int(gcv_scores(z, images, grid).argmin())]
-
-
-def gcv_scores(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> Tensor:
-    """The criterion of generalized cross-validation for every weight of the grid, float64 [len(grid)]."""
     n = len(z)
-    gram = z.T @ z
-    scale = float(gram.diagonal().mean().to(torch.float64))
+    gram = z.double().T @ z.double()
+    scale = float(gram.diagonal().mean())
     values, vectors = torch.linalg.eigh(gram)
-    projected = (z @ vectors).T @ images  # [d, p]
+    projected = (z.double() @ vectors).to(images).T @ images  # [d, p]
     energy = projected.square().sum(1, dtype=torch.float64)
-    values = values.to(torch.float64).clamp_min(0)
+    values = values.clamp_min(0)
     total = images.square().sum(dtype=torch.float64)
     scores = torch.empty(len(grid), dtype=torch.float64)
     for i, lam in enumerate(grid):

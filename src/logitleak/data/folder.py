@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from logitleak.data.base import Dataset, DataSource, ImageSet, SourceSettings, Survey, existing_folder
 from logitleak.data.cache import load_images
@@ -30,6 +31,15 @@ class Folder(DataSource):
     Settings = FolderSettings
     settings: FolderSettings
     layout = "root/<identity>/<image>"
+
+    def __init__(self, settings: Any, root: Path | None, image_size: int) -> None:
+        super().__init__(settings, root, image_size)
+        if self.settings.insensitive is not None and self.root is not None:
+            other, own = existing_folder(self.settings.insensitive).resolve(), self.root.resolve()
+            if other.is_relative_to(own) or own.is_relative_to(other):
+                raise UserError(
+                    f"{other} and {own} overlap; sensitive and insensitive images need folders apart."
+                )
 
     def load(self) -> Dataset:
         assert self.root is not None

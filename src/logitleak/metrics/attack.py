@@ -1,4 +1,4 @@
-"""Attack accuracy: does a reconstruction look more like its target than like anything else? (METHOD section 4.1
+"""Attack accuracy: does a reconstruction look more like its target than like anything else? (Section 4.1
 of the paper.)
 
 An attack on label j succeeds when its image's SSIM to the mean private image of j is larger than its SSIM to

@@ -1,4 +1,4 @@
-"""What a prior is (METHOD of the paper, section 3.3)."""
+"""What a prior is (section 3.3 of the paper)."""
 
 from __future__ import annotations
 

@@ -98,13 +98,11 @@ class Scheme(ABC):
         Settings: the pydantic model of its hyper-parameters.
         uploads: (action, tensor) that carries the clients' outputs on the public set.
         upload_kind: ``"logits"`` or ``"probabilities"``.
-        needs_labels: whether the public set must be labelled.
     """
 
     Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
     uploads: ClassVar[tuple[str, str]]
     upload_kind: ClassVar[Literal["logits", "probabilities"]] = "logits"
-    needs_labels: ClassVar[bool] = True
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

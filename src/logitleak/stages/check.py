@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from logitleak import registry
 from logitleak.attacks.base import create
-from logitleak.config import Config
+from logitleak.config import Config, DataConfig
 from logitleak.data.base import DataSource, Survey
 from logitleak.data.split import check_numbers, choose_identities, degradation
 from logitleak.errors import UserError
@@ -36,16 +36,45 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
     d = config.data
     choose_device(config.device)
     scheme_of(config)
-    for entry in config.attacks.values():
+    attacks = [
         create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
+        for entry in config.attacks.values()
+    ]
     source_class = registry.load("data", d.source)
     settings = registry.settings(f"data source {d.source}", source_class.Settings, d.settings)
     source: DataSource = source_class(settings, d.root, d.image_size)
     degrade = degradation(d)
+    _check_unused(d)
     survey = source.survey()
     if degrade is None and (survey.insensitive is None or d.protocol == "half-degraded"):
         raise UserError("These images have no insensitive counterpart; set data.degradation to mask or blur.")
     other = None if degrade is not None or survey.insensitive is None else set(survey.insensitive)
     people, left_out = choose_identities(survey.sensitive, other, d)
     check_numbers(len(people), d, config.federation.clients)
+    public, _ = count_images(d, survey, people)
+    for made in attacks:  # how many of the public images are sensitive is known when they are divided
+        made.check_public((d.image_size, d.image_size), {"sensitive": public, "all": public})
     return survey, people, len(left_out)
+
+
+def count_images(d: DataConfig, survey: Survey, people: list[str]) -> tuple[int, int]:
+    """About how many public and private images there will be."""
+    cap = d.max_images or 10**9
+    sensitive = sum(min(cap, survey.sensitive[name]) for name in people)
+    targets = d.targets / len(people)
+    if d.protocol == "half-degraded":
+        return round(sensitive * (1 - targets / 2)), round(sensitive * targets / 2)
+    other = sensitive
+    if survey.insensitive is not None and not d.degradation:
+        other = sum(min(cap, survey.insensitive[name]) for name in people)
+    return round(other + sensitive * (1 - targets)), round(sensitive * targets)
+
+
+def _check_unused(d: DataConfig) -> None:
+    """Raise a `UserError` for a setting that these data would ignore: a silent one misleads its reader."""
+    if d.degradation_settings and d.degradation is None:
+        raise UserError("data.degradation_settings has no effect without data.degradation.")
+    if d.disjoint and (d.degradation is None or d.protocol != "domain-pair"):
+        raise UserError('data.disjoint needs a degradation and the protocol "domain-pair".')
+    if d.clean_public and d.protocol != "half-degraded":
+        raise UserError('data.clean_public needs the protocol "half-degraded".')

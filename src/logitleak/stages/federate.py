@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from typing import Any
 
@@ -13,11 +14,12 @@ from logitleak.bank import ModelBank, Optimization
 from logitleak.channel import ClientGroup, InProcessChannel, Recorder
 from logitleak.config import Config
 from logitleak.data.split import prepare
+from logitleak.errors import UserError
 from logitleak.metrics import confidence
 from logitleak.metrics.utility import accuracy
 from logitleak.progress import Progress
 from logitleak.schemes.base import ClientContext, Server
-from logitleak.sealed import write_truth
+from logitleak.sealed import read_truth, write_truth
 from logitleak.stages.check import scheme_of
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
@@ -86,21 +88,29 @@ class _Federation:
             target_labels=split.truth.target_labels.tolist(),
             uploads=Uploads(action=action, tensor=tensor, kind=self.scheme.upload_kind),
         )
-        write_truth(run.sealed, split.truth)
+        self.done = _last_checkpoint(run)
+        if self.done < 0:  # nothing to go on from: leave nothing of an earlier start, whatever its data were
+            shutil.rmtree(run.wire, ignore_errors=True)
+            shutil.rmtree(run.sealed, ignore_errors=True)
+            write_truth(run.sealed, split.truth)
+        elif not _same_data(run, split):
+            raise UserError(
+                f"The images have changed since {run.path} was begun; choose another --out, or give --overwrite."
+            )
         self.writer = TranscriptWriter(run.wire, manifest, split.public)
         self.channel = Recorder(channel, self.writer)
 
     def go_on(self) -> None:
         """Every round that is not finished yet."""
-        done = self._resume()
+        self._resume()
         total = self.scheme.planned_epochs(self.channel.clients, self.rounds)
         self.progress.stage("federation", total)
         self.progress.advance(steps=len(self.losses))
-        if done < 0:
+        if self.done < 0:
             self.scheme.begin(self.channel, self.server)
             self._measure(0)
             self._checkpoint(0)
-        for round in range(max(done, 0) + 1, self.rounds + 1):
+        for round in range(max(self.done, 0) + 1, self.rounds + 1):
             self.scheme.serve(round, self.channel, self.server)
             self.writer.write_own(round, self.server.logits())
             self._measure(round)
@@ -131,7 +141,9 @@ class _Federation:
     def _listen(self, round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
         who = "server" if client is None else f"client {client}"
         self.progress.advance(f"round {round} of {self.rounds}, {who}, {phase}, loss {loss:.4f}")
-        value = None if loss != loss else round_loss(loss)
+        if math.isinf(loss) or (math.isnan(loss) and len(self.split.truth.labels)):
+            raise UserError(f"The loss of {who} in {phase} is not finite; lower federation.lr.")
+        value = round_loss(loss)
         self.losses.append({"round": round, "phase": phase, "client": client, "epoch": epoch, "loss": value})
 
     def _measure(self, round: int) -> None:
@@ -165,23 +177,41 @@ class _Federation:
             if old.stem != f"round-{round:02d}":
                 old.unlink()
 
-    def _resume(self) -> int:
-        """Take back the newest checkpoint; its round, or −1 where nothing is finished."""
-        found = sorted(self.run.checkpoint.glob("round-*.safetensors"))
-        if not found:
-            self.writer.rewind(0)
-            return -1
-        round = int(found[-1].stem.removeprefix("round-"))
-        table = read_tensors(found[-1])
+    def _resume(self) -> None:
+        """Take back the newest checkpoint, if there is one, and forget what came after it."""
+        self.writer.rewind(max(self.done, 0))
+        if self.done < 0:
+            return
+        file = self.run.checkpoint / f"round-{self.done:02d}.safetensors"
+        table = read_tensors(file)
         for name, bank in self._banks().items():
             prefix = f"{name}/"
             bank.load_state({k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)})
-        kept = read_json(found[-1].with_suffix(".json"))
+        kept = read_json(file.with_suffix(".json"))
         self.losses, self.utility = kept["losses"], kept["utility"]
-        self.writer.rewind(round)
-        log.info("going on after round %d", round)
-        self.progress.note(f"Going on after round {round} of {self.rounds}.")
-        return round
+        log.info("going on after round %d", self.done)
+        self.progress.note(f"Going on after round {self.done} of {self.rounds}.")
+
+
+def _last_checkpoint(run: RunFolder) -> int:
+    """The newest round whose models were kept; −1 where there is none."""
+    found = sorted(run.checkpoint.glob("round-*.safetensors"))
+    return int(found[-1].stem.removeprefix("round-")) if found else -1
+
+
+def _same_data(run: RunFolder, split: Split) -> bool:
+    """Whether a started run holds just these public and private images."""
+    kept = read_tensors(run.wire / "public.safetensors")["images"]
+    truth = read_truth(run.sealed)
+    return all(
+        torch.equal(a, b)
+        for a, b in (
+            (kept, split.public.images),
+            (truth.images, split.truth.images),
+            (truth.labels, split.truth.labels),
+            (truth.owners, split.truth.owners),
+        )
+    )
 
 
 def build_banks(config: Config, split: Split) -> tuple[list[ClientGroup], ModelBank]:

@@ -100,7 +100,7 @@ def open_run(path: Path, config: configs.Config, overwrite: bool) -> RunFolder:
         UserError: the folder belongs to another configuration, or cannot be written.
     """
     run = RunFolder(path)
-    if overwrite and (path / "run.json").exists():
+    if overwrite and _of_another_config(run, config):
         shutil.rmtree(path)
     if path.exists() and not (path / "run.json").exists() and any(path.iterdir()):
         raise UserError(f"{path} is not empty and no run folder; choose another --out.")
@@ -131,6 +131,14 @@ def open_run(path: Path, config: configs.Config, overwrite: bool) -> RunFolder:
 class _FileHandler(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Say nothing: a log that cannot be written, on a full disk, must not print tracebacks."""
+
+
+def _of_another_config(run: RunFolder, config: configs.Config) -> bool:
+    """Whether a run of another federation, or with other settings of these attacks, is in the folder."""
+    status = run.status()
+    known = status.get("attacks", {})
+    changed = any(known.get(name, h) != h for name, h in ((n, config.attack_hash(n)) for n in config.attacks))
+    return bool(status) and (status.get("federation") != config.federation_hash() or changed)
 
 
 def log_to(run: RunFolder) -> logging.Handler:

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 
 from logitleak.bank import ModelBank, Optimization
 from logitleak.config import Config
-from logitleak.data.base import Survey
-from logitleak.stages.check import check, scheme_of
+from logitleak.stages.check import check, count_images, scheme_of
 from logitleak.stages.folder import choose_device
 
 
@@ -24,7 +23,7 @@ def plan(config: Config) -> Iterator[str]:
     d, f = config.data, config.federation
     survey, people, left_out = check(config)
     scheme = scheme_of(config)
-    public, private = _images(config, survey, people)
+    public, private = count_images(config.data, survey, people)
     classes = len(people)
     yield f"data        {d.source}: {classes} people, about {public} public and {private} private images"
     if left_out:
@@ -41,20 +40,6 @@ def plan(config: Config) -> Iterator[str]:
     epochs = scheme.planned_epochs(f.clients, f.rounds)
     images = epochs * (public + private / f.clients) / 2  # about half of the epochs are on the public set
     yield f"time        about {_duration(images * _seconds_per_image(config, classes))} for the federation here"
-
-
-def _images(config: Config, survey: Survey, people: list[str]) -> tuple[int, int]:
-    """About how many public and private images there will be."""
-    d = config.data
-    cap = d.max_images or 10**9
-    sensitive = sum(min(cap, survey.sensitive[name]) for name in people)
-    targets = d.targets / len(people)
-    if d.protocol == "half-degraded":
-        return round(sensitive * (1 - targets / 2)), round(sensitive * targets / 2)
-    other = sensitive
-    if survey.insensitive is not None and not d.degradation:
-        other = sum(min(cap, survey.insensitive[name]) for name in people)
-    return round(other + sensitive * (1 - targets)), round(sensitive * targets)
 
 
 def _bank(config: Config, classes: int, model: str) -> ModelBank:

@@ -14,6 +14,7 @@ from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
 from logitleak.errors import UserError
 from logitleak.progress import Progress, Quiet
+from logitleak.seeds import derive_int
 from logitleak.stages.attack import attack as attack_stage
 from logitleak.stages.check import check
 from logitleak.stages.evaluate import evaluate
@@ -72,7 +73,15 @@ def run(
         view = Transcript(folder.path)
         for name, entry in resolved.attacks.items():
             with timed(folder, f"attack_{name}"):
-                attack_stage(view, name, entry, resolved.seed, resolved.device, folder.attack(name), progress)
+                attack_stage(
+                    view,
+                    name,
+                    entry,
+                    attack_seed(resolved.seed),
+                    resolved.device,
+                    folder.attack(name),
+                    progress,
+                )
         return _finish(folder, progress)
     finally:
         logging.getLogger("logitleak").removeHandler(handler)
@@ -104,7 +113,7 @@ def attack_run(
     handler = log_to(folder)
     try:
         with timed(folder, f"attack_{name}"):
-            attack_stage(view, name, entry, config.seed, device, folder.attack(name), progress)
+            attack_stage(view, name, entry, attack_seed(config.seed), device, folder.attack(name), progress)
         return _finish(folder, progress)
     finally:
         logging.getLogger("logitleak").removeHandler(handler)
@@ -137,7 +146,7 @@ def attack(
         UserError: an unknown name or setting, or a transcript that does not fit.
     """
     view = transcript if isinstance(transcript, Transcript) else Transcript(transcript)
-    made = create(attack, settings, seed=seed, prior=prior, device=choose_device(device))
+    made = create(attack, settings, seed=attack_seed(seed), prior=prior, device=choose_device(device))
     *_, (_, result) = made.replay(view)  # a transcript has at least one round
     return result
 
@@ -151,6 +160,11 @@ def write_report(path: Path | str, progress: Progress | None = None) -> RunResul
     folder = RunFolder(Path(path))
     folder.config()
     return _finish(folder, progress or Quiet())
+
+
+def attack_seed(seed: int) -> int:
+    """The seed that attacks get. Not the root seed: from that, owners could be derived."""
+    return derive_int(seed, "attack")
 
 
 def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
