@@ -68,6 +68,30 @@ def test_state_goes_on_bit_for_bit() -> None:
     assert torch.equal(straight.predict(images), resumed.predict(images))
 
 
+def test_state_keeps_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plug-in with batch normalization goes on with the statistics it had."""
+    from logitleak import registry
+    from logitleak.models.base import Classifier
+
+    class Normed(Classifier):
+        def __init__(self, image_size: tuple[int, int], num_classes: int) -> None:
+            super().__init__()
+            layers = torch.nn.BatchNorm2d(3), torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, num_classes)
+            self.layers = torch.nn.Sequential(*layers)
+
+        def logits(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.layers(x)
+            return out
+
+    monkeypatch.setattr(registry, "load", lambda kind, name: Normed)
+    images, labels = data(12, 5)
+    first = bank([0])
+    first.fit([images], [labels], F.cross_entropy, 2, ("a",))
+    second = bank([0])
+    second.load_state({name: value.clone() for name, value in first.state().items()})
+    assert torch.equal(first.predict(images), second.predict(images))
+
+
 def test_nothing_to_train() -> None:
     one = bank([0])
     before = one.predict(data(2, 0)[0])

@@ -108,7 +108,7 @@ def report(run_folder: Annotated[Path, tyro.conf.Positional], /, quiet: bool = F
 def validate(
     config: Annotated[Path | None, tyro.conf.Positional] = None, /, overrides: Overrides = ()
 ) -> None:
-    """Say what a run would do, need and take, without doing it.
+    """Say what a run would do, and what its federation would need and take, without doing it.
 
     Args:
         config: A YAML file; without one, the defaults.

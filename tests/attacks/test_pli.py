@@ -11,6 +11,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from logitleak.attacks import networks
 from logitleak.attacks.base import create
+from logitleak.attacks.inversion import PriorPull
+from logitleak.attacks.pli import PLI
 from logitleak.errors import UserError
 from logitleak.seeds import derive
 
@@ -149,6 +151,24 @@ def test_a_last_batch_of_one_is_left_out() -> None:
     pli.listener = lambda round, client, step, loss: steps.append(step)
     list(pli.replay(view))
     assert max(steps) == 2 * 2  # nine images in batches of four: 4 + 4, twice
+
+
+@pytest.mark.parametrize("targets", [1, 64, 65, 130])
+def test_every_target_is_pulled_to_its_prior(targets: int) -> None:
+    """Groups of at most 64, none with a single target unless there is only one."""
+    view = MemoryView(clients=1, rounds=1)
+    pli = create("pli", SETTINGS | {"gamma": 1.0})
+    list(pli.replay(view))
+    assert isinstance(pli, PLI)
+    network = pli.networks[0].train()
+    seen: list[int] = []
+    network.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    pull = PriorPull(torch.rand(targets, 2 * view.classes), torch.zeros(targets, 3, 16, 16))
+    pli._pull_to_prior(network, pli.optimizers[0], pull)
+    assert sum(seen) == targets
+    assert max(seen) <= 64
+    assert min(seen) > 1 or targets == 1
+    assert network.training
 
 
 def test_tbi_trains_on_everything_and_asks_every_client() -> None:
