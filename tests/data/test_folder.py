@@ -93,7 +93,13 @@ def test_missing_folders(people: People, tmp_path: Path) -> None:
     for missing in (tmp_path / "none", root / "person-00" / "0.png"):
         with pytest.raises(UserError, match="There is no folder"):
             Folder(FolderSettings(), missing, 16)
-    source = Folder(FolderSettings(insensitive=tmp_path / "none"), root, 16)
-    for act in (source.load, source.survey):
-        with pytest.raises(UserError, match="There is no folder"):
-            act()
+    with pytest.raises(UserError, match="There is no folder"):
+        Folder(FolderSettings(insensitive=tmp_path / "none"), root, 16)
+
+
+def test_sensitive_and_insensitive_folders_must_not_overlap(people: People, tmp_path: Path) -> None:
+    """Else private images would be public as they are, or the other domain a person of this one."""
+    root = people(tmp_path / "people", identities=2, images=1)
+    for other in (root, root / "person-00", tmp_path):
+        with pytest.raises(UserError, match="overlap"):
+            Folder(FolderSettings(insensitive=other), root, 16)

@@ -73,7 +73,9 @@ def count_images(d: DataConfig, survey: Survey, people: list[str]) -> tuple[int,
 def _check_unused(d: DataConfig) -> None:
     """Raise a `UserError` for a setting that these data would ignore: a silent one misleads its reader."""
     if d.degradation_settings and d.degradation is None:
-        raise UserError("data.degradation_settings has no effect without data.degradation.")
+        raise UserError(
+            "data.degradation_settings has no effect alone; set data.degradation to mask or blur."
+        )
     if d.disjoint and (d.degradation is None or d.protocol != "domain-pair"):
         raise UserError('data.disjoint needs a degradation and the protocol "domain-pair".')
     if d.clean_public and d.protocol != "half-degraded":
