@@ -95,7 +95,7 @@ class _Federation:
             write_truth(run.sealed, split.truth)
         elif not _same_data(run, split):
             raise UserError(
-                f"The images have changed since {run.path} was begun; choose another --out, or give --overwrite."
+                f"The images have changed since {run.path} was begun; delete it, or choose another --out."
             )
         self.writer = TranscriptWriter(run.wire, manifest, split.public)
         self.channel = Recorder(channel, self.writer)
@@ -141,7 +141,7 @@ class _Federation:
     def _listen(self, round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
         who = "server" if client is None else f"client {client}"
         self.progress.advance(f"round {round} of {self.rounds}, {who}, {phase}, loss {loss:.4f}")
-        if math.isinf(loss) or (math.isnan(loss) and len(self.split.truth.labels)):
+        if not math.isfinite(loss):
             raise UserError(f"The loss of {who} in {phase} is not finite; lower federation.lr.")
         value = round_loss(loss)
         self.losses.append({"round": round, "phase": phase, "client": client, "epoch": epoch, "loss": value})
