@@ -505,17 +505,13 @@ def test_a_disk_that_fills_up_while_tensors_are_written(
 def test_a_log_that_cannot_be_written_is_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from logitleak.stages.folder import RunFolder, log_to
+    import logging
+
+    from logitleak.stages.folder import RunFolder, logged
 
     (tmp_path / "log.txt").symlink_to("/dev/full")
-    handler = log_to(RunFolder(tmp_path))
-    try:
-        import logging
-
+    with logged(RunFolder(tmp_path)):
         logging.getLogger("logitleak").info("lost")
-    finally:
-        logging.getLogger("logitleak").removeHandler(handler)
-        handler.stream = None  # closing would flush what cannot be written
     assert capsys.readouterr().err == ""
 
 

@@ -64,7 +64,6 @@ class Split:
     public: PublicData
     truth: GroundTruth
     num_classes: int
-    clients: int
 
 
 def label_means(images: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:

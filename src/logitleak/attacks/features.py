@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from logitleak.errors import UserError
 from logitleak.types import ServerView
 
 Q = Literal["full", "client", "client+server", "client+entropy", "server"]
@@ -64,10 +65,15 @@ def public_inputs(
 
     Returns:
         rows int64 [n], ascending, and inputs float32 [n, width].
+
+    Raises:
+        UserError: fewer than two of the wanted rows were transmitted.
     """
     rows, logits = view.client_logits(client, round)
     keep = torch.isin(rows, wanted)
     rows, logits = rows[keep], logits[keep]
+    if len(rows) < 2:
+        raise UserError(f"Client {client} sent {len(rows)} usable rows in round {round}; two are needed.")
     parts = []
     if uses_server(q):
         parts.append(tempered(view.server_logits(round)[rows], tau))

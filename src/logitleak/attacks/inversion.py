@@ -93,17 +93,12 @@ class NetworkInversion(Attack):
 
     def observe(self, view: ServerView, round: int) -> None:
         self._prepare(view)
+        wanted, pull = view.knowledge.public.rows(self.rows), self._pull(view)
         for client in range(view.clients):
-            rows, inputs = public_inputs(
-                view, client, round, self.settings.tau, self.q, view.knowledge.public.rows(self.rows)
-            )
-            if len(rows) < 2:
-                raise UserError(
-                    f"Client {client} sent {len(rows)} usable rows in round {round}; two are needed."
-                )
+            rows, inputs = public_inputs(view, client, round, self.settings.tau, self.q, wanted)
             images = to_network_range(view.knowledge.public.pixels(rows)).to(self.device)
             priors = self._priors(view, rows)
-            self._train(client, round, inputs.to(self.device), images, priors, self._pull(view))
+            self._train(client, round, inputs.to(self.device), images, priors, pull)
 
     @torch.no_grad()
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
@@ -149,10 +144,7 @@ class NetworkInversion(Attack):
         """The prior x̄_i of each training image, [n, 3, H, W] in [−1, 1]; None where γ is 0."""
         if self.gamma == 0:
             return None
-        labels = view.knowledge.public.labels
-        wanted = torch.zeros(len(rows), dtype=torch.int64) if labels is None else labels[rows]
-        unique, where = torch.unique(wanted, return_inverse=True)
-        return to_network_range(self.prior.estimate(view.knowledge, unique)).to(self.device)[where]
+        return to_network_range(self.prior.estimate_rows(view.knowledge, rows)).to(self.device)
 
     def _pull(self, view: ServerView) -> PriorPull | None:
         if self.gamma == 0 or self.prior_step == "never":

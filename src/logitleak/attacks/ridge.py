@@ -97,10 +97,6 @@ class Ridge(Attack):
         """Public rows [n], their inputs [n, d], and the inputs of some labels [m, d], centered alike."""
         s, known = self.settings, view.knowledge
         rows, inputs = public_inputs(view, client, self.round, tau, s.q, known.public.rows("sensitive"))
-        if len(rows) < 2:
-            raise UserError(
-                f"Client {client} sent {len(rows)} usable rows in round {self.round}; two are needed."
-            )
         center = inputs.mean(0)
         target = target_inputs(labels, known.num_classes, s.alpha, s.q)
         return rows, (inputs - center).to(self.device), (target - center).to(self.device)
@@ -161,10 +157,7 @@ class Ridge(Attack):
     ) -> Tensor:
         """The solution with γ > 0. Priors are centered by the mean image, like everything else."""
         known, gamma = view.knowledge, self.settings.gamma
-        labels = known.public.labels
-        wanted = torch.zeros(len(rows), dtype=torch.int64) if labels is None else labels[rows]
-        unique, where = torch.unique(wanted, return_inverse=True)
-        public_priors = (self.prior.estimate(known, unique).flatten(1).to(self.device) - mean)[where]
+        public_priors = self.prior.estimate_rows(known, rows).flatten(1).to(self.device) - mean
         target_priors = self.prior.estimate(known, known.target_labels).flatten(1).to(self.device) - mean
         z, target = z.double(), target.double()
         gram = z.T @ z

@@ -92,7 +92,7 @@ def prepare(config: DataConfig, clients: int, seed: int) -> Prepared:
         _divide_person(division, config, label, label in targets, own, other)
 
     owner = _deal(sorted(targets), clients, seed)
-    split = _assemble(division, dataset.sensitive, insensitive, degrade, people, owner, clients)
+    split = _assemble(division, dataset.sensitive, insensitive, degrade, people, owner)
     return Prepared(split, dataset.title, dataset.synthetic, skipped)
 
 
@@ -197,7 +197,6 @@ def _assemble(
     degrade: Degradation | None,
     people: list[str],
     owner: dict[int, int],
-    clients: int,
 ) -> Split:
     degraded_set = insensitive if insensitive is not None else sensitive
     degraded = np.asarray(degraded_set.pixels[division.degraded.rows])
@@ -218,7 +217,7 @@ def _assemble(
         held_labels=torch.tensor(division.held.labels, dtype=torch.int64),
         names=people,
     )
-    return Split(public, truth, len(people), clients)
+    return Split(public, truth, len(people))
 
 
 def degradation(config: DataConfig) -> Degradation | None:

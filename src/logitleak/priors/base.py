@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
@@ -47,3 +48,13 @@ class Prior(ABC):
         Raises:
             UserError: the public set has not what the prior needs.
         """
+
+    def estimate_rows(self, knowledge: Knowledge, rows: Tensor) -> Tensor:
+        """The prior image of the label of each public row, float32 [n, 3, H, W]; every label is estimated once.
+
+        Where the public set has no labels all rows count as one label, which only a prior that needs none allows.
+        """
+        labels = knowledge.public.labels
+        wanted = torch.zeros(len(rows), dtype=torch.int64) if labels is None else labels[rows]
+        unique, where = torch.unique(wanted, return_inverse=True)
+        return self.estimate(knowledge, unique)[where]

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,23 +100,17 @@ def open_run(path: Path, config: configs.Config, overwrite: bool) -> RunFolder:
         UserError: the folder belongs to another configuration, or cannot be written.
     """
     run = RunFolder(path)
-    if overwrite and _of_another_config(run, config):
-        shutil.rmtree(path)
     if path.exists() and not (path / "run.json").exists() and any(path.iterdir()):
         raise UserError(f"{path} is not empty and no run folder; choose another --out.")
     status = run.status()
     if not (status.get("federated") or run.checkpoint.exists()):
         status = {}  # nothing was computed yet, so nothing can be lost
-    if status and status.get("federation") != config.federation_hash():
-        raise UserError(
-            f"{path} holds a run with another seed, data or federation; choose another --out, or give --overwrite."
-        )
-    for name in config.attacks:
-        if status.get("attacks", {}).get(name, config.attack_hash(name)) != config.attack_hash(name):
-            raise UserError(
-                f'{path} holds an attack "{name}" with other settings; give this one another name, choose '
-                "another --out, or give --overwrite."
-            )
+    conflict = _conflict(status, config)
+    if conflict is not None and not overwrite:
+        raise UserError(f"{path} holds {conflict} choose another --out, or give --overwrite.")
+    if conflict is not None:
+        shutil.rmtree(path)
+        status = {}
     path.mkdir(parents=True, exist_ok=True)
     if not os.access(path, os.W_OK):
         raise UserError(f"{path} cannot be written; choose another --out.")
@@ -132,23 +126,35 @@ class _FileHandler(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Say nothing: a log that cannot be written, on a full disk, must not print tracebacks."""
 
-
-def _of_another_config(run: RunFolder, config: configs.Config) -> bool:
-    """Whether a run of another federation, or with other settings of these attacks, is in the folder."""
-    status = run.status()
-    known = status.get("attacks", {})
-    changed = any(known.get(name, h) != h for name, h in ((n, config.attack_hash(n)) for n in config.attacks))
-    return bool(status) and (status.get("federation") != config.federation_hash() or changed)
+    def close(self) -> None:
+        """Closing flushes what could not be written; what matters was written elsewhere, or has failed there."""
+        with suppress(OSError):
+            super().close()
 
 
-def log_to(run: RunFolder) -> logging.Handler:
-    """Send the package's log to ``log.txt``; remove the handler when the run ends."""
+def _conflict(status: dict[str, Any], config: configs.Config) -> str | None:
+    """What a folder holds that is not of this configuration, as the start of a sentence; None if nothing."""
+    if status and status.get("federation") != config.federation_hash():
+        return "a run with another seed, data or federation;"
+    for name in config.attacks:
+        if status.get("attacks", {}).get(name, config.attack_hash(name)) != config.attack_hash(name):
+            return f'an attack "{name}" with other settings; give this one another name,'
+    return None
+
+
+@contextmanager
+def logged(run: RunFolder) -> Iterator[None]:
+    """Send the package's log to ``log.txt`` of a run."""
     handler = _FileHandler(run.path / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("logitleak")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
-    return handler
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def choose_device(name: str) -> torch.device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from logitleak.stages.attack import attack as attack_stage
 from logitleak.stages.check import check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
-from logitleak.stages.folder import RunFolder, choose_device, log_to, open_run, timed
+from logitleak.stages.folder import RunFolder, choose_device, logged, open_run, timed
 from logitleak.transcript import Transcript
 from logitleak.types import Reconstructions
 
@@ -66,26 +65,13 @@ def run(
     check(checked)
     folder = open_run(Path(out), checked, overwrite)
     resolved = folder.config()
-    handler = log_to(folder)
-    try:
+    with logged(folder):
         with timed(folder, "federation"):
             federate(resolved, folder, progress)
         view = Transcript(folder.path)
         for name, entry in resolved.attacks.items():
-            with timed(folder, f"attack_{name}"):
-                attack_stage(
-                    view,
-                    name,
-                    entry,
-                    attack_seed(resolved.seed),
-                    resolved.device,
-                    folder.attack(name),
-                    progress,
-                )
+            _attack(folder, view, name, entry, resolved.seed, resolved.device, progress)
         return _finish(folder, progress)
-    finally:
-        logging.getLogger("logitleak").removeHandler(handler)
-        handler.close()
 
 
 def attack_run(
@@ -110,14 +96,9 @@ def attack_run(
     view = Transcript(folder.path)
     create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings).check(view)
     open_run(folder.path, merged, overwrite=False)
-    handler = log_to(folder)
-    try:
-        with timed(folder, f"attack_{name}"):
-            attack_stage(view, name, entry, attack_seed(config.seed), device, folder.attack(name), progress)
+    with logged(folder):
+        _attack(folder, view, name, entry, config.seed, device, progress)
         return _finish(folder, progress)
-    finally:
-        logging.getLogger("logitleak").removeHandler(handler)
-        handler.close()
 
 
 def attack(
@@ -174,6 +155,19 @@ def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
     if config is None or isinstance(config, (str, Path)):
         return configs.load(None if config is None else Path(config))
     return configs.parse(config)
+
+
+def _attack(
+    folder: RunFolder,
+    view: Transcript,
+    name: str,
+    entry: AttackConfig,
+    seed: int,
+    device: str,
+    progress: Progress,
+) -> None:
+    with timed(folder, f"attack_{name}"):
+        attack_stage(view, name, entry, attack_seed(seed), device, folder.attack(name), progress)
 
 
 def _finish(folder: RunFolder, progress: Progress) -> RunResult:
