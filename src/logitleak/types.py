@@ -47,6 +47,16 @@ class PublicData:
     labels: Tensor | None
     sensitive: Tensor
 
+    def labelled(self) -> LabelledPublicData:
+        """The same set, with the type that says that its labels are there.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.labels is None:
+            raise ValueError("this needs a labelled public set, and the public set has no labels")
+        return LabelledPublicData(self.images, self.labels, self.sensitive)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -64,6 +74,13 @@ class PublicData:
     def pixels(self, rows: Tensor) -> Tensor:
         """The images of these rows as float32 [n, 3, H, W] in [0, 1]."""
         return self.images[rows].to(torch.float32).div_(255)
+
+
+@dataclass(frozen=True)
+class LabelledPublicData(PublicData):
+    """A public set whose labels are known: what labelled schemes and per-label priors take."""
+
+    labels: Tensor
 
 
 @dataclass(frozen=True)

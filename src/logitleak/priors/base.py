@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from logitleak.types import Knowledge
+from logitleak.errors import UserError
+from logitleak.types import Knowledge, LabelledPublicData
+
+Listener = Callable[[int, float], None]
+"""(training step from 1, loss); a prior that learns calls it once for every step."""
 
 
 class PriorSettings(BaseModel):
@@ -21,18 +27,39 @@ class PriorSettings(BaseModel):
 class Prior(ABC):
     """An estimate x̄_j of a private image for each label, from the server's knowledge alone.
 
+    Attributes:
+        home: a folder where a prior that learns keeps its weights and checkpoints; None keeps nothing.
+        device: where it computes.
+        listener: who is told of training steps.
+
     Class attributes:
         Settings: the pydantic model of its hyper-parameters.
-        needs_labels: whether the public set must be labelled. Translators need the labels of D_a; where
-            the public set is unlabelled (DS-FL) only the mean prior is allowed.
+        needs_labels: whether the public set must be labelled; `LabelPrior` says so by its type.
+        learns: whether `prepare` takes a while.
     """
 
     Settings: ClassVar[type[PriorSettings]] = PriorSettings
     needs_labels: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
 
     def __init__(self, settings: Any, seed: int) -> None:
         self.settings = settings
         self.seed = seed
+        self.home: Path | None = None
+        self.device = torch.device("cpu")
+        self.listener: Listener = lambda step, loss: None
+
+    def check(self, knowledge: Knowledge) -> None:
+        """Raise a `UserError` unless the public set has what this prior needs."""
+        return None
+
+    def steps_planned(self, knowledge: Knowledge) -> int:
+        """How many training steps `prepare` takes; 0 for a prior that does not learn."""
+        return 0
+
+    def prepare(self, knowledge: Knowledge) -> None:
+        """Learn what there is to learn from the public set; `estimate` does it where nobody did."""
+        return None
 
     @abstractmethod
     def estimate(self, knowledge: Knowledge, labels: Tensor) -> Tensor:
@@ -58,3 +85,31 @@ class Prior(ABC):
         wanted = torch.zeros(len(rows), dtype=torch.int64) if labels is None else labels[rows]
         unique, where = torch.unique(wanted, return_inverse=True)
         return self.estimate(knowledge, unique)[where]
+
+
+class LabelPrior(Prior):
+    """A prior for each label (Eq. 9). It takes a `LabelledPublicData`: where the public set is unlabelled
+    (DS-FL) there is no such thing, and only the mean prior is left."""
+
+    needs_labels = True
+
+    def check(self, knowledge: Knowledge) -> None:
+        if knowledge.public.labels is None:
+            raise UserError(
+                'This prior needs labels of the public set, and it has none; use the prior "mean" (Eq. 8).'
+            )
+        if not bool(knowledge.public.sensitive.any()):
+            raise UserError("This prior needs sensitive public images (D_0), and there are none.")
+        if bool(knowledge.public.sensitive.all()):
+            raise UserError(
+                'This prior needs insensitive public images (D_a), and there are none; use the prior "mean" (Eq. 8).'
+            )
+
+    def estimate(self, knowledge: Knowledge, labels: Tensor) -> Tensor:
+        self.check(knowledge)
+        self.prepare(knowledge)
+        return self.estimate_labels(knowledge.public.labelled(), labels)
+
+    @abstractmethod
+    def estimate_labels(self, public: LabelledPublicData, labels: Tensor) -> Tensor:
+        """The prior image of each label, float32 [m, 3, H, W] in [0, 1]; see `estimate`."""
