@@ -196,14 +196,15 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
 def truth() -> GroundTruth:
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     labels, owners = torch.tensor([1, 1, 4]), torch.tensor([0, 0, 1])
-    return GroundTruth(images, labels, owners, images[:0], labels[:0], ["a", "b", "c", "d", "Zoë"])
+    public = torch.tensor([0, 1, 4])
+    return GroundTruth(images, labels, owners, images[:0], labels[:0], public, ["a", "b", "c", "d", "Zoë"])
 
 
 def test_truth_round_trip(tmp_path: Path) -> None:
     written = truth()
     write_truth(tmp_path / "sealed", written)
     again = read_truth(tmp_path / "sealed")
-    for name in ("images", "labels", "owners", "held_images", "held_labels"):
+    for name in ("images", "labels", "owners", "held_images", "held_labels", "public_labels"):
         assert torch.equal(getattr(again, name), getattr(written, name))
     assert list(again.names) == list(written.names)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +12,34 @@ from torch import Tensor, nn
 from logitleak.models import base
 from logitleak.seeds import derive
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits [b, J], targets [b, ...]) to a scalar."""
+Loss = Callable[..., Tensor]
+"""(logits [b, J], and for every tensor of the targets its rows [b, ...]) to a scalar."""
+
+Targets = Tensor | tuple[Tensor, ...]
+"""What a model learns: one tensor [n, ...] with a row for each image, or several."""
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """Mini-batch Adam: learning rate, L2 weight decay, batch size (the paper: 1e-3, 1e-4 or 3e-3, 64)."""
+    """Mini-batch training: learning rate, L2 weight decay, batch size (the paper: 1e-3, 1e-4 or 3e-3, 64).
+
+    Attributes:
+        kind: Adam, or plain stochastic gradient descent (FedAvg).
+    """
 
     lr: float
     weight_decay: float
     batch: int
+    kind: Literal["adam", "sgd"] = "adam"
+
+    def over(self, model: nn.Module) -> torch.optim.Optimizer:
+        """A fresh optimizer of a model's parameters."""
+        kind = torch.optim.Adam if self.kind == "adam" else torch.optim.SGD
+        return kind(model.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
 
 
 class ModelBank:
-    """K models with the same architecture and their Adam states. All results have a leading axis K.
+    """K models with the same architecture and their optimizers' states. All results have a leading axis K.
 
     Args:
         architecture: a registered model name.
@@ -50,22 +64,19 @@ class ModelBank:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.architecture = architecture
         self.members = list(members)
         self.optimization = optimization
         self.seed = seed
         self.device = torch.device(device)
         self.models: list[nn.Module] = []
-        self.optimizers: list[torch.optim.Adam] = []
+        self.optimizers: list[torch.optim.Optimizer] = []
         for member in self.members:
             generator = derive(seed, "init", architecture, member)
             model = base.build(architecture, image_size, num_classes, generator, dtype)
             model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.models.append(model)
-            self.optimizers.append(
-                torch.optim.Adam(
-                    model.parameters(), lr=optimization.lr, weight_decay=optimization.weight_decay, fused=True
-                )
-            )
+            self.optimizers.append(optimization.over(model))
 
     def __len__(self) -> int:
         return len(self.models)
@@ -73,7 +84,7 @@ class ModelBank:
     def fit(
         self,
         images: Sequence[Tensor],
-        targets: Sequence[Tensor],
+        targets: Sequence[Targets],
         loss: Loss,
         epochs: int,
         purpose: Sequence[str | int],
@@ -83,8 +94,8 @@ class ModelBank:
 
         Args:
             images: K tensors uint8 [n_k, 3, H, W]; the same tensor may stand for several models.
-            targets: K tensors [n_k, ...], labels or soft targets, matched to ``loss``.
-            loss: from logits and targets of a batch to a scalar.
+            targets: for each model a tensor [n_k, ...], or a tuple of them, matched to ``loss``.
+            loss: from the logits of a batch and its rows of every target tensor to a scalar.
             epochs: passes over each model's data; 0 trains nothing.
             purpose: names this training ("revisit", round); the order of images depends on it and on the
                 member, not on the other models.
@@ -96,7 +107,9 @@ class ModelBank:
         losses = []
         for k, model in enumerate(self.models):
             generator = derive(self.seed, "order", *purpose, self.members[k])
-            x, y = images[k].to(self.device), targets[k].to(self.device)
+            wanted = targets[k]
+            several = wanted if isinstance(wanted, tuple) else (wanted,)
+            x, y = images[k].to(self.device), [t.to(self.device) for t in several]
             mean = float("nan")
             for epoch in range(1, epochs + 1):
                 mean = self._epoch(model, self.optimizers[k], x, y, loss, generator)
@@ -108,9 +121,9 @@ class ModelBank:
     def _epoch(
         self,
         model: nn.Module,
-        optimizer: torch.optim.Adam,
+        optimizer: torch.optim.Optimizer,
         images: Tensor,
-        targets: Tensor,
+        targets: Sequence[Tensor],
         loss: Loss,
         generator: torch.Generator,
     ) -> float:
@@ -120,7 +133,7 @@ class ModelBank:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for rows in torch.randperm(len(images), generator=generator).split(self.optimization.batch):
             rows = rows.to(self.device)
-            value = loss(model(images[rows]), targets[rows])
+            value = loss(model(images[rows]), *(t[rows] for t in targets))
             optimizer.zero_grad(set_to_none=False)  # keeps the gradient buffers: no allocation in the loop
             value.backward()
             optimizer.step()
@@ -133,12 +146,23 @@ class ModelBank:
         images = images.to(self.device)
         for model in self.models:
             model.eval()
-            parts = [model(chunk).cpu() for chunk in images.split(batch)]
-            yield torch.cat(parts) if parts else torch.empty(0)
+            yield torch.cat([model(chunk).cpu() for chunk in images.split(batch)])
 
     def predict(self, images: Tensor, batch: int = 256) -> Tensor:
         """Logits [K, n, J] of all models on the CPU, for images uint8 [n, 3, H, W]."""
         return torch.stack(list(self.predict_each(images, batch)))
+
+    def weights(self, k: int) -> dict[str, Tensor]:
+        """Copies of one model's parameters and buffers on the CPU, by name."""
+        return {name: value.detach().cpu().clone() for name, value in self.models[k].state_dict().items()}
+
+    def set_weights(self, k: int, weights: Mapping[str, Tensor]) -> None:
+        """Give one model other parameters; its optimizer's state stays.
+
+        Raises:
+            RuntimeError: the names or shapes are those of another architecture.
+        """
+        self.models[k].load_state_dict(dict(weights))
 
     def state(self) -> dict[str, Tensor]:
         """Weights, buffers and optimizer moments as a flat table of tensors, ready for safetensors."""
@@ -152,7 +176,7 @@ class ModelBank:
                     table[f"{member}/{key}/{name}"] = moment.detach().contiguous()
         return table
 
-    def load_state(self, table: dict[str, Tensor]) -> None:
+    def load_state(self, table: Mapping[str, Tensor]) -> None:
         """Take back what `state` gave.
 
         Raises:

@@ -41,6 +41,8 @@ class DataConfig(_Section):
         disjoint: with a degradation and "domain-pair": a target's public images come from other photos than
             the private ones.
         clean_public: with "half-degraded": images of non-targets all stay clean.
+        labelled: whether the public set comes with labels; false leaves the schemes that need none (DS-FL,
+            which never looks at them).
     """
 
     source: str = "synthetic"
@@ -57,6 +59,7 @@ class DataConfig(_Section):
     held_out: float = Field(default=0.1, ge=0, le=0.5)
     disjoint: bool = False
     clean_public: bool = False
+    labelled: bool = True
 
 
 class FederationConfig(_Section):

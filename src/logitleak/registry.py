@@ -35,10 +35,23 @@ TABLES: dict[str, dict[str, Entry]] = {
         "fedmd": Entry(
             "logitleak.schemes.fedmd:FedMD", "Clients share logits on a labelled public set (FedMD)"
         ),
+        "dsfl": Entry(
+            "logitleak.schemes.dsfl:DSFL", "Clients share softmax outputs on an unlabelled public set (DS-FL)"
+        ),
+        "fedgems": Entry(
+            "logitleak.schemes.fedgems:FedGEMS", "Clients share the logits that the server asks for (FedGEMS)"
+        ),
+        "fedavg": Entry(
+            "logitleak.schemes.fedavg:FedAvg", "Clients share weights or gradients: no distillation (FedAvg)"
+        ),
     },
     "attack": {
         "pli": Entry(
             "logitleak.attacks.pli:PLI", "Paired-logits inversion: a network per client, Eq. 1 to 11"
+        ),
+        "gradients": Entry(
+            "logitleak.attacks.gradients:GradientInversion",
+            "Gradient inversion, for schemes that share weights",
         ),
         "ridge": Entry(
             "logitleak.attacks.ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"

@@ -8,7 +8,7 @@ from logitleak.errors import UserError
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.truth import GroundTruth
 
-_FIELDS = ("images", "labels", "owners", "held_images", "held_labels")
+_FIELDS = ("images", "labels", "owners", "held_images", "held_labels", "public_labels")
 
 
 def write_truth(folder: Path, truth: GroundTruth) -> None:

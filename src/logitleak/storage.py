@@ -123,6 +123,10 @@ class TensorFile:
         """The names of the tensors in the file."""
         return set(self._file.keys())
 
+    def metadata(self) -> dict[str, str]:
+        """The texts that were written beside the tensors."""
+        return dict(self._file.metadata() or {})
+
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of one tensor, without reading it."""
         self._require(name)

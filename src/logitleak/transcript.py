@@ -11,7 +11,7 @@ import json
 import shutil
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
@@ -19,20 +19,29 @@ from torch import Tensor
 
 from logitleak.errors import UserError
 from logitleak.storage import TensorFile, read_json, read_tensors, write_json, write_tensors
-from logitleak.types import Event, Knowledge, PublicData, check_rows
+from logitleak.types import (
+    MODEL_KINDS,
+    Event,
+    GlobalModel,
+    Knowledge,
+    PublicData,
+    UploadKind,
+    check_rows,
+    provided,
+)
 
 FORMAT = 1
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 class Uploads(BaseModel):
-    """Which message of a round carries the clients' outputs on the public set."""
+    """Which message of a round carries the clients' outputs on the public set, or their models."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     action: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
     tensor: str
-    kind: Literal["logits", "probabilities"]
+    kind: UploadKind
 
 
 class Manifest(BaseModel):
@@ -137,8 +146,7 @@ class Transcript:
     @property
     def provides(self) -> frozenset[str]:
         """What an attack can ask of this transcript."""
-        labelled = {"labels"} if self.knowledge.public.labels is not None else set()
-        return frozenset({"logits", "server_logits"} | labelled)
+        return provided(self.manifest.uploads.kind, self.knowledge.public.labels is not None)
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """Public row ids int64 [n] and values float32 [n, J] that a client uploaded in a round.
@@ -163,6 +171,41 @@ class Transcript:
         values = TensorFile(_round_folder(self.folder, round) / "own.safetensors").read("logits")
         _check_finite(values, f"The server's own logits in round {round}")
         return values.to(torch.float32)
+
+    def global_model(self, round: int) -> GlobalModel:
+        """The model that the server sent out in a round.
+
+        Raises:
+            UserError: a value is missing or not finite, or the file is damaged.
+        """
+        file = self._uploads(round)
+        said = _scalars(file)
+        architecture, lr = said.get("sent/architecture"), said.get("sent/lr")
+        if not isinstance(architecture, str) or not isinstance(lr, float) or not lr > 0:
+            raise UserError(f"{file.path} does not say architecture and learning rate of the model it sent.")
+        return GlobalModel(architecture, lr, self._model(file, "sent", f"The model sent in round {round}"))
+
+    def client_gradients(self, client: int, round: int) -> dict[str, Tensor]:
+        """(old − new weights) / learning rate of a client in a round, float32, by parameter.
+
+        Raises:
+            UserError: a value is not finite, or the file is damaged.
+        """
+        what = f"The upload of client {client} in round {round}"
+        values = self._model(self._uploads(round), f"client-{client}", what)
+        if self.manifest.uploads.kind == "gradients":
+            return values
+        sent = self.global_model(round)
+        return {name: (sent.weights[name] - value) / sent.lr for name, value in values.items()}
+
+    def _model(self, file: TensorFile, sender: str, what: str) -> dict[str, Tensor]:
+        """The model that somebody sent in a round, float32."""
+        prefix = f"{sender}/{self.manifest.uploads.tensor}/"
+        names = sorted(name for name in file.names() if name.startswith(prefix))
+        values = {name.removeprefix(prefix): file.read(name).to(torch.float32) for name in names}
+        for value in values.values():
+            _check_finite(value, what)
+        return values
 
     def bytes_received(self, round: int) -> dict[int, int]:
         """Bytes that the server received from each client in a round."""
@@ -213,26 +256,29 @@ class Transcript:
     def _check_round(self, round: int) -> None:
         """Shapes only; values are checked when they are read."""
         public, classes = len(self.knowledge.public), self.knowledge.num_classes
-        uploads = self._uploads(round)
+        where, uploads = f"{self.folder}, round {round}", self._uploads(round)
+        own = TensorFile(_round_folder(self.folder, round) / "own.safetensors")
+        _check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
+        if self.manifest.uploads.kind in MODEL_KINDS:
+            self._check_models(uploads, where)
+            return
         rows = public
         if "sent/rows" in uploads.names():
-            rows = _check_row_ids(uploads.read("sent/rows"), public, f"{self.folder}, round {round}")
-        own = TensorFile(_round_folder(self.folder, round) / "own.safetensors")
-        tensors = [("the server's own logits", own, "logits", (public, classes))]
+            rows = _check_row_ids(uploads.read("sent/rows"), public, where)
         for k in range(self.clients):
-            tensors.append((f"the upload of client {k}", uploads, self._name(k), (rows, classes)))
-        for what, file, name, wanted in tensors:
-            found = file.shape(name)
-            if found != wanted:
-                raise UserError(
-                    f"{self.folder}, round {round}: {what} has shape {list(found)}; "
-                    f"{list(wanted)} is needed (rows, classes of the manifest)."
-                )
-            if file.dtype(name) not in _FLOATS:
-                raise UserError(
-                    f"{self.folder}, round {round}: {what} has type {file.dtype(name)}; "
-                    f"one of {', '.join(_FLOATS)} is needed."
-                )
+            _check_tensor(uploads, self._name(k), (rows, classes), f"{where}: the upload of client {k}")
+
+    def _check_models(self, file: TensorFile, where: str) -> None:
+        """Every client must send the parameters that the server sent."""
+        tensor = self.manifest.uploads.tensor
+        prefix = f"sent/{tensor}/"
+        sent = {name.removeprefix(prefix) for name in file.names() if name.startswith(prefix)}
+        if not sent:
+            raise UserError(f"{where}: the server sent no model.")
+        for k in range(self.clients):
+            for name in sorted(sent):
+                what = f"{where}: {name} of client {k}"
+                _check_tensor(file, f"client-{k}/{tensor}/{name}", file.shape(prefix + name), what)
 
 
 def _round_folder(folder: Path, round: int) -> Path:
@@ -257,6 +303,26 @@ def _check_row_ids(ids: Tensor, public: int, where: str) -> int:
     except ValueError as error:
         raise UserError(f"{where}: {error}.") from None
     return len(ids)
+
+
+def _check_tensor(file: TensorFile, name: str, wanted: tuple[int, ...], what: str) -> None:
+    """Raise a `UserError` unless a tensor has this shape and is of floats."""
+    found = file.shape(name)
+    if found != wanted:
+        raise UserError(
+            f"{what} has shape {list(found)}; {list(wanted)} is needed (rows, classes of the manifest)."
+        )
+    if file.dtype(name) not in _FLOATS:
+        raise UserError(f"{what} has type {file.dtype(name)}; one of {', '.join(_FLOATS)} is needed.")
+
+
+def _scalars(file: TensorFile) -> dict[str, Any]:
+    """What a message said besides tensors; empty where that is missing or damaged."""
+    try:
+        said = json.loads(file.metadata().get("scalars", "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _check_finite(values: Tensor, what: str) -> None:

@@ -31,7 +31,10 @@ class GroundTruth:
         labels: int64 [n].
         owners: int64 [n], the client that holds each image.
         held_images, held_labels: sensitive images that nobody trained on, for utility; may be empty.
-        names: the name of every label, J of them.
+        public_labels: int64 [N], whom each public image shows. In a labelled federation they are the labels of
+            the public set. In an unlabelled one nobody there has them, and people who are no class are numbered
+            from J; evaluation compares reconstructions with their public means all the same.
+        names: the name of every label, in a labelled federation J of them.
     """
 
     images: Tensor
@@ -39,6 +42,7 @@ class GroundTruth:
     owners: Tensor
     held_images: Tensor
     held_labels: Tensor
+    public_labels: Tensor
     names: Sequence[str]
 
     @property
@@ -64,6 +68,34 @@ class Split:
     public: PublicData
     truth: GroundTruth
     num_classes: int
+
+
+def unlabelled(split: Split) -> Split:
+    """The same division where nobody labels the public set (DS-FL): the classes are the private ones alone.
+
+    Targets are numbered 0..T−1 in their old order, and everybody else from T on, for evaluation only. Of the
+    held-out images those of targets remain: no model has a class for the others.
+    """
+    truth = split.truth
+    targets = truth.target_labels
+    others = torch.tensor(sorted(set(range(len(truth.names))) - set(targets.tolist())), dtype=torch.int64)
+    order = torch.cat([targets, others])
+    number = torch.empty_like(order)
+    number[order] = torch.arange(len(order))
+    kept = torch.isin(truth.held_labels, targets)
+    return Split(
+        public=PublicData(split.public.images, None, split.public.sensitive),
+        truth=GroundTruth(
+            images=truth.images,
+            labels=number[truth.labels],
+            owners=truth.owners,
+            held_images=truth.held_images[kept],
+            held_labels=number[truth.held_labels[kept]],
+            public_labels=number[truth.public_labels],
+            names=[truth.names[label] for label in order.tolist()],
+        ),
+        num_classes=len(targets),
+    )
 
 
 def label_means(images: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 Scalar = int | float | str
+
+UploadKind = Literal["logits", "probabilities", "weights", "gradients"]
+"""What clients give away in a round."""
+
+MODEL_KINDS = ("weights", "gradients")
+"""The kinds that are one tensor for each parameter of a model, and no outputs on the public set."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,21 @@ class Knowledge:
     num_classes: int
 
 
+@dataclass(frozen=True)
+class GlobalModel:
+    """The model that the server sent out in a round of a scheme that shares weights (FedAvg).
+
+    Attributes:
+        architecture: a registered model name.
+        lr: the learning rate of the clients' gradient descent.
+        weights: parameters by name.
+    """
+
+    architecture: str
+    lr: float
+    weights: Mapping[str, Tensor]
+
+
 class ServerView(Protocol):
     """All that an attack ever gets: its knowledge, the uploads, and the server's own model outputs."""
 
@@ -114,7 +135,7 @@ class ServerView(Protocol):
 
     @property
     def provides(self) -> frozenset[str]:
-        """What this view can answer: a subset of {"logits", "server_logits", "labels"}."""
+        """What this view can answer: a subset of {"logits", "gradients", "server_logits", "labels"}."""
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """What client k uploaded in round t: public row ids int64 [n], and values float32 [n, J].
@@ -125,6 +146,19 @@ class ServerView(Protocol):
 
     def server_logits(self, round: int) -> Tensor:
         """The server's own model on the public set after its training in round t: float32 [N, J] (Eq. 1)."""
+
+    def global_model(self, round: int) -> GlobalModel:
+        """The model that the server sent out in round t, where the scheme shares weights."""
+
+    def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
+        """The sum of the gradients of client k's steps in round t, (old − new weights) / learning rate, by
+        parameter, where the scheme shares weights."""
+
+
+def provided(kind: UploadKind, labelled: bool) -> frozenset[str]:
+    """What a view of such uploads can answer."""
+    uploads = "gradients" if kind in MODEL_KINDS else "logits"
+    return frozenset({uploads, "server_logits"} | ({"labels"} if labelled else set()))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from logitleak.types import Knowledge, PublicData
+from logitleak.models.base import build
+from logitleak.seeds import derive
+from logitleak.types import GlobalModel, Knowledge, PublicData
 
 
 @dataclass
@@ -35,7 +38,20 @@ class MemoryView:
         shape = (self.clients + 1, self.rounds, len(labels), self.classes)
         self.logits = signal + torch.randn(shape, generator=generator)
 
-    provides = frozenset({"logits", "server_logits", "labels"})
+    provides = frozenset({"logits", "gradients", "server_logits", "labels"})
+
+    def global_model(self, round: int) -> GlobalModel:
+        model = build("cnn", (self.side, self.side), self.classes, derive(self.seed, round))
+        return GlobalModel("cnn", 1e-3, model.state_dict())
+
+    def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
+        """Client 0 holds label 2, client 1 holds label 5, and nobody else holds a target."""
+        model = build("cnn", (self.side, self.side), self.classes, derive(self.seed, round))
+        label = {0: 2, 1: 5}.get(client, 0)
+        image = self.knowledge.public.pixels(torch.nonzero(self.knowledge.public.labels == label)[0])
+        loss = torch.nn.functional.cross_entropy(model(image), torch.tensor([label]))
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        return {name: g for (name, _), g in zip(model.named_parameters(), gradients, strict=True)}
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         rows = torch.arange(len(self.knowledge.public)) if self.rows is None else self.rows

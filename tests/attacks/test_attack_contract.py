@@ -12,6 +12,7 @@ from logitleak.attacks.selection import select
 from logitleak.errors import UserError
 
 SMALL: dict[str, dict[str, Any]] = {
+    "gradients": {"steps": 3},
     "pli": {"width": 16, "batch": 4, "steps": 3},
     "tbi": {"width": 16, "batch": 4, "steps": 3},
 }
@@ -29,6 +30,7 @@ class TestEveryAttack:
             assert bool(((result.images >= 0) & (result.images <= 1)).all())
             assert torch.equal(result.labels, view.knowledge.target_labels)
             assert torch.equal(result.chosen, result.scores.argmin(0))
+            assert result.images.isfinite().all()
 
     def test_same_seed_same_images(self, name: str) -> None:
         first, second = (list(create(name, SMALL.get(name), seed=4).replay(MemoryView())) for _ in range(2))
@@ -64,13 +66,13 @@ class TestEveryAttack:
             next(create(name, SMALL.get(name)).replay(view))
 
     def test_unknown_setting(self, name: str) -> None:
-        with pytest.raises(UserError, match='no setting "taau".*"tau"'):
-            create(name, {"taau": 1})
+        with pytest.raises(UserError, match='no setting "betta".*"beta"'):
+            create(name, {"betta": 1})
 
-    @pytest.mark.parametrize("tau", [0, -1, "hot"])
-    def test_bad_temperature(self, name: str, tau: Any) -> None:
-        with pytest.raises(UserError, match="tau"):
-            create(name, {"tau": tau})
+    @pytest.mark.parametrize("beta", [-1, float("nan"), "hot"])
+    def test_bad_value(self, name: str, beta: Any) -> None:
+        with pytest.raises(UserError, match="beta"):
+            create(name, {"beta": beta})
 
     def test_global_random_state_is_left_alone(self, name: str) -> None:
         torch.manual_seed(1)
@@ -86,6 +88,13 @@ def test_every_q(name: str, q: str) -> None:
     attack = create(name, SMALL.get(name, {}) | {"q": q})
     assert ("server_logits" in attack.needs) == (q != "client")
     assert list(attack.replay(MemoryView()))[-1][1].images.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["pli", "tbi", "ridge"])
+@pytest.mark.parametrize("tau", [0, -1, "hot"])
+def test_temperature_must_be_positive(name: str, tau: Any) -> None:
+    with pytest.raises(UserError, match="tau"):
+        create(name, {"tau": tau})
 
 
 @pytest.mark.parametrize("name", ["pli", "ridge"])

@@ -1,7 +1,9 @@
 """Attack accuracy against a literal reading of its definition."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -21,11 +23,12 @@ def small_world(seed: int = 0) -> tuple[GroundTruth, PublicData]:
         return ((faces[labels] * 0.8 + noise * shift) * 255).to(torch.uint8)
 
     private = [1, 1, 3, 4, 4, 4]
+    labels = [0, 0, 1, 2, 3, 4, 5, 5]
     truth = GroundTruth(
         photos(private, 1.0), torch.tensor(private), torch.tensor([0, 0, 1, 0, 0, 0]),
-        torch.empty(0, 3, 16, 16, dtype=torch.uint8), torch.empty(0, dtype=torch.int64), list("abcdef"),
+        torch.empty(0, 3, 16, 16, dtype=torch.uint8), torch.empty(0, dtype=torch.int64),
+        torch.tensor(labels), list("abcdef"),
     )  # fmt: skip
-    labels = [0, 0, 1, 2, 3, 4, 5, 5]
     public = PublicData(photos(labels, 0.5), torch.tensor(labels), torch.tensor([True] * 2 + [False] * 6))
     return truth, public
 
@@ -48,9 +51,11 @@ def literal(image: torch.Tensor, label: int, truth: GroundTruth, public: PublicD
     )
 
 
-def test_verdicts_are_the_definition() -> None:
+@pytest.mark.parametrize("labelled", [True, False])
+def test_verdicts_are_the_definition(labelled: bool) -> None:
+    """Public means compete whether or not the federation labels its public set."""
     truth, public = small_world()
-    known = references(truth, public)
+    known = references(truth, public if labelled else replace(public, labels=None))
     assert known.labels.tolist() == [1, 3, 4]
     assert known.owners.tolist() == [0, 1, 0]
     outcomes = set()

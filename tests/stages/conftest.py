@@ -7,6 +7,17 @@ from typing import Any
 import pytest
 
 import logitleak
+from logitleak import registry
+
+
+@pytest.fixture(params=registry.names("scheme"))
+def run_of_every_scheme(
+    request: pytest.FixtureRequest, tmp_path: Path, tiny_config: Callable[..., dict[str, Any]]
+) -> Path:
+    """A finished federation of each registered scheme: two clients, two rounds, no attack yet."""
+    config = tiny_config()
+    config["federation"] = {"scheme": request.param, "clients": 2, "rounds": 2, "batch": 16}
+    return logitleak.run(config | {"attacks": {}}, tmp_path / "scheme").path
 
 
 @pytest.fixture

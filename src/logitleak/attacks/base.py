@@ -23,6 +23,7 @@ Listener = Callable[[int, int | None, int, float], None]
 
 _MEANING = {
     "logits": "the clients' outputs on the public set",
+    "gradients": "the clients' gradients or weights",
     "server_logits": "the server's own outputs on the public set",
     "labels": "labels of the public set",
 }
@@ -61,7 +62,7 @@ class Attack(ABC):
 
     Class attributes:
         Settings: the pydantic model of its hyper-parameters.
-        needs: what the view must provide, of {"logits", "server_logits", "labels"}.
+        needs: what the view must provide, of {"logits", "gradients", "server_logits", "labels"}.
         kind: "attack", or "baseline" for what attacks are compared with.
         assumptions: what it supposes the server to know, in sentences.
     """
@@ -87,6 +88,15 @@ class Attack(ABC):
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
         """This client's reconstruction of every target, float32 [T, 3, H, W] in [0, 1], after the last
         observed round."""
+
+    def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
+        """Choose among the clients' images [K, T, 3, H, W]: Eq. 11 unless the attack knows better."""
+        return select(images, labels, self.settings.beta)
+
+    @property
+    def uses_prior(self) -> bool:
+        """Whether the prior has any weight with these settings."""
+        return False
 
     def state(self) -> dict[str, Tensor]:
         """What must be kept between rounds to go on after an interruption; empty if nothing."""
@@ -117,16 +127,31 @@ class Attack(ABC):
         for round in range(after + 1, view.rounds + 1):
             self.observe(view, round)
             images = torch.stack([self.reconstruct_client(view, k) for k in range(view.clients)])
-            yield round, select(images, view.knowledge.target_labels, self.settings.beta)
+            yield round, self.choose(images, view.knowledge.target_labels)
 
     def check(self, view: ServerView) -> None:
         """Raise a `UserError` unless the view has what this attack and its prior need."""
-        needs = self.needs | (frozenset({"labels"}) if self.prior.needs_labels else frozenset())
-        for need in sorted(needs - view.provides):
-            raise UserError(f"This attack needs {_MEANING[need]}; the transcript has none.")
+        self.check_provided(view.provides, "This attack", "the transcript")
+        if self.uses_prior:
+            self.prior.check(view.knowledge)
         public = view.knowledge.public
         counts = {which: len(public.rows(which)) for which in ("sensitive", "all")}
         self.check_public(public.image_size, counts)
+
+    def check_provided(self, provides: frozenset[str], who: str, where: str) -> None:
+        """Raise a `UserError` unless this much is enough for the attack and its prior.
+
+        Args:
+            provides: see `ServerView.provides`.
+            who, where: how the message calls the attack, and where it looks.
+        """
+        for need in sorted(self.needs - provides):
+            raise UserError(f"{who} needs {_MEANING[need]}; {where} has none.")
+        if self.prior.needs_labels and "labels" not in provides:
+            raise UserError(
+                f"{who} has a prior that needs labels of the public set, and {where} has none; "
+                'use the prior "mean" (Eq. 8).'
+            )
 
     def check_public(self, image_size: tuple[int, int], counts: Mapping[str, int]) -> None:
         """Raise a `UserError` unless the public set is of a size that this attack can use.

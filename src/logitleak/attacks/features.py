@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from logitleak.errors import UserError
 from logitleak.types import ServerView
 
 Q = Literal["full", "client", "client+server", "client+entropy", "server"]
@@ -64,22 +63,38 @@ def public_inputs(
             are left out.
 
     Returns:
-        rows int64 [n], ascending, and inputs float32 [n, width].
-
-    Raises:
-        UserError: fewer than two of the wanted rows were transmitted.
+        rows int64 [n], in the order they were asked for, and inputs float32 [n, width]; there may be none.
     """
     rows, logits = view.client_logits(client, round)
     keep = torch.isin(rows, wanted)
     rows, logits = rows[keep], logits[keep]
-    if len(rows) < 2:
-        raise UserError(f"Client {client} sent {len(rows)} usable rows in round {round}; two are needed.")
     parts = []
     if uses_server(q):
         parts.append(tempered(view.server_logits(round)[rows], tau))
     if uses_client(q):
         parts.append(tempered(logits, tau))
     return rows, torch.cat(parts, 1)
+
+
+def newest_inputs(
+    view: ServerView, client: int, round: int, tau: float, q: Q, wanted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Like `public_inputs`, with each row's newest pair of rounds 1 to ``round``: where the server asks for some
+    rows only (FedGEMS), what it asked for earlier is not forgotten.
+
+    Returns:
+        rows int64 [n], ascending, and inputs float32 [n, width].
+    """
+    found: list[tuple[Tensor, Tensor]] = []
+    for t in range(round, 0, -1):
+        rows, inputs = public_inputs(view, client, t, tau, q, wanted)
+        found.append((rows, inputs))
+        wanted = wanted[~torch.isin(wanted, rows)]
+        if len(wanted) == 0:
+            break
+    every = torch.cat([rows for rows, _ in found])
+    order = every.argsort()
+    return every[order], torch.cat([inputs for _, inputs in found])[order]
 
 
 def target_inputs(labels: Tensor, num_classes: int, alpha: float, q: Q) -> Tensor:

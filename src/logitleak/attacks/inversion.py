@@ -96,9 +96,18 @@ class NetworkInversion(Attack):
         wanted, pull = view.knowledge.public.rows(self.rows), self._pull(view)
         for client in range(view.clients):
             rows, inputs = public_inputs(view, client, round, self.settings.tau, self.q, wanted)
+            if len(rows) < 2:  # the server asked for less (FedGEMS): nothing new to learn from
+                self.trace.choices.setdefault("rounds without rows", []).append(
+                    {"round": round, "client": client}
+                )
+                continue
             images = to_network_range(view.knowledge.public.pixels(rows)).to(self.device)
             priors = self._priors(view, rows)
             self._train(client, round, inputs.to(self.device), images, priors, pull)
+
+    @property
+    def uses_prior(self) -> bool:
+        return self.gamma > 0
 
     @torch.no_grad()
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
@@ -142,12 +151,12 @@ class NetworkInversion(Attack):
 
     def _priors(self, view: ServerView, rows: Tensor) -> Tensor | None:
         """The prior x̄_i of each training image, [n, 3, H, W] in [−1, 1]; None where γ is 0."""
-        if self.gamma == 0:
+        if not self.uses_prior:
             return None
         return to_network_range(self.prior.estimate_rows(view.knowledge, rows)).to(self.device)
 
     def _pull(self, view: ServerView) -> PriorPull | None:
-        if self.gamma == 0 or self.prior_step == "never":
+        if not self.uses_prior or self.prior_step == "never":
             return None
         priors = to_network_range(self.prior.estimate(view.knowledge, view.knowledge.target_labels))
         return PriorPull(self.target_inputs(view).to(self.device), priors.to(self.device))

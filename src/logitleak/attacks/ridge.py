@@ -19,7 +19,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
-from logitleak.attacks.features import Q, assumed, needed, public_inputs, target_inputs
+from logitleak.attacks.features import Q, assumed, needed, newest_inputs, target_inputs
 from logitleak.attacks.validation import (
     GRID,
     TEMPERATURES,
@@ -74,6 +74,10 @@ class Ridge(Attack):
             self.assumptions += ("The server knows which public images show the same person (for tuning).",)
         self.round, self.tau, self.lam = 0, 0.0, 0.0  # observe sets them
 
+    @property
+    def uses_prior(self) -> bool:
+        return self.settings.gamma > 0
+
     def observe(self, view: ServerView, round: int) -> None:
         self.round = round
         self.tau, self.lam = self._tune(view)
@@ -82,7 +86,7 @@ class Ridge(Attack):
         s, known = self.settings, view.knowledge
         rows, z, target = self._inputs(view, client, self.tau, known.target_labels)
         mean, images = self._images(view, rows)
-        if s.gamma > 0:
+        if self.uses_prior:
             departures = self._with_prior(view, rows, z, images, target, mean)
         else:
             departures = solve(z, images, target, self.lam)
@@ -96,7 +100,11 @@ class Ridge(Attack):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Public rows [n], their inputs [n, d], and the inputs of some labels [m, d], centered alike."""
         s, known = self.settings, view.knowledge
-        rows, inputs = public_inputs(view, client, self.round, tau, s.q, known.public.rows("sensitive"))
+        rows, inputs = newest_inputs(view, client, self.round, tau, s.q, known.public.rows("sensitive"))
+        if len(rows) < 2:
+            raise UserError(
+                f"Client {client} sent {len(rows)} usable rows up to round {self.round}; two are needed."
+            )
         center = inputs.mean(0)
         target = target_inputs(labels, known.num_classes, s.alpha, s.q)
         return rows, (inputs - center).to(self.device), (target - center).to(self.device)
@@ -134,14 +142,15 @@ class Ridge(Attack):
         taus = TEMPERATURES if self.settings.tau is None else (self.settings.tau,)
         candidates = [(tau, lam) for tau in taus for lam in weights]
         scores = [MockScore(0.0, 0.0)] * len(candidates)
+        people = torch.unique(labels[view.knowledge.public.rows("sensitive")])
         for client in range(view.clients):
-            rows, _ = view.client_logits(client, self.round)
-            rows = rows[torch.isin(rows, view.knowledge.public.rows("sensitive"))]
-            identities, where = torch.unique(labels[rows], return_inverse=True)
-            seen = project(self._images(view, rows)[1], derive(self.seed, "ridge", "projection"))
             found: list[MockScore] = []
             for tau in taus:
-                _, z, mock = self._inputs(view, client, tau, identities)
+                rows, z, mock = self._inputs(view, client, tau, people)
+                if not found:  # rows and images are the same for every temperature
+                    identities, where = torch.unique(labels[rows], return_inverse=True)
+                    seen = project(self._images(view, rows)[1], derive(self.seed, "ridge", "projection"))
+                mock = mock[torch.isin(people, identities)]
                 found += mock_target_scores(z, seen, where.to(self.device), mock, weights)
             scores = [a.plus(b) for a, b in zip(scores, found, strict=True)]
         return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1]

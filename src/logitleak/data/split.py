@@ -203,9 +203,10 @@ def _assemble(
     if degrade is not None:
         degraded = degrade(degraded, [degraded_set.files[row] for row in division.degraded.rows])
     clean = sensitive.pixels[division.clean.rows]
+    public_labels = torch.tensor(division.clean.labels + division.degraded.labels, dtype=torch.int64)
     public = PublicData(
         images=torch.from_numpy(np.concatenate([clean, degraded])),
-        labels=torch.tensor(division.clean.labels + division.degraded.labels, dtype=torch.int64),
+        labels=public_labels,
         sensitive=torch.arange(len(clean) + len(degraded)) < len(clean),
     )
     labels = torch.tensor(division.private.labels, dtype=torch.int64)
@@ -215,6 +216,7 @@ def _assemble(
         owners=torch.tensor([owner[label] for label in labels.tolist()], dtype=torch.int64),
         held_images=torch.from_numpy(np.ascontiguousarray(sensitive.pixels[division.held.rows])),
         held_labels=torch.tensor(division.held.labels, dtype=torch.int64),
+        public_labels=public_labels,
         names=people,
     )
     return Split(public, truth, len(people))

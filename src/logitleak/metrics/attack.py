@@ -57,19 +57,14 @@ class References:
 
 
 def references(truth: GroundTruth, public: PublicData) -> References:
-    """Means of private and public images, by label."""
-    labels = truth.target_labels
-    if public.labels is None:  # unlabelled on the wire; evaluation knows no labels of it either
-        public_labels, means = torch.empty(0, dtype=torch.int64), truth.images.new_zeros(0).float()
-        means = means.view(0, *truth.images.shape[1:])
-    else:
-        public_labels = torch.unique(public.labels)
-        means = label_means(public.images, public.labels, public_labels)
+    """Means of private and public images, by label. Public means count whether or not the federation labels
+    its public set: whom an image shows is the truth's to say."""
+    labels, public_labels = truth.target_labels, torch.unique(truth.public_labels)
     return References(
         labels=labels,
         private=label_means(truth.images, truth.labels, labels),
         public_labels=public_labels,
-        public=means,
+        public=label_means(public.images, truth.public_labels, public_labels),
         owners=torch.tensor([truth.owner_of(label) for label in labels.tolist()]),
         names=[truth.names[label] for label in labels.tolist()],
     )

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
+import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from logitleak.bank import Loss, ModelBank
+from logitleak.bank import Loss, ModelBank, Targets
 from logitleak.truth import ClientData
-from logitleak.types import Payload, PublicData
+from logitleak.types import Payload, PublicData, UploadKind, provided
 
 Listener = Callable[[int, str, int | None, int, float], None]
 """(round, phase, client or None for the server, epoch, mean loss)."""
@@ -49,7 +50,7 @@ class ClientContext:
         bank: ModelBank,
         phase: str,
         images: Sequence[Tensor],
-        targets: Sequence[Tensor],
+        targets: Sequence[Targets],
         loss: Loss,
         epochs: int,
     ) -> None:
@@ -60,6 +61,15 @@ class ClientContext:
 
         bank.fit(images, targets, loss, epochs, (phase, self.round), tell)
 
+    def learn_private(self, bank: ModelBank, data: Sequence[ClientData], phase: str, epochs: int) -> None:
+        """Cross entropy of every client on its own D_k."""
+        images, labels = [d.images for d in data], [d.labels for d in data]
+        self.fit(bank, phase, images, labels, F.cross_entropy, epochs)
+
+    def learn_public(self, bank: ModelBank, phase: str, targets: Targets, loss: Loss, epochs: int) -> None:
+        """The same targets [N, ...] for every client, on the whole public set."""
+        self.fit(bank, phase, [self.public.images] * len(bank), [targets] * len(bank), loss, epochs)
+
 
 @dataclass(frozen=True)
 class Server:
@@ -69,7 +79,7 @@ class Server:
     public: PublicData
     listener: Listener = field(default=_ignore)
 
-    def fit(self, round: int, targets: Tensor, loss: Loss, epochs: int) -> None:
+    def fit(self, round: int, targets: Targets, loss: Loss, epochs: int) -> None:
         """Train f_0 on the public set toward ``targets`` [N, ...]."""
 
         def tell(_: int, epoch: int, value: float) -> None:
@@ -94,27 +104,41 @@ Action = Callable[[ModelBank, Sequence[ClientData], Payload, ClientContext], Seq
 class Scheme(ABC):
     """A scheme of federated distillation, written once for every transport.
 
+    Where the server asks for some public rows only, the message of that action holds their ids as ``rows``.
+
     Class attributes:
         Settings: the pydantic model of its hyper-parameters.
-        uploads: (action, tensor) that carries the clients' outputs on the public set.
-        upload_kind: ``"logits"`` or ``"probabilities"``.
+        uploads: (action, tensor) that carries what clients give away: outputs on the public set, or, where
+            ``upload_kind`` is one of `MODEL_KINDS`, one tensor for each parameter, named ``tensor/parameter``.
+        upload_kind: what that is; an instance may set it by its settings.
+        labelled: whether it needs labels of the public set. Without them J is the number of private classes.
+        optimizer: how everybody trains.
+        one_architecture: whether clients and server must have the same model.
     """
 
     Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
     uploads: ClassVar[tuple[str, str]]
-    upload_kind: ClassVar[Literal["logits", "probabilities"]] = "logits"
+    upload_kind: UploadKind = "logits"
+    labelled: ClassVar[bool] = True
+    optimizer: ClassVar[Literal["adam", "sgd"]] = "adam"
+    one_architecture: ClassVar[bool] = False
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """What a server's view of this scheme can answer; see `ServerView.provides`."""
+        return provided(self.upload_kind, self.labelled)
 
     @property
     @abstractmethod
     def actions(self) -> Mapping[str, Action]:
         """Client actions by name. Each answers with one payload for each client of the bank, in order."""
 
-    @abstractmethod
     def begin(self, channel: Channel, server: Server) -> None:
-        """What happens before round 1."""
+        """What happens before round 1; nothing by default."""
+        return None
 
     @abstractmethod
     def serve(self, round: int, channel: Channel, server: Server) -> None:
@@ -123,3 +147,11 @@ class Scheme(ABC):
     @abstractmethod
     def planned_epochs(self, clients: int, rounds: int) -> int:
         """How many epochs all models train in all, for the progress bar."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What the server keeps between rounds besides its model; needed to go on after an interruption."""
+        return {}
+
+    def load_state(self, table: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        return None

@@ -57,7 +57,7 @@ class FedMD(Scheme):
             channel.ask("digest", round, Payload({"consensus": consensus}))
         del uploads  # gigabytes at full scale; nothing below needs them
         channel.ask("revisit", round)
-        server.fit(round, _labels(server.public.labels), F.cross_entropy, self.settings.server)
+        server.fit(round, server.public.labelled().labels, F.cross_entropy, self.settings.server)
 
     def planned_epochs(self, clients: int, rounds: int) -> int:
         s = self.settings
@@ -68,12 +68,10 @@ class FedMD(Scheme):
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
     ) -> Sequence[Payload]:
         """Learn the public set, then the private one, by cross entropy."""
-        public = context.public
-        context.fit(
-            bank, "transfer-public", [public.images] * len(bank), [_labels(public.labels)] * len(bank),
-            F.cross_entropy, self.settings.transfer_public,
-        )  # fmt: skip
-        return self._learn_private(bank, data, context, "transfer-private", self.settings.transfer_private)
+        labels = context.public.labelled().labels
+        context.learn_public(bank, "transfer-public", labels, F.cross_entropy, self.settings.transfer_public)
+        context.learn_private(bank, data, "transfer-private", self.settings.transfer_private)
+        return [Payload()] * len(bank)
 
     def upload(
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
@@ -85,29 +83,14 @@ class FedMD(Scheme):
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
     ) -> Sequence[Payload]:
         """Move one's own logits on the public set toward the consensus, by L1 loss."""
-        consensus = message.tensors["consensus"]
-        context.fit(
-            bank, "digest", [context.public.images] * len(bank), [consensus] * len(bank),
-            F.l1_loss, self.settings.digest,
-        )  # fmt: skip
+        context.learn_public(bank, "digest", message.tensors["consensus"], F.l1_loss, self.settings.digest)
         return [Payload()] * len(bank)
 
     def revisit(
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
     ) -> Sequence[Payload]:
         """Return to the private data, by cross entropy."""
-        return self._learn_private(bank, data, context, "revisit", self.settings.revisit)
-
-    def _learn_private(
-        self,
-        bank: ModelBank,
-        data: Sequence[ClientData],
-        context: ClientContext,
-        phase: str,
-        epochs: int,
-    ) -> Sequence[Payload]:
-        images, labels = [d.images for d in data], [d.labels for d in data]
-        context.fit(bank, phase, images, labels, F.cross_entropy, epochs)
+        context.learn_private(bank, data, "revisit", self.settings.revisit)
         return [Payload()] * len(bank)
 
 
@@ -117,9 +100,3 @@ def mean_logits(uploads: Sequence[Tensor]) -> Tensor:
     for logits in uploads:
         total += logits
     return total / len(uploads)
-
-
-def _labels(labels: Tensor | None) -> Tensor:
-    if labels is None:
-        raise ValueError("FedMD needs a labelled public set; use a scheme for unlabelled public data")
-    return labels

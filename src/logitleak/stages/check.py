@@ -35,11 +35,14 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
     """
     d = config.data
     choose_device(config.device)
-    scheme_of(config)
-    attacks = [
-        create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
-        for entry in config.attacks.values()
-    ]
+    scheme = scheme_of(config)
+    attacks = {
+        name: create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
+        for name, entry in config.attacks.items()
+    }
+    _check_scheme(config, scheme)
+    for name, made in attacks.items():
+        made.check_provided(scheme.provides, f'The attack "{name}"', f"the scheme {config.federation.scheme}")
     source_class = registry.load("data", d.source)
     settings = registry.settings(f"data source {d.source}", source_class.Settings, d.settings)
     source: DataSource = source_class(settings, d.root, d.image_size)
@@ -52,9 +55,30 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
     people, left_out = choose_identities(survey.sensitive, other, d)
     check_numbers(len(people), d, config.federation.clients)
     public, _ = count_images(d, survey, people)
-    for made in attacks:  # how many of the public images are sensitive is known when they are divided
+    for (
+        made
+    ) in attacks.values():  # how many of the public images are sensitive is known when they are divided
         made.check_public((d.image_size, d.image_size), {"sensitive": public, "all": public})
     return survey, people, len(left_out)
+
+
+def _check_scheme(config: Config, scheme: Scheme) -> None:
+    """Raise a `UserError` unless the scheme can work with these data and models."""
+    d, f = config.data, config.federation
+    if scheme.labelled and not d.labelled:
+        raise UserError(
+            f"The scheme {f.scheme} needs a labelled public set, and data.labelled is false; "
+            "use dsfl, which needs no labels."
+        )
+    if scheme.one_architecture and {*f.models} != {f.server_model}:
+        raise UserError(
+            f"The scheme {f.scheme} needs the same model everywhere; set federation.models and server_model alike."
+        )
+    if not scheme.labelled and d.targets < 2:
+        raise UserError(
+            f"The scheme {f.scheme} has the private people as its classes, and one class is too few; "
+            "raise data.targets."
+        )
 
 
 def count_images(d: DataConfig, survey: Survey, people: list[str]) -> tuple[int, int]:

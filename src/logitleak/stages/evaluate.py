@@ -133,15 +133,12 @@ def _client_ssim(images: Tensor, owners: Tensor) -> dict[str, list[float | None]
 
 def _rivals(config: Config, view: Transcript, known: References) -> dict[str, dict[str, Any]]:
     """Two ways to answer without attacking: what any attack must beat."""
-    public = view.knowledge.public
     mean = registry.load("prior", "mean")
     prior = mean(mean.Settings(), config.seed).estimate(view.knowledge, known.labels)
     answers = {
         "prior": ("Returns the mean sensitive public image for everybody", prior),
         "public-mean": ("Returns the mean public image of the label", known.public_of_targets),
     }
-    if public.labels is None:
-        del answers["public-mean"]
     rivals = {}
     for name, (summary, images) in answers.items():
         result = select(images[None], known.labels, beta=0.0)
@@ -167,7 +164,7 @@ def _describe_data(
         "title": training.get("title", config.data.source),
         "protocol": config.data.protocol,
         "synthetic": training.get("synthetic"),
-        "identities": view.knowledge.num_classes,
+        "identities": len(truth.names) if truth else view.knowledge.num_classes,
         "classes": view.knowledge.num_classes,
         "targets": len(view.knowledge.target_labels),
         "clients": view.clients,

@@ -18,13 +18,13 @@ from logitleak.errors import UserError
 from logitleak.metrics import confidence
 from logitleak.metrics.utility import accuracy
 from logitleak.progress import Progress
-from logitleak.schemes.base import ClientContext, Server
+from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.sealed import read_truth, write_truth
 from logitleak.stages.check import scheme_of
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.transcript import Manifest, TranscriptWriter, Uploads
-from logitleak.truth import Split
+from logitleak.truth import Split, unlabelled
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,9 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
         len(prepared.split.public),
         len(prepared.split.truth.labels),
     )
-    federation = _Federation(config, run, prepared.split, progress)
+    scheme = scheme_of(config)
+    split = prepared.split if scheme.labelled else unlabelled(prepared.split)
+    federation = _Federation(config, run, scheme, split, progress)
     federation.go_on()
     write_json(
         run.sealed / "training.json",
@@ -68,13 +70,15 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
 class _Federation:
     """Banks, server, channel and transcript of one simulation."""
 
-    def __init__(self, config: Config, run: RunFolder, split: Split, progress: Progress) -> None:
+    def __init__(
+        self, config: Config, run: RunFolder, scheme: Scheme, split: Split, progress: Progress
+    ) -> None:
         self.rounds = config.federation.rounds
         self.run, self.split, self.progress = run, split, progress
         self.losses: list[dict[str, Any]] = []
         self.utility: list[dict[str, Any]] = []
-        self.scheme = scheme_of(config)
-        self.groups, server_bank = build_banks(config, split)
+        self.scheme = scheme
+        self.groups, server_bank = build_banks(config, scheme, split)
         self.server = Server(server_bank, split.public, self._listen)
         context = ClientContext(split.public, listener=self._listen)
         channel = InProcessChannel(self.scheme, self.groups, context)
@@ -158,10 +162,10 @@ class _Federation:
             {"round": round, "server": server, "clients": [clients[k] for k in sorted(clients)]}
         )
 
-    def _banks(self) -> dict[str, ModelBank]:
-        return {f"group-{i}": group.bank for i, group in enumerate(self.groups)} | {
-            "server": self.server.bank
-        }
+    def _keepers(self) -> dict[str, ModelBank | Scheme]:
+        """Whatever has a state that rounds change."""
+        groups = {f"group-{i}": group.bank for i, group in enumerate(self.groups)}
+        return {**groups, "server": self.server.bank, "scheme": self.scheme}
 
     def _checkpoint(self, round: int) -> None:
         """Keep all models. The tensors come last: a checkpoint without them does not count."""
@@ -169,8 +173,8 @@ class _Federation:
         write_json(folder / f"round-{round:02d}.json", {"losses": self.losses, "utility": self.utility})
         table = {
             f"{name}/{key}": value
-            for name, bank in self._banks().items()
-            for key, value in bank.state().items()
+            for name, keeper in self._keepers().items()
+            for key, value in keeper.state().items()
         }
         write_tensors(folder / f"round-{round:02d}.safetensors", table)
         for old in folder.glob("round-*"):
@@ -184,9 +188,9 @@ class _Federation:
             return
         file = self.run.checkpoint / f"round-{self.done:02d}.safetensors"
         table = read_tensors(file)
-        for name, bank in self._banks().items():
+        for name, keeper in self._keepers().items():
             prefix = f"{name}/"
-            bank.load_state({k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)})
+            keeper.load_state({k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)})
         kept = read_json(file.with_suffix(".json"))
         self.losses, self.utility = kept["losses"], kept["utility"]
         log.info("going on after round %d", self.done)
@@ -214,11 +218,11 @@ def _same_data(run: RunFolder, split: Split) -> bool:
     )
 
 
-def build_banks(config: Config, split: Split) -> tuple[list[ClientGroup], ModelBank]:
+def build_banks(config: Config, scheme: Scheme, split: Split) -> tuple[list[ClientGroup], ModelBank]:
     """One bank for each client architecture, and the server's; architectures are dealt out in turn."""
     f = config.federation
     device = choose_device(config.device)
-    optimization = Optimization(f.lr, f.weight_decay, f.batch)
+    optimization = Optimization(f.lr, f.weight_decay, f.batch, scheme.optimizer)
     size, classes = split.public.image_size, split.num_classes
     members: dict[str, list[int]] = {}
     for k in range(f.clients):

@@ -12,6 +12,7 @@ from logitleak.bank import ModelBank, Optimization
 from logitleak.config import Config
 from logitleak.stages.check import check, count_images, scheme_of
 from logitleak.stages.folder import choose_device
+from logitleak.types import MODEL_KINDS
 
 
 def plan(config: Config) -> Iterator[str]:
@@ -24,17 +25,20 @@ def plan(config: Config) -> Iterator[str]:
     survey, people, left_out = check(config)
     scheme = scheme_of(config)
     public, private = count_images(config.data, survey, people)
-    classes = len(people)
-    yield f"data        {d.source}: {classes} people, about {public} public and {private} private images"
+    classes = len(people) if scheme.labelled else d.targets
+    yield f"data        {d.source}: {len(people)} people, about {public} public and {private} private images"
     if left_out:
         yield f"            {left_out} people are left out, for want of images"
     yield f"federation  {f.scheme}, K = {f.clients} clients ({', '.join(f.models)}), T = {f.rounds} rounds"
     yield f"attacks     {', '.join(config.attacks) or 'none'} on {d.targets} targets"
 
-    upload = public * classes * 4
-    wire = f.rounds * (f.clients + 2) * upload
+    outputs = public * classes * 4
     weights = sum(p.numel() * 4 for p in _bank(config, classes, f.models[0]).models[0].parameters())
-    memory = (f.clients + 1) * weights * 4 + (f.clients + 2) * upload + 2 * public * 3 * d.image_size**2
+    upload = weights if scheme.upload_kind in MODEL_KINDS else outputs
+    wire = f.rounds * ((f.clients + 1) * upload + outputs)
+    memory = (
+        (f.clients + 1) * weights * 4 + (f.clients + 1) * upload + outputs + 2 * public * 3 * d.image_size**2
+    )
     yield f"disk        about {_size(wire)} of transcript, {_size(3 * (f.clients + 1) * weights)} of checkpoint"
     yield f"memory      about {_size(memory + 400 * 2**20)}"
     epochs = scheme.planned_epochs(f.clients, f.rounds)

@@ -1,0 +1,99 @@
+"""DS-FL: distillation-based semi-supervised federated learning (Itahara et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeInt, PositiveFloat
+from torch import Tensor
+
+from logitleak.bank import ModelBank
+from logitleak.schemes.base import Action, Channel, ClientContext, Scheme, SchemeSettings, Server
+from logitleak.truth import ClientData
+from logitleak.types import Payload
+
+
+class DSFLSettings(SchemeSettings):
+    """Epochs of each phase, and how the server aggregates; the defaults are the paper's.
+
+    Attributes:
+        aggregation: "era" sharpens the mean of the uploads, which reduces its entropy; "simple" is the mean.
+        era_temperature: softmax temperature of the sharpening.
+    """
+
+    learn: NonNegativeInt = 2
+    distill: NonNegativeInt = 2
+    server: NonNegativeInt = 1
+    aggregation: Literal["era", "simple"] = "era"
+    era_temperature: PositiveFloat = 0.1
+
+
+class DSFL(Scheme):
+    """Clients upload softmax outputs on an unlabelled public set, and learn from the aggregate.
+
+    In each round: *learn*: cross entropy on private data; *upload* probabilities; the server aggregates them
+    (entropy-reduction aggregation) and trains its own model on the result; *distill*: cross entropy against
+    it (skipped with one client, who would only learn itself). Nobody labels the public set, so J is the number
+    of private classes.
+    """
+
+    Settings = DSFLSettings
+    uploads = ("upload", "probabilities")
+    upload_kind = "probabilities"
+    labelled = False
+    settings: DSFLSettings
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        return {"learn": self.learn, "upload": self.upload, "distill": self.distill}
+
+    def serve(self, round: int, channel: Channel, server: Server) -> None:
+        channel.ask("learn", round)
+        uploads = channel.ask("upload", round)
+        consensus = self.aggregate([payload.tensors["probabilities"] for payload in uploads.values()])
+        del uploads  # gigabytes at full scale; nothing below needs them
+        server.fit(round, consensus, soft_cross_entropy, self.settings.server)
+        if channel.clients > 1:
+            channel.ask("distill", round, Payload({"consensus": consensus}))
+
+    def planned_epochs(self, clients: int, rounds: int) -> int:
+        s = self.settings
+        return rounds * (clients * (s.learn + (s.distill if clients > 1 else 0)) + s.server)
+
+    def aggregate(self, uploads: Sequence[Tensor]) -> Tensor:
+        """The consensus of K uploads [N, J]: their mean, and with "era" softmax(mean / temperature)."""
+        mean = torch.zeros_like(uploads[0])
+        for probabilities in uploads:
+            mean += probabilities / len(uploads)
+        if self.settings.aggregation == "simple":
+            return mean
+        return torch.softmax(mean / self.settings.era_temperature, -1)
+
+    def learn(
+        self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
+    ) -> Sequence[Payload]:
+        """Learn the private data, by cross entropy."""
+        context.learn_private(bank, data, "learn", self.settings.learn)
+        return [Payload()] * len(bank)
+
+    def upload(
+        self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
+    ) -> Sequence[Payload]:
+        """Softmax outputs on the whole public set."""
+        outputs = bank.predict_each(context.public.images)
+        return [Payload({"probabilities": logits.softmax(-1)}) for logits in outputs]
+
+    def distill(
+        self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
+    ) -> Sequence[Payload]:
+        """Learn the consensus on the public set, by cross entropy against its probabilities."""
+        consensus = message.tensors["consensus"]
+        context.learn_public(bank, "distill", consensus, soft_cross_entropy, self.settings.distill)
+        return [Payload()] * len(bank)
+
+
+def soft_cross_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """−Σ q log p, averaged over the batch."""
+    return -(probabilities * logits.log_softmax(-1)).sum(-1).mean()

@@ -1,0 +1,105 @@
+"""A small federation in float64 for tests of schemes: three clients, ten public images, two rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from logitleak.bank import ModelBank, Optimization
+from logitleak.channel import ClientGroup, InProcessChannel, Recorder
+from logitleak.models.base import build
+from logitleak.schemes.base import ClientContext, Scheme, Server
+from logitleak.seeds import derive
+from logitleak.truth import ClientData
+from logitleak.types import Event, PublicData
+
+OPTIMIZATION = Optimization(lr=1e-3, weight_decay=1e-3, batch=4)
+CLASSES, SIDE, ROUNDS = 5, 16, 2
+
+
+def images(count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
+
+
+def world(clients: int) -> tuple[PublicData, list[ClientData]]:
+    labels = torch.arange(10) % CLASSES
+    public = PublicData(images(10, 0), labels, torch.arange(10) < 5)
+    sizes = [6, 3, 9][:clients]
+    return public, [
+        ClientData(images(n, k + 1), torch.full((n,), k, dtype=torch.int64)) for k, n in enumerate(sizes)
+    ]
+
+
+LossOfRows = Callable[[Tensor, Tensor], Tensor]
+
+
+class Tape:
+    """Keeps events in memory."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def write(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def simulate(scheme: Scheme, clients: int, models: list[str]) -> tuple[list[Event], list[Tensor]]:
+    """Through the real channel, in float64; one bank for each architecture.
+
+    Returns every exchange, and the server's own logits after each round.
+    """
+    public, data = world(clients)
+    optimization = replace(OPTIMIZATION, kind=scheme.optimizer)
+    tape = Tape()
+
+    def bank(model: str, members: list[int] | list[str]) -> ModelBank:
+        return ModelBank(model, (SIDE, SIDE), CLASSES, members, optimization, 9, dtype=torch.float64)
+
+    by_model: dict[str, list[int]] = {}
+    for k in range(clients):
+        by_model.setdefault(models[k % len(models)], []).append(k)
+    groups = [ClientGroup(bank(m, ks), ks, [data[k] for k in ks]) for m, ks in by_model.items()]
+    channel = Recorder(InProcessChannel(scheme, groups, ClientContext(public)), tape)
+    server = Server(bank("cnn", ["server"]), public)
+    scheme.begin(channel, server)
+    own = []
+    for round in range(1, ROUNDS + 1):
+        scheme.serve(round, channel, server)
+        own.append(server.logits())
+    return tape.events, own
+
+
+class Person:
+    """One model with a plain Adam (or gradient descent) of its own, trained by a plain loop."""
+
+    def __init__(self, model: str, name: str | int, sgd: bool = False) -> None:
+        self.name = name
+        self.model: nn.Module = build(
+            model, (SIDE, SIDE), CLASSES, derive(9, "init", model, name), torch.float64
+        )
+        kind = torch.optim.SGD if sgd else torch.optim.Adam
+        self.optimizer = kind(self.model.parameters(), lr=1e-3, weight_decay=1e-3, foreach=False, fused=False)
+
+    def learn(self, x: Tensor, loss_of: LossOfRows, epochs: int, phase: str, round: int) -> None:
+        """Mini-batches of four; ``loss_of`` takes logits and the rows they belong to."""
+        generator = derive(9, "order", phase, round, self.name)
+        for _ in range(epochs):
+            for rows in torch.randperm(len(x), generator=generator).split(4):
+                self.optimizer.zero_grad()
+                loss_of(self.model(x[rows].double() / 255), rows).backward()
+                self.optimizer.step()
+
+    def learn_labels(self, x: Tensor, labels: Tensor, epochs: int, phase: str, round: int) -> None:
+        """Cross entropy, written out."""
+        self.learn(x, lambda out, rows: F.nll_loss(out.log_softmax(1), labels[rows]), epochs, phase, round)
+
+    @torch.no_grad()
+    def logits(self, x: Tensor) -> Tensor:
+        """float64 [n, J]."""
+        out: Tensor = self.model(x.double() / 255)
+        return out
