@@ -1,0 +1,67 @@
+"""Schemes that ask for some rows only: an attack uses what was transmitted, and nothing else."""
+
+import pytest
+import torch
+from memory import MemoryView
+from torch import Tensor
+
+from logitleak.attacks.base import create
+from logitleak.attacks.features import newest_inputs, public_inputs
+from logitleak.errors import UserError
+
+
+class Selective(MemoryView):
+    """Round 1 asks for all rows, later rounds for ``later``."""
+
+    later = torch.tensor([1, 3, 30])
+
+    def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        rows = torch.arange(len(self.knowledge.public)) if round == 1 else self.later
+        return rows, self.logits[client, round - 1][rows].clone()
+
+
+def test_newest_pair_of_every_row() -> None:
+    view = Selective()
+    wanted = view.knowledge.public.rows("sensitive")
+    rows, inputs = newest_inputs(view, 0, 2, 3.0, "full", wanted)
+    assert torch.equal(rows, wanted)
+    _, first = public_inputs(view, 0, 1, 3.0, "full", wanted)
+    _, second = public_inputs(view, 0, 2, 3.0, "full", wanted)
+    expected = first.clone()
+    expected[[1, 3]] = second  # row 30 is no sensitive image
+    assert torch.equal(inputs, expected)
+
+
+@pytest.mark.parametrize("name", ["pli", "tbi", "ridge"])
+def test_values_that_were_not_transmitted_change_nothing(name: str) -> None:
+    settings = {} if name == "ridge" else {"width": 16, "batch": 4, "steps": 3}
+    results = []
+    for seed in (0, 1):
+        view = Selective()
+        hidden = torch.ones(len(view.knowledge.public), dtype=torch.bool)
+        hidden[view.later] = False
+        view.logits[:-1, 1][:, hidden] = torch.randn(
+            3, int(hidden.sum()), 7, generator=torch.Generator().manual_seed(seed)
+        )
+        *_, (_, result) = create(name, settings).replay(view)
+        results.append(result.images)
+    assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("name", ["pli", "tbi", "ridge"])
+def test_a_round_in_which_nothing_was_asked(name: str) -> None:
+    settings = {} if name == "ridge" else {"width": 16, "batch": 4, "steps": 3}
+    view = Selective()
+    view.later = torch.empty(0, dtype=torch.int64)
+    attack = create(name, settings)
+    rounds = [result.images for _, result in attack.replay(view)]
+    assert rounds[1].isfinite().all()
+    if name != "ridge":  # the networks learnt nothing new
+        assert torch.equal(*rounds)
+        assert len(attack.trace.choices["rounds without rows"]) == 3
+
+
+def test_ridge_without_any_row() -> None:
+    view = MemoryView(rows=torch.tensor([0]))
+    with pytest.raises(UserError, match="1 usable rows"):
+        next(create("ridge").replay(view))
