@@ -31,6 +31,7 @@ def run(
     out: Path | None = None,
     overrides: Overrides = (),
     overwrite: bool = False,
+    tune: Literal["none", "public"] | None = None,
     quiet: bool = False,
 ) -> None:
     """Simulate a federation, attack it, and write an HTML report of what leaked.
@@ -42,12 +43,15 @@ def run(
         out: The run folder; by default runs/ and the name of the config.
         overrides: Changes to the config.
         overwrite: Replace a run of another configuration in this folder.
+        tune: public: choose every attack's settings that are not given on mock targets, from public data alone.
         quiet: Show nothing but the path of the report.
     """
     from logitleak import config as configs
     from logitleak.stages import run as stages
 
     loaded = configs.load(config, overrides)
+    if tune is not None:
+        loaded = loaded.tuned(tune)
     out = out or Path("runs") / (config.stem if config is not None else "run")
     with ExitStack() as stack:
         result = stages.run(loaded, out, overwrite=overwrite, progress=progress_of(quiet, stack))
@@ -61,6 +65,7 @@ def attack(
     name: str | None = None,
     prior: str = "mean",
     settings: Settings = (),
+    tune: Literal["none", "public"] = "none",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     quiet: bool = False,
 ) -> None:
@@ -72,6 +77,7 @@ def attack(
         name: What to call it in the report; by default the name of the attack.
         prior: The prior of the attack.
         settings: Settings of the attack.
+        tune: public: choose settings that are not given on mock targets, from public data alone.
         device: Where to compute.
         quiet: Show nothing but the path of the report.
     """
@@ -81,7 +87,7 @@ def attack(
 
     registry.check("attack", attack)
     overrides = [f"attacks.{name or attack}.settings.{setting}" for setting in settings]
-    entry = {"attack": attack, "prior": prior}
+    entry = {"attack": attack, "prior": prior, "tune": tune}
     parsed = configs.parse_with({"attacks": {name or attack: entry}}, overrides)
     with ExitStack() as stack:
         result = stages.attack_run(

@@ -92,12 +92,15 @@ class AttackConfig(_Section):
         attack: a registered attack.
         settings: its own settings.
         prior: a registered prior; ``prior_settings`` are its own.
+        tune: "public" chooses settings that are not given on mock targets, from public data alone; "none" leaves
+            the defaults.
     """
 
     attack: str
     settings: dict[str, Any] = Field(default_factory=dict)
     prior: str = "mean"
     prior_settings: dict[str, Any] = Field(default_factory=dict)
+    tune: Literal["none", "public"] = "none"
 
 
 class Config(_Section):
@@ -127,6 +130,11 @@ class Config(_Section):
     def attack_hash(self, name: str) -> str:
         """Content hash of what one attack's result depends on, given the transcript."""
         return _digest([self.seed, self.attacks[name].model_dump(mode="json")])
+
+    def tuned(self, how: Literal["none", "public"]) -> Config:
+        """The same configuration with every attack's settings chosen in this way."""
+        attacks = {name: entry.model_copy(update={"tune": how}) for name, entry in self.attacks.items()}
+        return self.model_copy(update={"attacks": attacks})
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML."""
@@ -227,6 +235,15 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f'The value of "{path}" is not valid YAML: {_one_line(error)}.') from None
+    set_value(values, path, value)
+
+
+def set_value(values: dict[str, Any], path: str, value: Any) -> None:
+    """Set what a dotted path names in a nested mapping, in place; what is missing on the way is made.
+
+    Raises:
+        UserError: a part of the path holds a plain value.
+    """
     *parents, last = path.split(".")
     at = values
     for part in parents:

@@ -35,7 +35,7 @@ def attack_all(run: Path, out: Path) -> dict[str, dict[str, torch.Tensor]]:
     for name, entry in config.attacks.items():
         if not create(name).needs <= Transcript(run).provides:
             continue
-        attack_stage(Transcript(run), name, entry, 0, "cpu", out / name, Quiet())
+        attack_stage(Transcript(run), name, entry, 0, "cpu", out / name, out / "priors", Quiet())
         found[name] = read_tensors(out / name / "final.safetensors")
         found[name] |= read_tensors(out / name / "round-01.safetensors")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -65,12 +65,14 @@ class Attack(ABC):
         needs: what the view must provide, of {"logits", "gradients", "server_logits", "labels"}.
         kind: "attack", or "baseline" for what attacks are compared with.
         assumptions: what it supposes the server to know, in sentences.
+        tunable: settings that can be chosen on mock targets, with their candidates, in the order of choice.
     """
 
     Settings: ClassVar[type[AttackSettings]] = AttackSettings
     needs: frozenset[str] = frozenset({"logits"})
     kind: ClassVar[str] = "attack"
     assumptions: tuple[str, ...] = ("The server knows which labels are private targets.",)
+    tunable: ClassVar[Mapping[str, Sequence[Any]]] = {}
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         self.settings = settings
@@ -187,5 +189,7 @@ def create(
     attack_class, prior_class = registry.load("attack", attack), registry.load("prior", prior)
     parsed = registry.settings(f"attack {attack}", attack_class.Settings, settings or {})
     parsed_prior = registry.settings(f"prior {prior}", prior_class.Settings, prior_settings or {})
-    made: Attack = attack_class(parsed, prior_class(parsed_prior, seed), seed, device)
+    made_prior: Prior = prior_class(parsed_prior, seed)
+    made_prior.device = torch.device(device)
+    made: Attack = attack_class(parsed, made_prior, seed, device)
     return made

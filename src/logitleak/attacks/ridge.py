@@ -12,7 +12,7 @@ reconstruction's departure from the mean image is rescaled to a fixed share of t
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
@@ -65,6 +65,7 @@ class Ridge(Attack):
     Settings = RidgeSettings
     settings: RidgeSettings
     needs = frozenset({"logits", "server_logits"})
+    tunable: ClassVar = {"gamma": (0.0, 0.03, 0.1, 0.3, 1.0, 3.0), "contrast": (0.5, 0.7, 0.9, 1.1)}
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)

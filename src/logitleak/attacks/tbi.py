@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ class TBI(NetworkInversion):
     needs = frozenset({"logits"})
     kind = "baseline"
     q = "client"
+    tunable: ClassVar = {"tau": (3.0, 10.0)}
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from logitleak.attacks.base import Attack, create
 from logitleak.config import AttackConfig
 from logitleak.progress import Progress
 from logitleak.stages.folder import choose_device
+from logitleak.stages.tune import tune
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.transcript import Transcript
 from logitleak.types import Reconstructions, ServerView
@@ -17,7 +21,14 @@ log = logging.getLogger(__name__)
 
 
 def attack(
-    view: Transcript, name: str, config: AttackConfig, seed: int, device: str, out: Path, progress: Progress
+    view: Transcript,
+    name: str,
+    config: AttackConfig,
+    seed: int,
+    device: str,
+    out: Path,
+    priors: Path,
+    progress: Progress,
 ) -> None:
     """Replay a transcript to one attack, and write what it rebuilds after every round.
 
@@ -30,6 +41,7 @@ def attack(
         seed: the root seed.
         device: "auto", "cpu" or "cuda".
         out: the attack's folder.
+        priors: where priors that learn keep their weights; attacks on the same public set share them.
         progress: where it reports to.
 
     Raises:
@@ -37,11 +49,16 @@ def attack(
     """
     if (out / "attack.json").exists():
         return
-    made = create(
-        config.attack, config.settings, seed=seed, prior=config.prior,
-        prior_settings=config.prior_settings, device=choose_device(device),
-    )  # fmt: skip
-    made.check(view)
+    where = choose_device(device)
+    _create(config, config.settings, seed, where, priors).check(view)
+    settings = config.settings
+    if config.tune == "public":
+        tuned = tune(view, config, seed, where, priors, out, progress)
+        settings = dict(tuned.settings)
+    made = _create(config, settings, seed, where, priors)
+    if config.tune == "public":
+        made.trace.choices["tuned on public data"] = dict(tuned.account)
+    _prepare_prior(made, view, config.prior, out, progress)
     done = _resume(made, view, out)
     planned = made.steps_planned(view)
     progress.stage(f"attack {name}", planned * view.rounds)
@@ -56,7 +73,8 @@ def attack(
         out / "attack.json",
         {
             "attack": config.attack,
-            "prior": config.prior,
+            "prior": config.prior if made.uses_prior else None,
+            "tune": config.tune,
             "kind": made.kind,
             "settings": made.settings.model_dump(mode="json"),
             "needs": sorted(made.needs),
@@ -67,6 +85,30 @@ def attack(
     )
     for leftover in out.glob("state-*"):
         leftover.unlink()
+
+
+def _create(
+    config: AttackConfig, settings: dict[str, Any], seed: int, device: torch.device, priors: Path
+) -> Attack:
+    made = create(
+        config.attack, settings, seed=seed, prior=config.prior,
+        prior_settings=config.prior_settings, device=device,
+    )  # fmt: skip
+    made.prior.home = priors
+    return made
+
+
+def _prepare_prior(made: Attack, view: Transcript, name: str, out: Path, progress: Progress) -> None:
+    """Have the prior learn, and keep its image of every target; nothing where the attack has no use for one."""
+    if not made.uses_prior:
+        return
+    if made.prior.learns:
+        progress.stage(f"prior {name}", made.prior.steps_planned(view.knowledge))
+        made.prior.listener = lambda step, loss: progress.advance(f"step {step}, loss {loss:.4f}")
+        made.prior.prepare(view.knowledge)
+    images = made.prior.estimate(view.knowledge, view.knowledge.target_labels)
+    kept = images.mul(255).round().to(torch.uint8)
+    write_tensors(out / "prior.safetensors", {"images": kept, "labels": view.knowledge.target_labels})
 
 
 def _write_round(out: Path, round: int, result: Reconstructions, made: Attack, last: bool) -> None:

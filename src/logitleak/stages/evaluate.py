@@ -15,7 +15,7 @@ from logitleak.attacks.selection import select
 from logitleak.config import Config
 from logitleak.metrics.attack import References, judge, number, references, summarize
 from logitleak.metrics.proportion import share
-from logitleak.metrics.ssim import mean_ssim_to_others
+from logitleak.metrics.ssim import mean_ssim_to_others, ssim
 from logitleak.progress import Progress
 from logitleak.sealed import read_truth
 from logitleak.stages.folder import RunFolder
@@ -58,7 +58,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     known = references(truth, view.knowledge.public)
     progress.stage("evaluation", len(names) * view.rounds + 2)
     for name in names:
-        metrics["attacks"][name] = _score(run.attack(name), known, view.rounds, progress)
+        metrics["attacks"][name] = score_attack(run.attack(name), known, view.rounds, progress)
     for name, rival in _rivals(config, view, known).items():
         progress.advance(name)
         metrics["attacks"][name] = rival
@@ -82,8 +82,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def _score(folder: Path, known: References, rounds: int, progress: Progress) -> dict[str, Any]:
-    """One attack, against the truth."""
+def score_attack(folder: Path, known: References, rounds: int, progress: Progress) -> dict[str, Any]:
+    """A finished attack's folder against the truth: its entry of metrics.json."""
     images = read_tensors(folder / "final.safetensors")["images"]
     by_round = []
     for round in range(1, rounds + 1):
@@ -102,7 +102,17 @@ def _score(folder: Path, known: References, rounds: int, progress: Progress) -> 
     scored = _describe_attack(folder) | summarize(result, verdicts, known)
     scored["rounds"] = by_round
     scored["client_ssim"] = _client_ssim(images, known.owners)
+    scored["prior_ssim"] = _prior_ssim(folder, known)
     return scored
+
+
+def _prior_ssim(folder: Path, known: References) -> float | None:
+    """How like the truth the prior images of the targets are; None where the attack used none."""
+    file = folder / "prior.safetensors"
+    if not file.exists():
+        return None
+    images = read_tensors(file)["images"].to(torch.float32).div(255)
+    return number(ssim(images, known.private).mean())
 
 
 def _describe_attack(folder: Path) -> dict[str, Any]:
@@ -112,7 +122,7 @@ def _describe_attack(folder: Path) -> dict[str, Any]:
         "attack": said["attack"],
         "kind": said["kind"],
         "summary": registry.TABLES["attack"][said["attack"]].summary,
-        "settings": said["settings"] | {"prior": said["prior"]},
+        "settings": said["settings"] | {"prior": said["prior"], "tune": said["tune"]},
         "assumptions": said["assumptions"],
         "choices": said["choices"],
         "losses": [row | {"loss": number(row["loss"])} for row in said["losses"]],

@@ -42,6 +42,10 @@ class RunFolder:
     def checkpoint(self) -> Path:
         return self.path / "checkpoint"
 
+    @property
+    def priors(self) -> Path:
+        return self.path / "priors"
+
     def attack(self, name: str) -> Path:
         return self.path / "attacks" / name
 

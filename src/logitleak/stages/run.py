@@ -107,6 +107,7 @@ def attack(
     *,
     seed: int = 0,
     prior: str = "mean",
+    prior_settings: Mapping[str, Any] | None = None,
     device: str = "auto",
     **settings: Any,
 ) -> Reconstructions:
@@ -116,7 +117,7 @@ def attack(
         transcript: a run folder, its ``wire/`` folder, or an open `Transcript`.
         attack: a registered attack.
         seed: the root seed.
-        prior: a registered prior.
+        prior: a registered prior; ``prior_settings`` are its own.
         device: "auto", "cpu" or "cuda".
         **settings: the attack's settings, for example ``tau=3.0``.
 
@@ -127,7 +128,10 @@ def attack(
         UserError: an unknown name or setting, or a transcript that does not fit.
     """
     view = transcript if isinstance(transcript, Transcript) else Transcript(transcript)
-    made = create(attack, settings, seed=attack_seed(seed), prior=prior, device=choose_device(device))
+    made = create(
+        attack, settings, seed=attack_seed(seed), prior=prior, prior_settings=prior_settings,
+        device=choose_device(device),
+    )  # fmt: skip
     *_, (_, result) = made.replay(view)  # a transcript has at least one round
     return result
 
@@ -167,7 +171,9 @@ def _attack(
     progress: Progress,
 ) -> None:
     with timed(folder, f"attack_{name}"):
-        attack_stage(view, name, entry, attack_seed(seed), device, folder.attack(name), progress)
+        attack_stage(
+            view, name, entry, attack_seed(seed), device, folder.attack(name), folder.priors, progress
+        )
 
 
 def _finish(folder: RunFolder, progress: Progress) -> RunResult:
