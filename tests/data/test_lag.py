@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_face
 from PIL import Image
 from pydantic import ValidationError
 
@@ -16,14 +15,22 @@ from logitleak.data.lag import LAG, LAGSettings
 from logitleak.data.split import prepare
 from logitleak.errors import UserError
 
-
-def add(path: Path, identity: int, number: int, side: int = 100) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(draw_face(identity, number, side)).save(path)
+Add = Callable[..., None]
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def add(draw: Callable[..., np.ndarray]) -> Add:  # type: ignore[type-arg]
+    """Write one image."""
+
+    def write(path: Path, identity: int, number: int, side: int = 100) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(identity, number, side)).save(path)
+
+    return write
+
+
+@pytest.fixture
+def root(tmp_path: Path, add: Add) -> Path:
     """Four people with both domains, one without adult images and one without young ones."""
     folder = tmp_path / "lag"
     for person, name in enumerate(("Ann", "Bo", "Cy", "Di")):
@@ -62,7 +69,7 @@ def test_who_lacks_a_domain_is_left_out_and_counted(root: Path) -> None:
 
 
 def test_the_middle_64_pixels(root: Path) -> None:
-    pixels = draw_face(0, 0, 100).transpose(2, 0, 1)
+    pixels = np.asarray(Image.open(root / "Ann" / "0.png")).transpose(2, 0, 1)
     np.testing.assert_array_equal(load(root)[1], pixels[:, 18:82, 18:82])
 
 
@@ -72,7 +79,7 @@ def test_the_whole_frame(root: Path) -> None:
 
 
 @pytest.mark.parametrize("side", [80, 200, 250])
-def test_other_sizes_are_cropped_by_the_same_share(tmp_path: Path, side: int) -> None:
+def test_other_sizes_are_cropped_by_the_same_share(tmp_path: Path, add: Add, side: int) -> None:
     for name, size in (("small", 100), ("large", side)):
         add(tmp_path / name / "Ann" / "0.png", 0, 0, size)
         add(tmp_path / name / "Ann" / "y" / "0.png", 0, 1, size)
@@ -94,7 +101,7 @@ def test_no_young_images(people: Callable[..., Path], tmp_path: Path) -> None:
             getattr(LAG(LAGSettings(), root, 16), act)()
 
 
-def test_only_young_images(tmp_path: Path) -> None:
+def test_only_young_images(tmp_path: Path, add: Add) -> None:
     add(tmp_path / "Ann" / "y" / "0.png", 0, 0)
     with pytest.raises(UserError, match="holds no images in this layout"):
         LAG(LAGSettings(), tmp_path, 16).survey()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from logitleak.data.base import Origin
-from logitleak.data.folder import images_in
+from logitleak.data.folder import images_in, subfolders
 from logitleak.data.published import PublishedSet
 
 CROPS = frozenset({"face", "faces", "actor_faces", "actress_faces"})
@@ -36,11 +36,9 @@ class FaceScrub(PublishedSet):
     def files(self) -> list[tuple[str, Path]]:
         found: list[tuple[str, Path]] = []
         crops: list[tuple[str, Path]] = []
-        for path in images_in(self.folder, "**/*"):
+        for path in (path for top in subfolders(self.folder) for path in images_in(top, "**/*")):
             folders = path.relative_to(self.folder).parts[:-1]
-            people = [
-                name for name in folders if name not in GROUPS and not name.startswith((".", "__MACOSX"))
-            ]
+            people = [name for name in folders if name not in GROUPS]
             if people:  # else it lies among the folders of people
                 found.append((people[-1], path))
                 if not CROPS.isdisjoint(folders):
