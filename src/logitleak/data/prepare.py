@@ -53,7 +53,7 @@ def left_out(survey: Survey) -> Iterator[str]:
     for skipped in choose_identities(survey.sensitive, set(survey.insensitive), DataConfig())[1]:
         reasons.setdefault(skipped.reason, []).append(skipped.path)
     for reason, names in reasons.items():
-        yield f"  left out: {len(names)} people with {reason} ({_some(names)})"
+        yield f"  left out: {len(names)} with {reason} ({_some(names)})"
 
 
 def completeness(origin: Origin, survey: Survey) -> str:
