@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from logitleak import cli, registry
 from logitleak.data.att import ATT
-from logitleak.data.base import Origin, Survey
+from logitleak.data.base import Dataset, ImageSet, Origin, Survey
 from logitleak.data.cache import cache_folder
 from logitleak.data.prepare import completeness, left_out, prepare
 
@@ -122,8 +123,20 @@ def test_completeness_of_a_listed_set() -> None:
     assert "another set mixed in" in completeness(listed, Survey({"a": 2, "c": 2}))
 
 
+def test_a_damaged_image_can_leave_a_person_out(people: People, tmp_path: Path) -> None:
+    root = people(tmp_path / "lag", identities=2, images=1)
+    for number in range(2):
+        made = people(tmp_path / "made", identities=1, images=1, seed=number + 1)
+        (made / "person-00").rename(root / f"person-{number:02d}" / "y")
+    (root / "person-01" / "y" / "0.png").write_bytes(b"broken")
+    said = lines("lag", root)
+    assert "  left out: 1 with no insensitive image (person-01)" in said
+    assert "  found 2 of 1,010 people and 4 of 3,828 images; a part can be used as it is" in said
+
+
 def test_nobody_is_left_out_of_one_domain() -> None:
-    assert list(left_out(Survey({"a": 1}))) == []
+    one = ImageSet(np.zeros((1, 3, 16, 16), np.uint8), ["a"], ["a/0.png"])
+    assert list(left_out(Dataset("one", True, one))) == []
 
 
 @pytest.mark.parametrize("name", ["lfw", "att", "lag", "facescrub"])

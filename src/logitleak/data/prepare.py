@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from logitleak.config import DataConfig
-from logitleak.data.base import DataSource, Origin, Survey
+from logitleak.data.base import Dataset, Origin, Survey
 from logitleak.data.duplicates import Kind, near_duplicates
 from logitleak.data.overview import build, describe
 from logitleak.data.split import choose_identities
@@ -21,11 +21,11 @@ def prepare(source: str, root: Path | None, image_size: int) -> Iterator[str]:
     Raises:
         UserError: an unknown source, a size that no run takes, or a folder of another layout.
     """
-    made: DataSource = build(source, root, image_size)
+    made = build(source, root, image_size)
     survey = made.survey()
     dataset = made.load()
     yield from describe(dataset)
-    yield from left_out(survey)
+    yield from left_out(dataset)
     if made.origin is not None:
         yield f"  {completeness(made.origin, survey)}"
     repeats = near_duplicates(dataset)
@@ -45,12 +45,13 @@ def prepare(source: str, root: Path | None, image_size: int) -> Iterator[str]:
         yield f"  terms: {made.origin.terms}"
 
 
-def left_out(survey: Survey) -> Iterator[str]:
+def left_out(dataset: Dataset) -> Iterator[str]:
     """A line for each reason why people cannot take part in a run of these two domains."""
-    if survey.insensitive is None:
+    if dataset.insensitive is None:
         return
+    counts, other = Counter(dataset.sensitive.identities), set(dataset.insensitive.identities)
     reasons: dict[str, list[str]] = {}
-    for skipped in choose_identities(survey.sensitive, set(survey.insensitive), DataConfig())[1]:
+    for skipped in choose_identities(counts, other, DataConfig())[1]:
         reasons.setdefault(skipped.reason, []).append(skipped.path)
     for reason, names in reasons.items():
         yield f"  left out: {len(names)} with {reason} ({_some(names)})"
