@@ -40,6 +40,12 @@ def draw_face(identity: int, number: int, side: int, seed: int = 0) -> np.ndarra
 
 
 @pytest.fixture(scope="session")
+def draw() -> Callable[..., np.ndarray[Any, np.dtype[np.uint8]]]:
+    """`draw_face`, for tests that place the images themselves."""
+    return draw_face
+
+
+@pytest.fixture(scope="session")
 def people() -> People:
     """A factory of folders of made-up people: ``root/<identity>/<n>.png``."""
 

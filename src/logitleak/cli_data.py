@@ -63,16 +63,16 @@ def data_synth(
 def data_prepare(
     source: Annotated[str, tyro.conf.Positional], /, root: Path | None = None, image_size: int = 64
 ) -> None:
-    """Check a data set, decode it into the cache, and say what was found and skipped.
+    """Check a data set, decode it into the cache, and say what was found, is missing or repeats.
 
     Args:
         source: A registered data source; see `logitleak ls data`.
         root: Its folder.
         image_size: Side of the images in pixels.
     """
-    from logitleak.data.overview import describe, load
+    from logitleak.data.prepare import prepare
 
-    for line in describe(load(source, root, image_size)):
+    for line in prepare(source, root, image_size):
         print(line)
 
 

@@ -74,6 +74,10 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.data.lfw:LFW", "Labeled Faces in the Wild, deep-funneled, with painted masks"
         ),
         "att": Entry("logitleak.data.att:ATT", "AT&T (ORL) faces, 40 people, 10 images each"),
+        "lag": Entry("logitleak.data.lag:LAG", "Large Age-Gap: adult images private, young ones public"),
+        "facescrub": Entry(
+            "logitleak.data.facescrub:FaceScrub", "FaceScrub, 530 people, in any usual layout"
+        ),
     },
     "degradation": {
         "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),

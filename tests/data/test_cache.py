@@ -11,7 +11,7 @@ import pytest
 
 from logitleak.data import cache as module
 from logitleak.data.cache import cache_folder, load_images
-from logitleak.data.decode import decode
+from logitleak.data.decode import Center, Crop, decode
 from logitleak.data.folder import list_identities
 from logitleak.errors import UserError
 
@@ -86,8 +86,10 @@ def test_side_and_crop_are_in_the_key(own_cache: Path, root: Path) -> None:
     files = list_identities(root)
     assert load_images(root, files, 16).pixels.shape[-1] == 16
     assert load_images(root, files, 20).pixels.shape[-1] == 20
-    cropped = load_images(root, files, 16, module.Crop(0, 16, 4, 20))
+    cropped = load_images(root, files, 16, Crop(0, 16, 4, 20))
+    centered = load_images(root, files, 16, Center(0.8))
     assert not np.array_equal(cropped.pixels, load_images(root, files, 16).pixels)
+    assert not np.array_equal(centered.pixels, load_images(root, files, 16).pixels)
 
 
 def test_a_moved_folder_is_a_hit(own_cache: Path, root: Path, decoded: list[Path]) -> None:

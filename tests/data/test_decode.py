@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from logitleak.data.decode import Crop, decode
+from logitleak.data.decode import Center, Crop, decode
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -112,6 +112,18 @@ def test_crop_window(tmp_path: Path) -> None:
 def test_a_crop_outside_the_image_falls_back_to_the_square(tmp_path: Path) -> None:
     Image.fromarray(smooth(16, 16)).save(tmp_path / "a.png")
     np.testing.assert_array_equal(decode(tmp_path / "a.png", 16, Crop(0, 17, 0, 17))[0], smooth(16, 16))
+
+
+@pytest.mark.parametrize(("height", "width"), [(50, 50), (100, 100), (50, 100), (1, 1), (3, 200)])
+def test_a_centered_share(tmp_path: Path, height: int, width: int) -> None:
+    """The same share whatever the size, in both directions; never empty."""
+    Image.fromarray(smooth(height, width)).save(tmp_path / "a.png")
+    tall, wide = max(1, round(0.64 * height)), max(1, round(0.64 * width))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    window = Crop(top, top + tall, left, left + wide)
+    assert (decode(tmp_path / "a.png", 16, Center(0.64)) == decode(tmp_path / "a.png", 16, window)).all()
+    frame = Crop(0, height, 0, width)
+    assert (decode(tmp_path / "a.png", 16, Center(1.0)) == decode(tmp_path / "a.png", 16, frame)).all()
 
 
 def test_exif_orientation(tmp_path: Path) -> None:

@@ -56,6 +56,13 @@ def test_describe(dataset: Dataset) -> None:
     assert "a degradation makes it" in list(describe(Dataset("one", True, dataset.sensitive)))[-1]
 
 
+def test_many_damaged_files_are_counted(dataset: Dataset) -> None:
+    skipped = [Skipped(f"a/{i}.png", "broken") for i in range(13)]
+    bad = ImageSet(dataset.sensitive.pixels, dataset.sensitive.identities, [], skipped)
+    lines = list(describe(Dataset("one", True, bad)))
+    assert lines[2:13] == [f"    skipped a/{i}.png: broken" for i in range(10)] + ["    skipped 3 more"]
+
+
 def test_sheet(dataset: Dataset, tmp_path: Path) -> None:
     sheet(dataset, tmp_path / "new" / "sheet.png", people=2, images=3, degradation=None)
     pixels = np.asarray(Image.open(tmp_path / "new" / "sheet.png"))

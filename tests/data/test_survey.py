@@ -41,6 +41,20 @@ def make(tmp_path: Path, people: Callable[..., Path]) -> Make:
                     pixels = rng.integers(0, 256, (112, 92), np.uint8)
                     Image.fromarray(pixels).save(tmp_path / f"s{person}" / f"{i}.pgm")
             return {}, tmp_path
+        if name == "lag":
+            people(tmp_path, identities=3, images=2)
+            for person in range(3):
+                young = people(tmp_path / "made", identities=1, images=1 + person, seed=9) / "person-00"
+                young.rename(tmp_path / f"person-{person:02d}" / "y")
+            (tmp_path / "made").rmdir()
+            return {}, tmp_path
+        if name == "facescrub":
+            people(tmp_path / "actors", identities=2, images=2)
+            people(tmp_path / "women", identities=1, images=3, seed=1)
+            (tmp_path / "actresses").mkdir()
+            (tmp_path / "women" / "person-00").rename(tmp_path / "actresses" / "person-09")
+            (tmp_path / "women").rmdir()
+            return {}, tmp_path
         if name == "folder":
             people(tmp_path / "a", identities=3, images=2)
             people(tmp_path / "b", identities=2, images=3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,6 +74,29 @@ class Survey:
     insensitive: Mapping[str, int] | None = None
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a published data set comes from, and how large a complete copy is.
+
+    Attributes:
+        title: how to call it.
+        published: authors, paper, and where to get it; one line.
+        terms: under which terms, as far as the publisher states them; one line.
+        people: identities in a complete copy.
+        images: images in a complete copy, of all domains.
+        each: images of every identity, where the set is regular enough to list them.
+        note: what to know about copies that are not complete; one line.
+    """
+
+    title: str
+    published: str
+    terms: str
+    people: int
+    images: int
+    each: Mapping[str, int] = field(default_factory=dict)
+    note: str = "a part can be used as it is"
+
+
 class SourceSettings(BaseModel):
     """Settings of a source; none by default."""
 
@@ -92,18 +115,28 @@ class DataSource(ABC):
         Settings: the pydantic model of its settings.
         needs_root: whether ``root`` must be given.
         layout: what the folder looks like, in one line.
+        origin: where the set is published; None for sets that are made, or a user's own.
     """
 
     Settings: ClassVar[type[SourceSettings]] = SourceSettings
     needs_root: ClassVar[bool] = True
     layout: ClassVar[str]
+    origin: ClassVar[Origin | None] = None
 
     def __init__(self, settings: Any, root: Path | None, image_size: int) -> None:
         self.settings = settings
         self.image_size = image_size
         if root is None and self.needs_root:
-            raise UserError(f"This data source needs a folder; set data.root ({self.layout}).")
-        self.root = None if root is None else existing_folder(root)
+            raise self.wrong_folder(f"This data source needs a folder; set data.root ({self.layout}).")
+        if root is not None and not root.is_dir():
+            raise self.wrong_folder(f"There is no folder {root}; check data.root.")
+        self.root = root
+
+    def wrong_folder(self, message: str) -> UserError:
+        """An error about the folder that also says where to get the set, since the user may have yet to."""
+        if self.origin is None:
+            return UserError(message)
+        return UserError(f"{message} {self.origin.title} is published here: {self.origin.published}.")
 
     @abstractmethod
     def load(self) -> Dataset:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from logitleak.data.base import ImageSet, Skipped
-from logitleak.data.decode import Crop, decode
+from logitleak.data.decode import Window, decode
 from logitleak.errors import UserError
 from logitleak.storage import write_json, write_whole
 
@@ -29,7 +29,7 @@ def cache_folder() -> Path:
 
 
 def load_images(
-    root: Path, files: Sequence[tuple[str, Path]], side: int, crop: Crop | None = None
+    root: Path, files: Sequence[tuple[str, Path]], side: int, crop: Window | None = None
 ) -> ImageSet:
     """Decode files, or take them from the cache.
 
@@ -37,7 +37,7 @@ def load_images(
         root: the data set's folder; names of images are relative to it.
         files: (identity, path) of every image.
         side: side of the squares in pixels.
-        crop: a fixed window, see `decode`.
+        crop: a window, see `decode`.
 
     Returns:
         the images, in the order of ``files``; damaged ones are left out and listed.
@@ -65,7 +65,7 @@ def load_images(
     return images
 
 
-def _decode_all(root: Path, files: Sequence[tuple[str, Path]], side: int, crop: Crop | None) -> ImageSet:
+def _decode_all(root: Path, files: Sequence[tuple[str, Path]], side: int, crop: Window | None) -> ImageSet:
     def attempt(path: Path) -> np.ndarray | str:
         try:
             return decode(path, side, crop)
@@ -88,7 +88,7 @@ def _decode_all(root: Path, files: Sequence[tuple[str, Path]], side: int, crop: 
     )
 
 
-def _content_key(root: Path, files: Sequence[tuple[str, Path]], side: int, crop: Crop | None) -> str:
+def _content_key(root: Path, files: Sequence[tuple[str, Path]], side: int, crop: Window | None) -> str:
     def digest(path: Path) -> bytes:
         try:
             return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()

@@ -30,7 +30,17 @@ class Crop:
     right: int
 
 
-def decode(path: Path, side: int, crop: Crop | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+@dataclass(frozen=True)
+class Center:
+    """A centered window of a share of the height and of the width; 1 is the whole frame, whatever its shape."""
+
+    share: float
+
+
+Window = Crop | Center
+
+
+def decode(path: Path, side: int, crop: Window | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Read one image as RGB, crop it to a square and resize it.
 
     Gray images are repeated in three channels, 16-bit ones scaled to 8, transparency is laid over white, the
@@ -72,8 +82,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _window(width: int, height: int, crop: Crop | None) -> tuple[int, int, int, int]:
+def _window(width: int, height: int, crop: Window | None) -> tuple[int, int, int, int]:
     """Left, upper, right, lower. A fixed crop that leaves the image falls back to the centered square."""
+    if isinstance(crop, Center):
+        wide, tall = max(1, round(crop.share * width)), max(1, round(crop.share * height))
+        left, top = (width - wide) // 2, (height - tall) // 2
+        return left, top, left + wide, top + tall
     if crop is not None and crop.right <= width and crop.bottom <= height:
         return crop.left, crop.top, crop.right, crop.bottom
     side = min(width, height)

@@ -8,7 +8,7 @@ from typing import Any
 
 from logitleak.data.base import Dataset, DataSource, ImageSet, SourceSettings, Survey, existing_folder
 from logitleak.data.cache import load_images
-from logitleak.data.decode import SUFFIXES, Crop
+from logitleak.data.decode import SUFFIXES, Window
 from logitleak.errors import UserError
 
 
@@ -66,7 +66,7 @@ def count_images(root: Path) -> dict[str, int]:
     return dict(Counter(identity for identity, _ in list_identities(root)))
 
 
-def read_identities(root: Path, side: int, crop: Crop | None = None) -> ImageSet:
+def read_identities(root: Path, side: int, crop: Window | None = None) -> ImageSet:
     """All images of ``root/<identity>/…``, identities and files in order of their names.
 
     Raises:
@@ -81,14 +81,22 @@ def list_identities(root: Path) -> list[tuple[str, Path]]:
     Raises:
         UserError: there is none.
     """
-    people = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    files = [
-        (person.name, path)
-        for person in people
-        for path in sorted(person.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    ]
+    files = [(person.name, path) for person in subfolders(root) for path in images_in(person, "**/*")]
     if not files:
         hint = "put each person's images into a folder of its own"
         raise UserError(f"{root} holds no images in folders of identities; {hint} (root/<identity>/<image>).")
     return files
+
+
+def subfolders(root: Path) -> list[Path]:
+    """Folders in a folder, by name; without hidden ones, and those that some archivers add."""
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+
+
+def images_in(folder: Path, pattern: str = "*") -> list[Path]:
+    """Image files in a folder, by name; with ``"**/*"`` at any depth. None where there is no such folder."""
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from logitleak.data.base import Dataset, DataSource, Survey
+from logitleak.data.base import Origin
 from logitleak.data.decode import Crop
-from logitleak.data.folder import count_images, read_identities
+from logitleak.data.published import PublishedSet
 
 FACE = Crop(top=69, bottom=197, left=61, right=189)
 """The face in the aligned 250×250 frame."""
 
 
-class LFW(DataSource):
+class LFW(PublishedSet):
     """``root/<Name>/<Name>_0001.jpg``; masks are painted on, since the set has none."""
 
     layout = "root/<Name>/<Name>_0001.jpg, the deep-funneled images of 250x250 pixels"
-
-    def load(self) -> Dataset:
-        assert self.root is not None
-        images = read_identities(self.root, self.image_size, FACE)
-        return Dataset("Labeled Faces in the Wild, deep-funneled", False, images)
-
-    def survey(self) -> Survey:
-        assert self.root is not None
-        return Survey(count_images(self.root))
+    window = FACE
+    origin = Origin(
+        title="Labeled Faces in the Wild, deep-funneled",
+        published="Huang, Ramesh, Berg and Learned-Miller, University of Massachusetts, Amherst, technical "
+        'report 07-49 (2007), "LFW deep-funneled" on the project page http://vis-www.cs.umass.edu/lfw/',
+        terms="meant for research; see the terms of the publisher",
+        people=5749,
+        images=13233,
+    )

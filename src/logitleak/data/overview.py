@@ -9,26 +9,37 @@ import numpy as np
 from PIL import Image
 
 from logitleak import registry
-from logitleak.data.base import Dataset, ImageSet
+from logitleak.data.base import Dataset, DataSource, ImageSet
 from logitleak.errors import UserError
 from logitleak.storage import write_whole
 
+_SKIPPED = 10  # files named one by one; a large download has thousands that are damaged
 
-def load(source: str, root: Path | None, image_size: int) -> Dataset:
-    """Load a registered source with its default settings.
+
+def build(source: str, root: Path | None, image_size: int) -> DataSource:
+    """A registered source with its default settings.
 
     Raises:
-        UserError: an unknown source, a size that no run takes, or a folder without images.
+        UserError: an unknown source, a size that no run takes, or no folder.
     """
     source_class = registry.load("data", source)
     if not 16 <= image_size <= 256:
         raise UserError(f"Images have a side of 16 to 256 pixels, not {image_size}; change --image-size.")
-    dataset: Dataset = source_class(source_class.Settings(), root, image_size).load()
-    return dataset
+    made: DataSource = source_class(source_class.Settings(), root, image_size)
+    return made
+
+
+def load(source: str, root: Path | None, image_size: int) -> Dataset:
+    """The images of a registered source with its default settings.
+
+    Raises:
+        UserError: as `build`, or a folder without images.
+    """
+    return build(source, root, image_size).load()
 
 
 def describe(dataset: Dataset) -> Iterator[str]:
-    """People and images of each domain, and every file that was left out."""
+    """People and images of each domain, and files that were left out: the first ones, and how many more."""
     yield dataset.title
     for domain, images in (("sensitive", dataset.sensitive), ("insensitive", dataset.insensitive)):
         if images is None:
@@ -39,8 +50,10 @@ def describe(dataset: Dataset) -> Iterator[str]:
             f"  {domain}: {len(counts)} people, {len(images)} images, {min(counts)} to {max(counts)} each, "
             f"{images.pixels.shape[-1]}x{images.pixels.shape[-2]} pixels"
         )
-        for skipped in images.skipped:
+        for skipped in images.skipped[:_SKIPPED]:
             yield f"    skipped {skipped.path}: {skipped.reason}"
+        if len(images.skipped) > _SKIPPED:
+            yield f"    skipped {len(images.skipped) - _SKIPPED} more"
 
 
 def sheet(dataset: Dataset, out: Path, people: int, images: int, degradation: str | None) -> None:
