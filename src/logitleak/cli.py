@@ -97,17 +97,66 @@ def attack(
     _print_result(result, quiet)
 
 
-def report(run_folder: Annotated[Path, tyro.conf.Positional], /, quiet: bool = False) -> None:
-    """Score the finished attacks of a run again, and write its report.
+def sweep(
+    config: Annotated[Path, tyro.conf.Positional],
+    /,
+    out: Path | None = None,
+    overrides: Overrides = (),
+    on: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    ray_address: str = "auto",
+    quiet: bool = False,
+) -> None:
+    """Run a grid of federations and attacks, each once, and write one report of all.
+
+    The same command goes on where an interrupted sweep stopped; finished cells are kept.
 
     Args:
-        run_folder: The folder of a run.
+        config: A sweep's YAML file.
+        out: The sweep's folder; by default sweeps/ and the name of the config.
+        overrides: Changes to the sweep's base configuration.
+        on: Local processes, or a Ray cluster.
+        workers: How many processes; by default one for each core.
+        ray_address: auto, local, HOST:PORT or ray://HOST:PORT.
         quiet: Show nothing but the path of the report.
     """
+    from logitleak.sweep import config as sweeps
+    from logitleak.sweep.run import run_sweep
+
+    if workers is not None and workers < 1:
+        raise UserError("A sweep needs at least one worker; give --workers 1 or more.")
+    loaded = sweeps.load(config, overrides)
+    out = out or Path("sweeps") / config.stem
+    with ExitStack() as stack:
+        progress = progress_of(quiet, stack)
+        result = run_sweep(loaded, out, progress, on=on, workers=workers, ray_address=ray_address)
+    if not quiet:
+        print(
+            f"{result.cells - len(result.failed)} of {result.cells} cells are finished; {out / 'table.csv'}"
+        )
+    for cell, reason in result.failed.items():
+        print(f"logitleak: cell {cell} failed: {reason}", file=sys.stderr)
+    print(result.report)
+    if result.failed:
+        sys.exit(1)
+
+
+def report(folder: Annotated[Path, tyro.conf.Positional], /, quiet: bool = False) -> None:
+    """Score the finished attacks of a run again, and write its report; or write the report of a sweep.
+
+    Args:
+        folder: The folder of a run or of a sweep.
+        quiet: Show nothing but the path of the report.
+    """
+    if (folder / "sweep.json").is_file():
+        from logitleak.sweep.run import build_report
+
+        print(build_report(folder))
+        return
     from logitleak.stages import run as stages
 
     with ExitStack() as stack:
-        result = stages.write_report(run_folder, progress_of(quiet, stack))
+        result = stages.write_report(folder, progress_of(quiet, stack))
     _print_result(result, quiet)
 
 
@@ -159,6 +208,7 @@ def data() -> None:
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run,
     "attack": attack,
+    "sweep": sweep,
     "report": report,
     "data": data,
     "ls": ls,

@@ -151,24 +151,31 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
     Raises:
         UserError: a missing file, bad YAML, an unknown key (with a suggestion) or a value out of range.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except FileNotFoundError:
-            raise UserError(f"There is no config file {path}.") from None
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise UserError(f"{path} is not valid YAML: {_one_line(error)}.") from None
-        if not isinstance(values, dict):
-            raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
-    return parse_with(values, overrides)
+    return parse_with({} if path is None else read_yaml(path), overrides)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty one.
+
+    Raises:
+        UserError: a missing file, bad YAML, or something else than a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise UserError(f"There is no config file {path}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid YAML: {_one_line(error)}.") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
+    return values
 
 
 def parse_with(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
     """Apply overrides to a mapping and validate it; see `load`."""
     changed = copy.deepcopy(dict(values))
     for override in overrides:
-        _override(changed, override)
+        set_value(changed, *parse_override(override))
     return parse(changed)
 
 
@@ -227,7 +234,12 @@ def _by_name(given: list[Any]) -> dict[str, Any]:
     return {name if isinstance(name, str) else repr(name): {} for name in given}
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def parse_override(override: str) -> tuple[str, Any]:
+    """``section.key=value`` as the path and the YAML value.
+
+    Raises:
+        UserError: it is none.
+    """
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise UserError(f'"{override}" is no override; write section.key=value, for example data.targets=20.')
@@ -235,7 +247,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f'The value of "{path}" is not valid YAML: {_one_line(error)}.') from None
-    set_value(values, path, value)
+    return path, value
 
 
 def set_value(values: dict[str, Any], path: str, value: Any) -> None:

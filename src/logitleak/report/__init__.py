@@ -2,5 +2,6 @@
 
 from logitleak.report.build import build
 from logitleak.report.load import ReportError
+from logitleak.report.sweep import build_sweep
 
-__all__ = ["ReportError", "build"]
+__all__ = ["ReportError", "build", "build_sweep"]

@@ -50,13 +50,11 @@ def attack(
     if (out / "attack.json").exists():
         return
     where = choose_device(device)
-    _create(config, config.settings, seed, where, priors).check(view)
-    settings = config.settings
+    made = _create(config, config.settings, seed, where, priors)
+    made.check(view)
     if config.tune == "public":
         tuned = tune(view, config, seed, where, priors, out, progress)
-        settings = dict(tuned.settings)
-    made = _create(config, settings, seed, where, priors)
-    if config.tune == "public":
+        made = _create(config, dict(tuned.settings), seed, where, priors)
         made.trace.choices["tuned on public data"] = dict(tuned.account)
     _prepare_prior(made, view, config.prior, out, progress)
     done = _resume(made, view, out)

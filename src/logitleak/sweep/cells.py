@@ -1,0 +1,133 @@
+"""The cells of a sweep: every combination of its axes, each a configuration with one federation and one attack."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from logitleak.config import Config, parse, set_value
+from logitleak.errors import UserError
+from logitleak.stages.check import check
+from logitleak.sweep.config import Bundle, Sweep
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: its name, and for every label the settings that it stands for."""
+
+    name: str
+    choices: Sequence[tuple[Any, dict[str, Any]]]
+
+    @property
+    def attacks(self) -> set[str]:
+        """The attacks that it makes variants of; empty where it changes the federation."""
+        keys = [key for _, settings in self.choices for key in settings]
+        if not all(key.startswith("attacks.") for key in keys):
+            return set()
+        return {key.split(".")[1] for key in keys}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One attack on one federation.
+
+    Attributes:
+        axes: where it lies: the label of every axis that concerns it.
+        attack: the name of its attack.
+        config: its configuration, with this attack alone; the attack is called `ATTACK`.
+        federation: the content hash of the federation, shared by cells.
+        id: the content hash of federation and attack.
+    """
+
+    axes: dict[str, Any]
+    attack: str
+    config: Config
+    federation: str
+    id: str
+
+
+ATTACK = "attack"
+
+
+def expand(sweep: Sweep) -> list[Cell]:
+    """Every cell of a sweep, federations in the order of the grid.
+
+    Raises:
+        UserError: a configuration of the grid is not valid; nothing runs before all are.
+    """
+    axes = [_axis(name, given) for name, given in sweep.grid.items()]
+    names = [axis.name for axis in axes if not axis.attacks]
+    if len(set(names)) < len(names):
+        raise UserError("Two axes of the grid have the same name; write one as a named bundle of settings.")
+    base = dict(sweep.base) if isinstance(sweep.base, dict) else {}
+    shared = [axis for axis in axes if not axis.attacks]
+    cells = []
+    for labels, values in _combinations(base, shared):
+        parsed = parse(values)  # attacks by name, and every name of the config is known
+        for attack in parsed.attacks:
+            own = [axis for axis in axes if attack in axis.attacks]
+            for own_labels, varied in _combinations(values, own, attack):
+                cells.append(_cell({**labels, **own_labels}, attack, parse(varied)))
+        _check_attack_axes(axes, parsed)
+    if not cells:
+        raise UserError("The sweep has no cell: no attack is configured; give base.attacks some.")
+    _check_federations(cells)
+    return cells
+
+
+def _axis(name: str, given: list[Any] | Bundle) -> Axis:
+    if isinstance(given, dict):
+        return Axis(name, [(label, dict(settings or {})) for label, settings in given.items()])
+    return Axis(name.split(".")[-1], [(_label(value), {name: value}) for value in given])
+
+
+def _label(value: Any) -> Any:
+    """Plain values label themselves; a list or a mapping is written out."""
+    return value if isinstance(value, (str, int, float, bool)) or value is None else json.dumps(value)
+
+
+def _combinations(
+    base: dict[str, Any], axes: Sequence[Axis], attack: str | None = None
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Labels and values of every combination of axes; of one attack's settings only, where one is named."""
+    for combination in itertools.product(*(axis.choices for axis in axes)):
+        values = copy.deepcopy(base)
+        for _, settings in combination:
+            for key, value in settings.items():
+                if attack is None or key.split(".")[1] == attack:
+                    set_value(values, key, copy.deepcopy(value))
+        yield {axis.name: label for axis, (label, _) in zip(axes, combination, strict=True)}, values
+
+
+def _cell(axes: dict[str, Any], attack: str, config: Config) -> Cell:
+    alone = config.model_copy(update={"attacks": {ATTACK: config.attacks[attack]}})
+    federation = alone.federation_hash()
+    identity = hashlib.sha256(f"{federation} {alone.attack_hash(ATTACK)}".encode()).hexdigest()[:16]
+    return Cell({**axes, "attack": attack}, attack, alone, federation, identity)
+
+
+def _check_attack_axes(axes: Sequence[Axis], config: Config) -> None:
+    for axis in axes:
+        for name in sorted(axis.attacks - set(config.attacks)):
+            raise UserError(
+                f'The axis "{axis.name}" varies the attack "{name}", and base.attacks has none of this name.'
+            )
+
+
+def _check_federations(cells: Sequence[Cell]) -> None:
+    """All that can be wrong with names, settings, data and schemes is found before anything runs."""
+    by_federation: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_federation.setdefault(cell.federation, []).append(cell)
+    for group in by_federation.values():
+        attacks = {f"cell-{i}": cell.config.attacks[ATTACK] for i, cell in enumerate(group)}
+        try:
+            check(group[0].config.model_copy(update={"attacks": attacks}))
+        except UserError as error:
+            where = ", ".join(f"{k} {v}" for k, v in group[0].axes.items() if k != "attack") or "every cell"
+            raise UserError(f"{where}: {error}") from None

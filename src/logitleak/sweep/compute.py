@@ -1,0 +1,151 @@
+"""What a worker of a sweep does: simulate one federation, or attack one and score the attack.
+
+Both go on where a killed worker stopped, and neither does anything that is already done. A worker gets plain text
+and gives plain text, so that it may be a local process or run on another machine that sees the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from logitleak.errors import UserError
+from logitleak.storage import read_json, write_json, write_text
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work.
+
+    Attributes:
+        kind: "federation" or "cell".
+        id: its content hash, the name of its folder.
+        sweep: the sweep's folder.
+        config: the configuration as JSON; a cell's has one attack.
+        federation: the federation that a cell attacks.
+        threads: how many threads it may use. Results depend on it in the last bits.
+    """
+
+    kind: Literal["federation", "cell"]
+    id: str
+    sweep: str
+    config: str
+    federation: str
+    threads: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps what it does."""
+        return folder_of(Path(self.sweep), self.kind, self.id)
+
+    @property
+    def done(self) -> bool:
+        """Whether it was finished before."""
+        return (self.folder / RESULT[self.kind]).exists()
+
+
+RESULT = {"federation": "metrics.json", "cell": "result.json"}
+"""The file that a finished task leaves."""
+
+
+def folder_of(sweep: Path, kind: str, id: str) -> Path:
+    """The folder of a federation or of a cell."""
+    return sweep / f"{kind}s" / id
+
+
+def compute(task: Task) -> str | None:
+    """Do a task that is not done.
+
+    Returns:
+        None, or why it failed, in one line. What is behind an unforeseen failure is in the task's ``error.txt``.
+    """
+    if task.done:
+        return None
+    import torch
+
+    torch.set_num_threads(task.threads)
+    start = time.perf_counter()
+    try:
+        (_federation if task.kind == "federation" else _cell)(task)
+    except UserError as error:
+        return str(error)
+    except MemoryError:
+        return "There was not enough memory; give fewer --workers."
+    except Exception as error:  # one bad cell must not end a sweep of hundreds
+        write_text(task.folder / "error.txt", traceback.format_exc())
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    _note(task, time.perf_counter() - start)
+    return None
+
+
+def _federation(task: Task) -> None:
+    from logitleak.config import parse
+    from logitleak.progress import Quiet
+    from logitleak.stages.evaluate import evaluate
+    from logitleak.stages.federate import federate
+    from logitleak.stages.folder import logged, open_run, timed
+
+    config = parse(json.loads(task.config)).model_copy(update={"attacks": {}})
+    run = open_run(task.folder, config, overwrite=False)
+    with logged(run):
+        with timed(run, "federation"):
+            federate(config, run, Quiet())
+        evaluate(run, Quiet())  # the two rivals, utility, confidence and the gallery, for all cells
+
+
+def _cell(task: Task) -> None:
+    from logitleak.config import parse
+    from logitleak.metrics.attack import references
+    from logitleak.progress import Quiet
+    from logitleak.sealed import read_truth
+    from logitleak.stages.attack import attack
+    from logitleak.stages.evaluate import score_attack
+    from logitleak.stages.folder import RunFolder
+    from logitleak.stages.run import attack_seed
+    from logitleak.transcript import Transcript
+
+    config = parse(json.loads(task.config))
+    ((name, entry),) = config.attacks.items()
+    sweep = Path(task.sweep)
+    run = RunFolder(folder_of(sweep, "federation", task.federation))
+    view = Transcript(run.path)
+    start = time.perf_counter()
+    attack(view, name, entry, attack_seed(config.seed), config.device, task.folder, sweep / "priors", Quiet())
+    seconds = round(time.perf_counter() - start, 2)
+    known = references(read_truth(run.sealed), view.knowledge.public)
+    scored = score_attack(task.folder, known, view.rounds, Quiet())
+    write_json(task.folder / "seconds.json", {"attack": seconds})
+    write_json(task.folder / "result.json", scored)
+
+
+def _note(task: Task, seconds: float) -> None:
+    """One line in the sweep's journal for everything that was really computed, by whom and how long."""
+    line = {"kind": task.kind, "id": task.id, "process": os.getpid(), "seconds": round(seconds, 2)}
+    journal = os.open(Path(task.sweep) / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(journal, (json.dumps(line) + "\n").encode())  # one write: lines of workers do not mix
+    finally:
+        os.close(journal)
+
+
+def computed(sweep: Path) -> list[dict[str, Any]]:
+    """The lines of the journal."""
+    path = sweep / "journal.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def failure_of(folder: Path) -> str | None:
+    """Why a task failed when it was last tried."""
+    file = folder / "failed.json"
+    return str(read_json(file)["error"]) if file.exists() else None
+
+
+def quiet_logs() -> None:
+    """A worker's log goes to its run folder alone."""
+    logging.getLogger("logitleak").propagate = False

@@ -1,0 +1,103 @@
+"""What a sweep is: a base configuration, a grid over it, and what its report shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from logitleak import registry
+from logitleak.config import parse_override, read_yaml, set_value
+from logitleak.errors import UserError
+
+Bundle = dict[str, dict[str, Any]]
+"""A label to the settings that it stands for: ``{"lfw": {"data.source": "lfw", "data.degradation": "mask"}}``."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Show(_Section):
+    """One table or figure of a sweep's report. Axes are called as in `Cell.axes`.
+
+    Attributes:
+        kind: "table": a value for every combination of ``rows`` and ``columns``. "bars": the same as bars.
+            "trade-off": accuracy against SSIM, a dot for each cell, its size from the axis ``size``.
+            "confidence": histograms of entropy (Fig. 3). "client-ssim": similarity among clients (Fig. 4).
+            "strips": rows of images of some targets.
+        title: what stands above it.
+        rows, columns: axes; "attack" is one.
+        panels: axes of which every combination gets a panel of its own.
+        size: the axis that dots of a trade-off are sized and labelled by.
+        value: what tables and bars show.
+        strip: what strips show: the chosen image of every "round", of every value of ``columns`` ("cell"), or the
+            "prior" images.
+        targets: how many targets strips show.
+        only: for an axis, the values that are shown; all others are left out.
+        paper: the paper's table to stand beside: "table2" or "table3".
+        paper_names: how the paper calls values of an axis: ``{"data": {"masked": "LFW"}}``.
+    """
+
+    kind: Literal["table", "bars", "trade-off", "confidence", "client-ssim", "strips"]
+    title: str
+    rows: list[str] = Field(default_factory=list)
+    columns: list[str] = Field(default_factory=list)
+    panels: list[str] = Field(default_factory=list)
+    size: str | None = None
+    value: Literal["accuracy", "ssim", "too_close", "owner_named", "prior_ssim", "utility"] = "accuracy"
+    strip: Literal["round", "cell", "prior"] = "cell"
+    targets: PositiveInt = 6
+    only: dict[str, list[Any]] = Field(default_factory=dict)
+    paper: Literal["table2", "table3"] | None = None
+    paper_names: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+
+class Sweep(_Section):
+    """A grid of cells; a cell is one attack on one federation.
+
+    Attributes:
+        title: what the report is called.
+        base: the configuration that every cell starts from: its values, or the path of a YAML file beside the
+            sweep's.
+        grid: an axis is a dotted key of the configuration with its values, called by the key's last part
+            (``federation.clients: [1, 10]``), or a name with labelled bundles of settings. An axis that touches
+            ``attacks.NAME`` alone makes variants of that attack and shares the federation.
+        show: tables and figures of the report, in order; one table of everything where there is none.
+        retries: how often a cell whose worker process died is tried again.
+    """
+
+    title: str = ""
+    base: dict[str, Any] | str = Field(default_factory=dict)
+    grid: dict[str, list[Any] | Bundle] = Field(default_factory=dict)
+    show: list[Show] = Field(default_factory=list)
+    retries: NonNegativeInt = 1
+
+
+def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
+    """Read a sweep; its base is read too, and ``overrides`` (``section.key=value``) change it.
+
+    Raises:
+        UserError: a missing file, bad YAML, an unknown key (with a suggestion), an empty axis; one line.
+    """
+    values = read_yaml(path)
+    try:
+        sweep = Sweep.model_validate(values)
+    except ValidationError as error:
+        raise UserError(registry.describe(error, "The sweep", Sweep)) from None
+    base = sweep.base
+    if isinstance(base, str):
+        base = read_yaml(path.parent / base)
+    for override in overrides:
+        set_value(base, *parse_override(override))
+    for axis, given in sweep.grid.items():
+        _check_axis(axis, given)
+    return sweep.model_copy(update={"base": base, "title": sweep.title or path.stem})
+
+
+def _check_axis(axis: str, given: list[Any] | Bundle) -> None:
+    if len(given) == 0:
+        raise UserError(f'The axis "{axis}" of the grid has no values; give it some or leave it out.')
+    if isinstance(given, list) and len({repr(value) for value in given}) < len(given):
+        raise UserError(f'The axis "{axis}" of the grid names a value twice.')

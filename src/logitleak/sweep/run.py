@@ -1,0 +1,205 @@
+"""A whole sweep: what is to be done, in which order, and what became of it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from logitleak import report
+from logitleak.errors import UserError
+from logitleak.progress import Progress
+from logitleak.storage import write_json
+from logitleak.sweep.cells import Cell, expand
+from logitleak.sweep.compute import Task, failure_of
+from logitleak.sweep.config import Sweep
+from logitleak.sweep.pools import DIED, LocalPool, Pool, RayPool
+from logitleak.sweep.table import write_table
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep left: its folder, its report, and the cells that failed with the reason."""
+
+    path: Path
+    report: Path
+    cells: int
+    failed: dict[str, str]
+
+
+def run_sweep(
+    sweep: Sweep,
+    out: Path,
+    progress: Progress,
+    *,
+    on: str = "local",
+    workers: int | None = None,
+    ray_address: str = "auto",
+) -> SweepResult:
+    """Compute every cell that is not computed yet, and write table and report.
+
+    Cells are kept by content: a sweep with another grid may use the same folder, and finds what the two share.
+
+    Args:
+        sweep: what `logitleak.sweep.config.load` gave.
+        out: the sweep's folder.
+        progress: where it reports to.
+        on: "local" for processes of this machine, "ray" for a cluster.
+        workers: how many processes; one on each core by default. On a cluster: into how many tasks the cores of
+            this machine would be divided, which decides the threads of a task.
+        ray_address: see `RayPool`.
+
+    Raises:
+        UserError: a cell's configuration is not valid, another sweep is at work in the folder, or there is no
+            cluster.
+    """
+    cells = expand(sweep)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = workers or cores
+    threads = max(1, cores // workers)
+    if out.exists() and any(out.iterdir()) and not (out / "sweep.json").exists():
+        raise UserError(f"{out} is not empty and no sweep; choose another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    with _alone(out):
+        _write_plan(sweep, cells, out)
+        todo = _Todo(cells, out, threads, sweep.retries)
+        if todo.anything():
+            pool: Pool = LocalPool(workers) if on == "local" else RayPool(ray_address, threads)
+            try:
+                _work(todo, pool, progress)
+            finally:
+                pool.close()
+        write_table(out)
+        page = build_report(out)
+    return SweepResult(out, page, len({cell.id for cell in cells}), todo.failures())
+
+
+def build_report(out: Path) -> Path:
+    """Table and report of a sweep, from what is there."""
+    write_table(out)
+    try:
+        return report.build_sweep(out)
+    except report.ReportError as error:
+        raise UserError(str(error)) from None
+
+
+class _Todo:
+    """Tasks by what they wait for."""
+
+    def __init__(self, cells: Sequence[Cell], out: Path, threads: int, retries: int) -> None:
+        self._attempts: dict[str, int] = {}
+        self._retries = retries
+        self._federations: dict[str, Task] = {}
+        self._cells: dict[str, Task] = {}
+        for cell in cells:
+            config = cell.config.model_dump(mode="json")
+            known = json.dumps(config | {"attacks": {}})
+            self._federations.setdefault(
+                cell.federation,
+                Task("federation", cell.federation, str(out), known, cell.federation, threads),
+            )
+            task = Task("cell", cell.id, str(out), json.dumps(config), cell.federation, threads)
+            self._cells.setdefault(cell.id, task)
+        self.total = sum(not task.done for task in self._cells.values())
+        self._waiting = [task for task in self._cells.values() if not task.done]
+        needed = {task.federation for task in self._waiting}
+        self._ready = [t for id, t in self._federations.items() if id in needed and not t.done]
+        self._release()
+
+    def anything(self) -> bool:
+        return bool(self._ready or self._waiting)
+
+    def next(self) -> Task | None:
+        """A task whose needs are met: a cell before a federation, so that what is begun is finished first."""
+        cells = [task for task in self._ready if task.kind == "cell"]
+        if not self._ready:
+            return None
+        task = (cells or self._ready)[0]
+        self._ready.remove(task)
+        (task.folder / "failed.json").unlink(missing_ok=True)
+        return task
+
+    def ended(self, task: Task, failure: str | None) -> None:
+        """Note how a task ended; who died is tried again."""
+        if failure == DIED:
+            self._attempts[task.id] = self._attempts.get(task.id, 0) + 1
+            if self._attempts[task.id] <= self._retries:
+                self._ready.append(task)
+                return
+        if failure is not None:
+            self._fail(task, failure)
+        self._release()
+
+    def failures(self) -> dict[str, str]:
+        """Cells that failed in this sweep, with the reason."""
+        found = {id: failure_of(task.folder) for id, task in self._cells.items() if not task.done}
+        return {id: reason for id, reason in found.items() if reason is not None}
+
+    def _fail(self, task: Task, failure: str) -> None:
+        write_json(task.folder / "failed.json", {"error": failure})
+        if task.kind == "federation":
+            for cell in [cell for cell in self._waiting if cell.federation == task.id]:
+                self._waiting.remove(cell)
+                write_json(cell.folder / "failed.json", {"error": f"Its federation failed: {failure}"})
+
+    def _release(self) -> None:
+        """Cells whose federation is finished are ready."""
+        for cell in list(self._waiting):
+            if self._federations[cell.federation].done:
+                self._waiting.remove(cell)
+                self._ready.append(cell)
+
+
+def _work(todo: _Todo, pool: Pool, progress: Progress) -> None:
+    progress.stage("sweep", todo.total)
+    running = 0
+    while True:
+        while running < pool.slots and (task := todo.next()) is not None:
+            pool.submit(task)
+            running += 1
+        if running == 0:
+            return
+        for task, failure in pool.finished().items():
+            running -= 1
+            todo.ended(task, failure)
+            if failure is not None:
+                progress.note(f"{task.kind} {task.id} failed: {failure}")
+            progress.advance(f"{task.kind} {task.id}", steps=int(task.kind == "cell"))
+
+
+def _write_plan(sweep: Sweep, cells: Sequence[Cell], out: Path) -> None:
+    """``sweep.json``: the grid, what the report shows, and every cell with its place in the grid."""
+    listed = [
+        {"id": cell.id, "federation": cell.federation, "axes": cell.axes, "seed": cell.config.seed}
+        for cell in cells
+    ]
+    write_json(
+        out / "sweep.json",
+        {
+            "format": FORMAT,
+            "title": sweep.title,
+            "base": sweep.base,
+            "grid": sweep.grid,
+            "show": [show.model_dump(mode="json") for show in sweep.show],
+            "cells": listed,
+        },
+    )
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the sweep's folder; the lock goes with the process, however it ends."""
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"Another sweep is at work in {out}; wait for it, or choose another --out."
+            ) from None
+        yield

@@ -1,0 +1,78 @@
+"""The table of a sweep: a line for every cell, as CSV and as JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from logitleak.storage import read_json, write_text
+from logitleak.sweep.compute import failure_of, folder_of
+
+COLUMNS = (
+    "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
+    "prior_ssim", "utility_server", "utility_clients", "bytes_per_client_round", "seconds",
+)  # fmt: skip
+"""What is known of a finished cell; shares are in [0, 1]."""
+
+
+def write_table(out: Path) -> None:
+    """Write ``table.csv`` and ``table.jsonl`` of what is there; cells that are not finished have no numbers."""
+    rows = table(out)
+    write_text(out / "table.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+    names = list(dict.fromkeys(name for row in rows for name in row["axes"]))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, "seed", "status", *COLUMNS, "id", "federation", "error"])
+    for row in rows:
+        axes = [row["axes"].get(name, "") for name in names]
+        numbers = ["" if row[name] is None else row[name] for name in COLUMNS]
+        ends = [row["id"], row["federation"], row["error"] or ""]
+        writer.writerow([*axes, row["seed"], row["status"], *numbers, *ends])
+    write_text(out / "table.csv", text.getvalue())
+
+
+def table(out: Path) -> list[dict[str, Any]]:
+    """A row for every cell of ``sweep.json``, in its order.
+
+    Raises:
+        UserError: this is no sweep's folder.
+    """
+    return [_row(out, cell) for cell in read_json(out / "sweep.json")["cells"]]
+
+
+def _row(out: Path, cell: dict[str, Any]) -> dict[str, Any]:
+    folder = folder_of(out, "cell", cell["id"])
+    done = (folder / "result.json").exists()
+    error = None if done else failure_of(folder)
+    status = "finished" if done else "failed" if error else "missing"
+    return {
+        **cell, "status": status, "error": error,
+        **(_numbers(out, cell, folder) if done else dict.fromkeys(COLUMNS)),
+    }  # fmt: skip
+
+
+def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
+    result = read_json(folder / "result.json")
+    federation = read_json(folder_of(out, "federation", cell["federation"]) / "metrics.json")
+    accuracy, mean = result["accuracy"], result["mean"]
+    utility = federation["utility"] or {}
+    clients = [share["value"] for share in utility.get("clients") or [] if share]
+    sent = [row["received"] for row in federation["federation"]["bytes"]]
+    return {
+        "accuracy": accuracy["value"],
+        "low": accuracy["low"],
+        "high": accuracy["high"],
+        "successes": accuracy["successes"],
+        "targets": accuracy["trials"],
+        "too_close": result["too_close_to_public"]["value"],
+        "owner_named": result["owner_named"] and result["owner_named"]["value"],
+        **{name: mean[name] for name in ("ssim", "psnr", "mse", "tv")},
+        "prior_ssim": result["prior_ssim"],
+        "utility_server": utility.get("server") and utility["server"]["value"],
+        "utility_clients": round(sum(clients) / len(clients), 6) if clients else None,
+        "bytes_per_client_round": round(sum(sent) / len(sent)) if sent else None,
+        "seconds": read_json(folder / "seconds.json")["attack"],
+    }
