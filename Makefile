@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/logitleak run configs/demo.yaml --out runs/demo
 
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not real and not slow and not flower and not gpu and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not real and not slow and not flower and not gpu and not browser and not ray"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests scripts

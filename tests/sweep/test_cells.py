@@ -1,0 +1,107 @@
+"""The grid of a sweep."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from logitleak.errors import UserError
+from logitleak.sweep.cells import ATTACK, Cell, expand
+from logitleak.sweep.config import load
+
+WriteSweep = Callable[..., Path]
+
+
+def cells(path: Path) -> list[Cell]:
+    return expand(load(path))
+
+
+def test_attacks_share_a_federation(write_sweep: WriteSweep) -> None:
+    found = cells(write_sweep())
+    assert [cell.axes for cell in found] == [
+        {"scheme": scheme, "attack": attack} | ({"tau": tau} if tau else {})
+        for scheme in ("fedmd", "dsfl")
+        for attack, tau in (("ridge", None), ("pli", 3), ("pli", 10))
+    ]
+    assert len({cell.federation for cell in found}) == 2
+    assert len({cell.id for cell in found}) == 6
+    assert found[2].config.attacks[ATTACK].settings["tau"] == 10
+    assert "tau" not in found[0].config.attacks[ATTACK].settings
+
+
+def test_a_named_bundle_changes_several_settings(write_sweep: WriteSweep) -> None:
+    bundle = {
+        "few": {"federation.clients": 1, "attacks.pli.settings.gamma": 0},
+        "many": {"federation.clients": 2, "attacks.pli.settings.gamma": 0.1},
+    }
+    found = cells(write_sweep(grid={"size": bundle, "seed": [0, 1]}))
+    assert len(found) == 8
+    pli = [cell for cell in found if cell.attack == "pli"]
+    assert [(c.axes["size"], c.config.federation.clients, c.config.attacks[ATTACK].settings["gamma"]) for c in pli] == [
+        ("few", 1, 0), ("few", 1, 0), ("many", 2, 0.1), ("many", 2, 0.1)
+    ]  # fmt: skip
+    assert [c.config.seed for c in pli] == [0, 1, 0, 1]
+
+
+def test_attacks_may_differ_by_scheme(write_sweep: WriteSweep) -> None:
+    bundle = {
+        "logits": {"federation.scheme": "fedmd", "attacks": {"ridge": {}}},
+        "weights": {"federation.scheme": "fedavg", "attacks": {"gradients": {"settings": {"steps": 2}}}},
+    }
+    found = cells(write_sweep(grid={"shared": bundle}))
+    assert [(c.axes["shared"], c.attack) for c in found] == [("logits", "ridge"), ("weights", "gradients")]
+
+
+def test_the_id_is_the_content(write_sweep: WriteSweep) -> None:
+    """A cell is found again in another grid, whatever its axes are called there."""
+    wide = {cell.id for cell in cells(write_sweep())}
+    narrow = {cell.id for cell in cells(write_sweep(grid={"s": {"one": {"federation.scheme": "dsfl"}}}))}
+    assert len(narrow & wide) == 1  # ridge; pli has another tau now
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"federation.clientz": [1]}, 'no setting "federation.clientz".*"clients"'),
+        ({"federation.scheme": ["fedmdd"]}, 'No scheme is called "fedmdd".*"fedmd"'),
+        ({"attacks.pli.settings.gama": [1]}, 'no setting "gama".*"gamma"'),
+        ({"attacks.plii.settings.tau": [1]}, '"plii".*none of this name'),
+        ({"federation.clients": []}, "has no values"),
+        ({"federation.clients": [1, 1]}, "names a value twice"),
+        ({"federation.clients": [1, 7]}, "clients 7: .*more than the 2 targets"),
+        ({"federation.clients": 3}, "grid"),
+        ({"attacks": [{}]}, "no cell"),
+        ({"a": {"x": {"seed": 1}}, "b.a": [1]}, "same name"),
+    ],
+)
+def test_what_is_wrong_with_a_grid(write_sweep: WriteSweep, grid: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        cells(write_sweep(grid=grid))
+
+
+def test_unlabelled_data_and_a_prior_that_needs_labels(write_sweep: WriteSweep) -> None:
+    grid = {"federation.scheme": ["fedmd", "dsfl"], "attacks.pli.prior": ["paired"]}
+    with pytest.raises(UserError, match=r'scheme dsfl: The attack .*needs labels.*"mean"'):
+        cells(write_sweep(grid=grid))
+
+
+def test_a_base_beside_the_sweep(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    path = write_sweep(base="base.yaml", grid={"seed": [0, 1]})
+    with pytest.raises(UserError, match="no config file"):
+        load(path)
+    (tmp_path / "base.yaml").write_text("data: {targets: 10}\nattacks: [ridge]\n")
+    assert [cell.config.data.targets for cell in cells(path)] == [10, 10]
+    changed = expand(load(path, ("data.targets=5",)))
+    assert [cell.config.data.targets for cell in changed] == [5, 5]
+
+
+def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    with pytest.raises(UserError, match="no config file"):
+        load(path)
+    path.write_text("- 1")
+    with pytest.raises(UserError, match="keys and values"):
+        load(path)
+    path.write_text("gird: {}")
+    with pytest.raises(UserError, match='no setting "gird".*"grid"'):
+        load(path)

@@ -1,0 +1,193 @@
+"""A sweep computes every cell once, whatever happens to it on the way."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logitleak.errors import UserError
+from logitleak.progress import Quiet
+from logitleak.sweep.compute import computed
+from logitleak.sweep.config import load
+from logitleak.sweep.pools import RayPool
+from logitleak.sweep.run import run_sweep
+from logitleak.sweep.table import table
+
+WriteSweep = Callable[..., Path]
+
+
+def numbers(out: Path) -> list[dict[str, Any]]:
+    """The table without what no two sweeps share: times."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in table(out)]
+
+
+def test_every_cell_once_and_nothing_twice(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    sweep = load(write_sweep())
+    first = run_sweep(sweep, tmp_path / "out", Quiet(), workers=2)
+    assert first.cells == 6
+    assert not first.failed
+    assert {row["status"] for row in table(first.path)} == {"finished"}
+    done = computed(first.path)
+    assert Counter(line["kind"] for line in done) == {"federation": 2, "cell": 6}
+    again = run_sweep(sweep, tmp_path / "out", Quiet(), workers=2)
+    assert computed(again.path) == done
+    with (first.path / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["scheme"], row["attack"], row["tau"]) for row in rows[:3]] == [
+        ("fedmd", "ridge", ""), ("fedmd", "pli", "3"), ("fedmd", "pli", "10")
+    ]  # fmt: skip
+    assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in table(first.path)]
+    lines = [json.loads(line) for line in (first.path / "table.jsonl").read_text().splitlines()]
+    assert lines == table(first.path)
+    more = load(write_sweep(grid={"federation.scheme": ["fedmd", "dsfl"]}))  # shares two cells with the first
+    run_sweep(more, tmp_path / "out", Quiet(), workers=2)
+    assert Counter(line["kind"] for line in computed(first.path)) == {"federation": 2, "cell": 6 + 2}
+
+
+def test_a_cell_equals_a_run(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    """What a sweep computes is what `logitleak run` computes."""
+    import logitleak
+    from logitleak.sweep.cells import expand
+
+    sweep = load(write_sweep(grid={"attacks.pli.settings.tau": [3]}))
+    workers = os.cpu_count()  # one thread each, as this test has
+    out = run_sweep(sweep, tmp_path / "out", Quiet(), workers=workers).path
+    cells = {cell.attack: cell.id for cell in expand(sweep)}
+    base = dict(sweep.base)  # type: ignore[arg-type]
+    base["attacks"]["pli"]["settings"]["tau"] = 3
+    metrics = logitleak.run(base, tmp_path / "run").metrics
+    for attack, id in cells.items():
+        scored = json.loads((out / "cells" / id / "result.json").read_text())
+        assert scored["per_target"] == metrics["attacks"][attack]["per_target"]
+
+
+def test_a_failing_cell_is_reported_and_the_others_finish(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    grid = {"federation.scheme": ["fedmd"], "attacks.pli.settings.lr": [1e-3, 1e30]}
+    result = run_sweep(load(write_sweep(grid=grid)), tmp_path / "out", Quiet(), workers=2)
+    assert list(result.failed.values()) == ["The inversion loss of client 0 is not finite; lower lr."]
+    assert Counter(row["status"] for row in table(result.path)) == {"finished": 2, "failed": 1}
+    assert result.report.exists()
+
+
+def test_a_failing_federation_fails_its_cells_only(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    result = run_sweep(
+        load(write_sweep(grid={"federation.lr": [1e-3, 1e30]})), tmp_path / "out", Quiet(), workers=2
+    )
+    assert len(result.failed) == 2
+    assert all("Its federation failed: The loss" in reason for reason in result.failed.values())
+    assert Counter(row["status"] for row in table(result.path)) == {"finished": 2, "failed": 2}
+
+
+def start(config: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "logitleak",
+        "sweep",
+        str(config),
+        "--out",
+        str(out),
+        "--workers",
+        "2",
+        *more,
+    ]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def alive(out: Path) -> set[int]:
+    """Processes that ever computed something for this sweep and are still there."""
+    found = set()
+    for line in computed(out):
+        status = Path(f"/proc/{line['process']}/stat")
+        if status.exists() and status.read_text().rsplit(")")[1].split()[0] != "Z":
+            found.add(line["process"])
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+def test_killed_and_started_again(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    config, out = write_sweep(grid={"seed": [0, 1, 2], "attacks.pli.settings.tau": [3, 10]}), tmp_path / "out"
+    process = start(config, out)
+    while len(computed(out)) < 3:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    limit = time.monotonic() + 10
+    while alive(out) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not alive(out), "workers outlive the sweep that was killed"
+    before = len(computed(out))
+    assert before < 3 + 9
+    assert start(config, out).wait() == 0
+    assert {row["status"] for row in table(out)} == {"finished"}
+    times = Counter((line["kind"], line["id"]) for line in computed(out))
+    assert set(times.values()) == {1}, "a cell was computed twice"
+    assert Counter(kind for kind, _ in times) == {"federation": 3, "cell": 9}
+    straight = run_sweep(load(config), tmp_path / "straight", Quiet(), workers=2)
+    assert numbers(straight.path) == numbers(out)
+
+
+def test_one_sweep_at_a_time(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    import fcntl
+
+    config, out = write_sweep(), tmp_path / "out"
+    out.mkdir()
+    (out / "sweep.json").write_text("{}")
+    with (out / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="Another sweep is at work"):
+            run_sweep(load(config), out, Quiet())
+
+
+def test_another_folder_is_left_alone(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="is not empty and no sweep"):
+        run_sweep(load(write_sweep()), tmp_path / "mine", Quiet())
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:9", "Nobody listens"),
+        ("ray://127.0.0.1:9", "Nobody listens"),
+        ("nowhere", "is no Ray address"),
+    ],
+)
+def test_a_ray_address_where_nobody_listens(address: str, message: str) -> None:
+    pytest.importorskip("ray", reason="needs the extra ray")
+    begin = time.monotonic()
+    with pytest.raises(UserError, match=message):
+        RayPool(address, 1)
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.ray
+def test_ray_gives_the_same_table(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    """A cluster of two workers, started as a user starts one."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    ray = str(Path(sys.executable).with_name("ray"))
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    head = [ray, "start", "--head", "--port", "6399", "--num-cpus", "2", "--include-dashboard", "false"]
+    subprocess.run(head, check=True, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        sweep = load(write_sweep())
+        local = run_sweep(sweep, tmp_path / "local", Quiet(), workers=2)
+        on_ray = run_sweep(
+            sweep, tmp_path / "ray", Quiet(), on="ray", workers=2, ray_address="127.0.0.1:6399"
+        )
+    finally:
+        subprocess.run([ray, "stop", "--force"], check=True, env=environment, stdout=subprocess.DEVNULL)
+    assert not on_ray.failed
+    assert numbers(on_ray.path) == numbers(local.path)
+    assert len({line["process"] for line in computed(on_ray.path)}) == 2
