@@ -5,12 +5,22 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from logitleak import registry
 from logitleak.errors import UserError
@@ -23,12 +33,17 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _expanded(path: Any) -> Any:
+    return os.path.expanduser(os.path.expandvars(path)) if isinstance(path, str) else path
+
+
 class DataConfig(_Section):
     """What the private and public images are, and how they are divided.
 
     Attributes:
         source: a registered data source; ``settings`` are its own.
-        root: the data set's folder; null for what ships with the tool.
+        root: the data set's folder; null for what ships with the tool. ``~`` and environment variables such as
+            ``$LFW`` are put in.
         image_size: side of the square images in pixels.
         protocol: "domain-pair" (LAG, LFW: one domain of the targets is private, the other public) or
             "half-degraded" (FaceScrub, AT&T: half of each person's images are degraded and public).
@@ -47,7 +62,7 @@ class DataConfig(_Section):
 
     source: str = "synthetic"
     settings: dict[str, Any] = Field(default_factory=dict)
-    root: Path | None = None
+    root: Annotated[Path | None, BeforeValidator(_expanded)] = None
     image_size: int = Field(default=64, ge=16, le=256)
     protocol: Literal["domain-pair", "half-degraded"] = "domain-pair"
     degradation: str | None = None
