@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from logitleak.config import Config, parse, set_value
-from logitleak.errors import UserError
+from logitleak.errors import UserError, did_you_mean
 from logitleak.stages.check import check
 from logitleak.sweep.config import Bundle, Sweep
 
@@ -69,7 +69,7 @@ def expand(sweep: Sweep) -> list[Cell]:
     cells = []
     for labels, values in _combinations(base, shared):
         parsed = parse(values)  # attacks by name, and every name of the config is known
-        for attack in parsed.attacks:
+        for attack in _chosen(parsed, sweep.attacks):
             own = [axis for axis in axes if attack in axis.attacks]
             for own_labels, varied in _combinations(values, own, attack):
                 cells.append(_cell({**labels, **own_labels}, attack, parse(varied)))
@@ -78,6 +78,17 @@ def expand(sweep: Sweep) -> list[Cell]:
         raise UserError("The sweep has no cell: no attack is configured; give base.attacks some.")
     _check_federations(cells)
     return cells
+
+
+def _chosen(config: Config, wanted: Sequence[str] | None) -> list[str]:
+    """The attacks that take part."""
+    for name in wanted or ():
+        if name not in config.attacks:
+            raise UserError(
+                f'The sweep wants the attack "{name}", and base.attacks has none of this name.'
+                f"{did_you_mean(name, config.attacks)}"
+            )
+    return list(config.attacks) if wanted is None else list(wanted)
 
 
 def _axis(name: str, given: list[Any] | Bundle) -> Axis:

@@ -61,6 +61,7 @@ class Sweep(_Section):
         title: what the report is called.
         base: the configuration that every cell starts from: its values, or the path of a YAML file beside the
             sweep's.
+        attacks: which of the base's attacks take part; all by default.
         grid: an axis is a dotted key of the configuration with its values, called by the key's last part
             (``federation.clients: [1, 10]``), or a name with labelled bundles of settings. An axis that touches
             ``attacks.NAME`` alone makes variants of that attack and shares the federation.
@@ -70,6 +71,7 @@ class Sweep(_Section):
 
     title: str = ""
     base: dict[str, Any] | str = Field(default_factory=dict)
+    attacks: list[str] | None = None
     grid: dict[str, list[Any] | Bundle] = Field(default_factory=dict)
     show: list[Show] = Field(default_factory=list)
     retries: NonNegativeInt = 1
