@@ -49,6 +49,9 @@ TABLES: dict[str, dict[str, Entry]] = {
     },
     "prior": {
         "mean": Entry("logitleak.priors.mean:MeanPrior", "The mean sensitive public image, Eq. 8"),
+        "paired": Entry(
+            "logitleak.priors.paired:Paired", "Insensitive to sensitive, fitted to public people seen in both"
+        ),
     },
     "data": {
         "synthetic": Entry(
