@@ -13,7 +13,7 @@ from logitleak.priors.base import Prior
 from logitleak.types import Knowledge, PublicData
 
 SMALL: dict[str, dict[str, Any]] = {
-    "cyclegan": {"steps": 2, "filters": 4, "blocks": 1},
+    "cyclegan": {"steps": 2, "filters": 4, "blocks": 1, "pool": 2},
     "deblurgan": {"steps": 2, "filters": 4, "batch": 2},
 }
 NAMES = registry.names("prior")

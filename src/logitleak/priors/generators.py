@@ -70,3 +70,88 @@ def _coordinates(x: Tensor) -> Tensor:
 
 def _double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class ResNetGenerator(nn.Sequential):
+    """CycleGAN's generator (Zhu et al., 2017; Johnson et al., 2016): 7×7 convolution, two halvings, residual
+    blocks, two doublings, 7×7 convolution, tanh. Instance normalization, and reflection at the border.
+
+    Args:
+        filters: channels of the first layer; 64 in the paper.
+        blocks: residual blocks; 3 in the code published with "Breaching FedMD".
+    """
+
+    def __init__(self, filters: int, blocks: int) -> None:
+        f = filters
+        super().__init__(
+            nn.Conv2d(3, f, 7, padding=3, padding_mode="reflect"), *_instance_relu(f),
+            nn.Conv2d(f, 2 * f, 3, 2, 1), *_instance_relu(2 * f),
+            nn.Conv2d(2 * f, 4 * f, 3, 2, 1), *_instance_relu(4 * f),
+            *(_Residual(4 * f) for _ in range(blocks)),
+            nn.ConvTranspose2d(4 * f, 2 * f, 3, 2, 1, output_padding=1), *_instance_relu(2 * f),
+            nn.ConvTranspose2d(2 * f, f, 3, 2, 1, output_padding=1), *_instance_relu(f),
+            nn.Conv2d(f, 3, 7, padding=3, padding_mode="reflect"), nn.Tanh(),
+        )  # fmt: skip
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"), *_instance_relu(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(channels),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.layers(x)
+        return out
+
+
+def _instance_relu(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.InstanceNorm2d(channels), nn.ReLU()
+
+
+class PyramidGenerator(nn.Module):
+    """DeblurGAN-v2's generator (Kupyn et al., 2019): a feature pyramid whose output corrects its input.
+
+    The paper's backbone is a classifier with downloaded weights; here it is three strided stages of our own,
+    trained from the start (1/2, 1/4 and 1/8 of the side; f, 2f and 4f channels). Each level is brought to 2f
+    channels and added to the doubled level below; heads of f channels on every level meet at half the side.
+    The tanh of the last convolution is added to the input and the sum clamped to [−1, 1].
+
+    Args:
+        filters: f.
+    """
+
+    def __init__(self, filters: int) -> None:
+        super().__init__()
+        f = filters
+        stages = ((3, f), (f, 2 * f), (2 * f, 4 * f))
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(a, b, 3, 2, 1), *_instance_relu(b), nn.Conv2d(b, b, 3, 1, 1), *_instance_relu(b)
+            )
+            for a, b in stages
+        )
+        self.lateral = nn.ModuleList(nn.Conv2d(b, 2 * f, 1) for _, b in stages)
+        self.heads = nn.ModuleList(nn.Sequential(nn.Conv2d(2 * f, f, 3, 1, 1), nn.ReLU()) for _ in stages)
+        self.smooth = nn.Sequential(nn.Conv2d(3 * f, f, 3, 1, 1), *_instance_relu(f))
+        self.fine = nn.Sequential(nn.Conv2d(f + 3, f, 3, 1, 1), nn.ReLU(), nn.Conv2d(f, 3, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [x]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        level = self.lateral[2](maps[3])
+        levels = [level]
+        for i in (1, 0):
+            level = self.lateral[i](maps[i + 1]) + _double(level)
+            levels.append(level)
+        side = maps[1].shape[-2:]
+        heads = [
+            F.interpolate(head(level), size=side, mode="nearest")
+            for head, level in zip(self.heads, levels, strict=True)
+        ]
+        y = _double(self.smooth(torch.cat(heads, 1)))
+        correction: Tensor = self.fine(torch.cat([y, x], 1))
+        return (x + torch.tanh(correction)).clamp(-1, 1)
