@@ -12,15 +12,10 @@ from logitleak.errors import UserError
 from logitleak.models.base import normalize
 from logitleak.priors.cyclegan import CycleGANSettings, CycleTraining, ImagePool
 from logitleak.priors.deblurgan import DeblurGANSettings, DeblurTraining, rate
-from logitleak.priors.discriminators import (
-    GlobalDiscriminator,
-    PatchDiscriminator,
-    least_squares,
-    pyramid_distance,
-    relativistic,
-)
+from logitleak.priors.discriminators import GlobalDiscriminator, PatchDiscriminator
 from logitleak.priors.domains import label_means
 from logitleak.priors.generators import PyramidGenerator, ResNetGenerator, UNet
+from logitleak.priors.losses import least_squares, pyramid_distance, relativistic
 from logitleak.priors.trained import build
 from logitleak.seeds import derive
 

@@ -17,9 +17,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from torch import Tensor, nn
 
 from logitleak.models.base import normalize
-from logitleak.priors.discriminators import PatchDiscriminator, least_squares
+from logitleak.priors.discriminators import PatchDiscriminator
 from logitleak.priors.domains import Pairs, Unpaired, shared_labels
 from logitleak.priors.generators import ResNetGenerator
+from logitleak.priors.losses import least_squares
 from logitleak.priors.trained import TrainedPrior, TrainedSettings, Training, build
 from logitleak.seeds import derive
 from logitleak.types import LabelledPublicData

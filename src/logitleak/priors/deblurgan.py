@@ -20,14 +20,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.models.base import normalize
-from logitleak.priors.discriminators import (
-    GlobalDiscriminator,
-    PatchDiscriminator,
-    pyramid_distance,
-    relativistic,
-)
+from logitleak.priors.discriminators import GlobalDiscriminator, PatchDiscriminator
 from logitleak.priors.domains import Pairs, label_means, shared_labels
 from logitleak.priors.generators import PyramidGenerator
+from logitleak.priors.losses import pyramid_distance, relativistic
 from logitleak.priors.trained import TrainedPrior, TrainedSettings, Training, build
 from logitleak.seeds import derive
 from logitleak.types import LabelledPublicData

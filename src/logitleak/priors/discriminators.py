@@ -1,4 +1,4 @@
-"""Networks that tell images of a domain from translations, and what they and the translators are told by.
+"""Networks that tell images of a domain from translations.
 
 They take images float [n, 3, H, W] in [−1, 1], sides multiples of 16, and give scores without bounds.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 
 class PatchDiscriminator(nn.Sequential):
@@ -58,35 +56,3 @@ class GlobalDiscriminator(nn.Sequential):
             ]
         height, width = (side // 2**halvings for side in image_size)
         super().__init__(*layers, nn.Conv2d(channels[-1], 1, (height, width)))
-
-
-def least_squares(scores: Tensor, wanted: float) -> Tensor:
-    """LSGAN (Mao et al., 2017): mean squared distance of the scores from 1 (real) or 0 (translated)."""
-    return (scores - wanted).square().mean()
-
-
-def relativistic(higher: Tensor, lower: Tensor) -> Tensor:
-    """Relativistic average least squares (Jolicoeur-Martineau, 2019), halved as in DeblurGAN-v2.
-
-    Scores that should be the higher are to lie 1 above the mean of the others, and the others 1 below theirs:
-    ½ E[(h − E l − 1)²] + ½ E[(l − E h + 1)²]. A discriminator wants the real ones higher, a generator its own.
-    """
-    above = (higher - lower.mean() - 1).square().mean()
-    below = (lower - higher.mean() + 1).square().mean()
-    return (above + below) / 2
-
-
-def pyramid_distance(a: Tensor, b: Tensor, levels: int = 4) -> Tensor:
-    """L1 between Laplacian pyramids (Burt and Adelson, 1983), averaged over the levels.
-
-    Every level holds what is lost by halving (2×2 means) and doubling again, the last what remains; so coarse
-    shape and fine detail count alike, which a plain pixel distance does not do.
-    """
-    difference = a - b  # the pyramid is linear: one of the difference will do
-    total = torch.zeros((), device=a.device)
-    for _ in range(levels - 1):
-        smaller = F.avg_pool2d(difference, 2)
-        detail = difference - F.interpolate(smaller, scale_factor=2.0, mode="bilinear", align_corners=False)
-        total = total + detail.abs().mean()
-        difference = smaller
-    return (total + difference.abs().mean()) / levels

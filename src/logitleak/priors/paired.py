@@ -15,6 +15,7 @@ from logitleak.models.base import normalize
 from logitleak.priors.domains import label_means, shared_labels
 from logitleak.priors.generators import UNet
 from logitleak.priors.linear import LinearTranslator
+from logitleak.priors.losses import pyramid_distance
 from logitleak.priors.trained import TrainedPrior, TrainedSettings, Training, build
 from logitleak.seeds import derive
 from logitleak.types import Knowledge, LabelledPublicData
@@ -36,8 +37,8 @@ class PairedSettings(TrainedSettings):
     """
 
     model: Literal["linear", "unet"] = "linear"
-    steps: PositiveInt = 1000
-    batch: PositiveInt = 16
+    steps: PositiveInt = 1500
+    batch: PositiveInt = 8
     lr: PositiveFloat = 2e-3
     filters: PositiveInt = Field(default=24, multiple_of=4)
     held_out: float = Field(default=0.1, ge=0, le=0.5)
@@ -73,7 +74,7 @@ class Paired(TrainedPrior):
 
 
 class UNetTraining(Training):
-    """Least squares from single D_a images to mean D_0 images, with identities held out to choose the weights."""
+    """From single D_a images to mean D_0 images, with identities held out to choose the weights."""
 
     def __init__(
         self, public: LabelledPublicData, settings: PairedSettings, seed: int, device: torch.device
@@ -112,8 +113,10 @@ class UNetTraining(Training):
         return self.best if len(self.held_rows) else self.network
 
     def _error(self, rows: Tensor) -> Tensor:
-        """Mean squared error of these images' translations, on [−1, 1]."""
-        return F.mse_loss(self.network(normalize(self.images[rows])), self.means[self.identity[rows]])
+        """Distance of these images' translations from what they should be: squares, which fix the large, and L1
+        between Laplacian pyramids, which keeps edges; squares alone blur them."""
+        translated, wanted = self.network(normalize(self.images[rows])), self.means[self.identity[rows]]
+        return F.mse_loss(translated, wanted) + pyramid_distance(translated, wanted)
 
     @torch.no_grad()
     def _judge(self) -> None:

@@ -14,7 +14,7 @@ from logitleak.errors import UserError
 from logitleak.models.base import normalize
 from logitleak.priors.base import LabelPrior
 from logitleak.priors.domains import mean_image, shared_labels
-from logitleak.types import Knowledge, LabelledPublicData
+from logitleak.types import Knowledge, LabelledPublicData, PublicData
 
 CHUNK = 64
 """Images that are translated at a time."""
@@ -42,7 +42,7 @@ class TranslatorPrior(LabelPrior):
 
     def __init__(self, settings: Any, seed: int) -> None:
         super().__init__(settings, seed)
-        self._public: LabelledPublicData | None = None
+        self._public: PublicData | None = None
         self._key = ""
         self._translator: nn.Module = nn.Identity()
         self._estimates: dict[int, Tensor] = {}
@@ -69,15 +69,14 @@ class TranslatorPrior(LabelPrior):
             )
 
     def prepare(self, knowledge: Knowledge) -> None:
-        public = knowledge.public
-        if self._public is not None and self._public.images is public.images:
+        if self._public is knowledge.public:
             return
         self.check(knowledge)
-        key = self.key(public.labelled())
+        key = self.key(knowledge.public.labelled())
         if key != self._key:
             self._translator = self.learn(knowledge)
             self._key, self._estimates = key, {}
-        self._public = public.labelled()
+        self._public = knowledge.public
 
     @abstractmethod
     def learn(self, knowledge: Knowledge) -> nn.Module:
