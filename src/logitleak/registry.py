@@ -62,6 +62,15 @@ TABLES: dict[str, dict[str, Entry]] = {
     },
     "prior": {
         "mean": Entry("logitleak.priors.mean:MeanPrior", "The mean sensitive public image, Eq. 8"),
+        "paired": Entry(
+            "logitleak.priors.paired:Paired", "Insensitive to sensitive, fitted to public people seen in both"
+        ),
+        "cyclegan": Entry(
+            "logitleak.priors.cyclegan:CycleGAN", "CycleGAN, unpaired; the paper's for LAG and LFW, Eq. 9"
+        ),
+        "deblurgan": Entry(
+            "logitleak.priors.deblurgan:DeblurGAN", "After DeblurGAN-v2; the paper's for FaceScrub, Eq. 9"
+        ),
     },
     "data": {
         "synthetic": Entry(

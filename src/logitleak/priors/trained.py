@@ -1,0 +1,237 @@
+"""Priors whose translator is trained by gradient descent: the loop, checkpoints, and weights that are kept.
+
+In ``home/<prior>-<key>/``: ``checkpoint.safetensors`` while it trains, ``final.safetensors`` afterwards, and a
+``samples-<step>.png`` beside each. The key stands for the public set, the settings and the seed.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from logitleak.errors import UserError
+from logitleak.models.base import initialize
+from logitleak.priors.base import PriorSettings
+from logitleak.priors.samples import write_samples
+from logitleak.priors.translator import TranslatorPrior
+from logitleak.storage import TensorFile, write_tensors
+from logitleak.types import Knowledge, LabelledPublicData
+
+_NAMES = {torch.float32: "F32", torch.int64: "I64"}
+"""Types of what is kept, as the safetensors format calls them."""
+
+
+class TrainedSettings(PriorSettings):
+    """What every training has.
+
+    Attributes:
+        steps: optimizer steps in all.
+        batch: images in a step.
+        lr: Adam's learning rate.
+        checkpoint_every: steps between checkpoints; results do not depend on it.
+    """
+
+    steps: PositiveInt
+    batch: PositiveInt
+    lr: PositiveFloat
+    checkpoint_every: PositiveInt = 500
+
+
+class Training(ABC):
+    """Networks on their way.
+
+    A step depends on its number, on `state`, and on nothing else: it derives its own random numbers. So a
+    training that was killed and goes on gives the bits of one that was not.
+
+    Attributes:
+        networks: by name; every one has an optimizer.
+        optimizers: one Adam for each network.
+        memory: what else the next step depends on: tensors of fixed shapes, changed in place.
+    """
+
+    def __init__(self) -> None:
+        self.networks: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, torch.optim.Adam] = {}
+        self.memory: dict[str, Tensor] = {}
+
+    @abstractmethod
+    def step(self, step: int) -> Tensor:
+        """Take step number ``step``, from 1; the loss that is shown, a scalar."""
+
+    @abstractmethod
+    def translator(self) -> nn.Module:
+        """The network that translates, with its present weights or the best so far."""
+
+    def add(
+        self, name: str, network: nn.Module, lr: float, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
+        """Put a network under training with Adam."""
+        self.networks[name] = network
+        self.optimizers[name] = torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
+
+    def update(self, loss: Tensor, *names: str) -> None:
+        """Descend the loss by the parameters of these networks."""
+        for name in names:
+            self.optimizers[name].zero_grad(set_to_none=True)
+        loss.backward()
+        for name in names:
+            self.optimizers[name].step()
+
+    def set_lr(self, lr: float) -> None:
+        """One learning rate for all networks from the next step on."""
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, moments and memory; before the first step the moments are zeros."""
+        table = {f"memory/{name}": value for name, value in self.memory.items()}
+        for name, network in self.networks.items():
+            for key, value in network.named_parameters():
+                moments = self.optimizers[name].state.get(value, {})
+                zero = torch.zeros_like(value)
+                table[f"{name}/weight/{key}"] = value.detach()
+                table[f"{name}/exp_avg/{key}"] = moments.get("exp_avg", zero)
+                table[f"{name}/exp_avg_sq/{key}"] = moments.get("exp_avg_sq", zero)
+        return table
+
+    def load_state(self, table: Mapping[str, Tensor], step: int) -> None:
+        """Take back what `state` gave after step number ``step``."""
+        for name, value in self.memory.items():
+            value.copy_(table[f"memory/{name}"])
+        for name, network in self.networks.items():
+            for key, value in network.named_parameters():
+                with torch.no_grad():
+                    value.copy_(table[f"{name}/weight/{key}"])
+                self.optimizers[name].state[value] = {
+                    "step": torch.tensor(float(step), device=value.device),
+                    "exp_avg": torch.zeros_like(value).copy_(table[f"{name}/exp_avg/{key}"]),
+                    "exp_avg_sq": torch.zeros_like(value).copy_(table[f"{name}/exp_avg_sq/{key}"]),
+                }
+
+
+class TrainedPrior(TranslatorPrior):
+    """A translator that is trained on the public set, once: with a `home` it goes on after an interruption, and
+    a second `prepare` on the same public set loads the weights.
+
+    A subclass writes `begin`.
+    """
+
+    settings: TrainedSettings
+
+    @abstractmethod
+    def begin(self, public: LabelledPublicData) -> Training:
+        """Networks on ``self.device`` before their first step."""
+
+    def steps_planned(self, knowledge: Knowledge) -> int:
+        folder = self._folder(knowledge)
+        if folder is None or knowledge.public.labels is None:
+            return self.settings.steps
+        if (folder / "final.safetensors").exists():
+            return 0
+        checkpoint = folder / "checkpoint.safetensors"
+        return self.settings.steps - (_step_of(checkpoint, self.settings.steps) if checkpoint.exists() else 0)
+
+    def learn(self, knowledge: Knowledge) -> nn.Module:
+        training = self.begin(knowledge.public.labelled())
+        folder = self._folder(knowledge)
+        if folder is not None and (folder / "final.safetensors").exists():
+            translator = training.translator()
+            translator.load_state_dict(read_checked(folder / "final.safetensors", translator.state_dict()))
+            return translator
+        done = 0 if folder is None else self._resume(training, folder)
+        for step in range(done + 1, self.settings.steps + 1):
+            loss = float(training.step(step))
+            if not math.isfinite(loss):
+                raise UserError(f"The loss of the prior {self.name} is not finite at step {step}; lower lr.")
+            self.listener(step, loss)
+            if (
+                folder is not None
+                and step % self.settings.checkpoint_every == 0
+                and step < self.settings.steps
+            ):
+                write_tensors(
+                    folder / "checkpoint.safetensors", training.state() | {"step": torch.tensor(step)}
+                )
+                write_samples(folder / f"samples-{step}.png", training.translator(), knowledge, self.device)
+        translator = training.translator()
+        if folder is not None:
+            write_samples(folder / f"samples-{self.settings.steps}.png", translator, knowledge, self.device)
+            write_tensors(folder / "final.safetensors", translator.state_dict())
+            (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        return translator
+
+    def _folder(self, knowledge: Knowledge) -> Path | None:
+        return (
+            None if self.home is None else self.home / f"{self.name}-{self.key(knowledge.public.labelled())}"
+        )
+
+    def _resume(self, training: Training, folder: Path) -> int:
+        """Go back to the last checkpoint; its step, 0 where there is none."""
+        path = folder / "checkpoint.safetensors"
+        if not path.exists():
+            return 0
+        step = _step_of(path, self.settings.steps)
+        training.load_state(read_checked(path, training.state()), step)
+        return step
+
+
+def read_checked(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file that must have the names, shapes and types of ``expected``; others are left out.
+
+    Raises:
+        UserError: it is damaged or does not fit; the message says to delete it. Nothing is read before its
+            shape is known to fit, so a stranger's file cannot ask for memory.
+    """
+    file = _open(path)
+    table = {}
+    for name, like in expected.items():
+        fits = name in file.names() and file.shape(name) == tuple(like.shape)
+        if not fits or file.dtype(name) != _NAMES[like.dtype]:
+            raise UserError(f"{path} does not fit this prior; delete it to train again.")
+        table[name] = file.read(name)
+        if not bool(table[name].isfinite().all()):
+            raise UserError(f"{path} holds numbers that are not finite; delete it to train again.")
+    return table
+
+
+def _step_of(path: Path, steps: int) -> int:
+    step = int(read_checked(path, {"step": torch.tensor(0)})["step"])
+    if not 0 < step < steps:
+        raise UserError(f"{path} does not fit this prior; delete it to train again.")
+    return step
+
+
+def _open(path: Path) -> TensorFile:
+    try:
+        return TensorFile(path)
+    except UserError:
+        raise UserError(f"{path} is damaged or no safetensors file; delete it to train again.") from None
+
+
+def build(
+    make: Callable[[], nn.Module], generator: torch.Generator, spread: float | None = None
+) -> nn.Module:
+    """A network from one generator, without touching the global random state.
+
+    Args:
+        make: builds it; called on the "meta" device, so it must hold parameters only.
+        spread: standard deviation of the weights of convolutions, whose biases are then zero; None for
+            PyTorch's default.
+    """
+    with torch.device("meta"):
+        network = make()
+    network = initialize(network.to_empty(device="cpu"), generator)
+    if spread is not None:
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, 0.0, spread, generator=generator)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+    return network
