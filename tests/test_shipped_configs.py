@@ -7,8 +7,12 @@ import pytest
 import logitleak
 from logitleak import config as configs
 from logitleak.stages.check import check
+from logitleak.sweep import config as sweeps
+from logitleak.sweep.cells import combine, expand
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+HOME = Path(__file__).parent.parent / "configs"
+CONFIGS = sorted(HOME.glob("*.yaml"))
+SWEEPS = sorted(path for path in HOME.glob("paper*/*.yaml") if path.stem != "base")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -19,6 +23,23 @@ def test_settings_of_every_plugin_are_valid(path: Path) -> None:
     else:
         with pytest.raises(logitleak.UserError, match="data.root"):  # all else was found right before
             check(config)
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_cell_of_every_sweep_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = sweeps.load(path)
+    if path.parent.name == "paper-small":
+        cells = expand(sweep)
+    else:
+        for name in ("LFW", "LAG", "FACESCRUB"):  # without the data all but the counts of people is checked
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(logitleak.UserError, match=r"There is no folder \$(LFW|LAG|FACESCRUB)"):
+            expand(sweep)
+        cells = list(combine(sweep))
+    axes = {axis for cell in cells for axis in cell.axes}
+    for show in sweep.show:
+        asked = {*show.rows, *show.columns, *show.panels, *show.only, *([show.size] if show.size else [])}
+        assert asked <= axes, f"{show.title} asks for axes that there are none of"
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Literal
 
 import numpy as np
@@ -38,7 +37,11 @@ class Synthetic(DataSource):
         domains = ("adult", self.settings.insensitive)
         if self.root is not None:
             return Survey(*(count_images(existing_folder(self.root / domain)) for domain in domains))
-        return Survey(*(dict(Counter(self._domain(domain).identities)) for domain in domains))
+        from logitleak.data.synthetic.pack import pack_index
+
+        names, count, side = pack_index()
+        self._check_side(side)
+        return Survey(*(dict.fromkeys(names, count) for _ in domains))
 
     def _domain(self, domain: str) -> ImageSet:
         if self.root is not None:
@@ -46,12 +49,7 @@ class Synthetic(DataSource):
         from logitleak.data.synthetic.pack import load_pack
 
         pack = load_pack(domain)
-        side = pack.images.shape[1]
-        if side != self.image_size:
-            raise UserError(
-                f"The synthetic people that ship with the tool are {side}x{side}; set data.image_size to {side}, "
-                "or render others with `logitleak data synth`."
-            )
+        self._check_side(pack.images.shape[1])
         names = [pack.names[label] for label in pack.labels]
         counts: dict[str, int] = {}
         files = []
@@ -59,3 +57,10 @@ class Synthetic(DataSource):
             files.append(f"{domain}/{name}/{counts.get(name, 0):03d}")
             counts[name] = counts.get(name, 0) + 1
         return ImageSet(np.ascontiguousarray(pack.images.transpose(0, 3, 1, 2)), names, files)
+
+    def _check_side(self, side: int) -> None:
+        if side != self.image_size:
+            raise UserError(
+                f"The synthetic people that ship with the tool are {side}x{side}; set data.image_size to {side}, "
+                "or render others with `logitleak data synth`."
+            )

@@ -122,7 +122,7 @@ def _describe_attack(folder: Path) -> dict[str, Any]:
         "attack": said["attack"],
         "kind": said["kind"],
         "summary": registry.TABLES["attack"][said["attack"]].summary,
-        "settings": said["settings"] | {"prior": said["prior"], "tune": said["tune"]},
+        "settings": said["settings"] | {key: said[key] for key in ("prior", "prior_settings", "tune")},
         "assumptions": said["assumptions"],
         "choices": said["choices"],
         "losses": [row | {"loss": number(row["loss"])} for row in said["losses"]],

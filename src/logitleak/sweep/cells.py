@@ -58,14 +58,25 @@ def expand(sweep: Sweep) -> list[Cell]:
     """Every cell of a sweep, federations in the order of the grid.
 
     Raises:
-        UserError: a configuration of the grid is not valid; nothing runs before all are.
+        UserError: a configuration of the grid is not valid, or its data are missing; nothing runs before all fit.
+    """
+    cells = combine(sweep)
+    _check_federations(cells)
+    return cells
+
+
+def combine(sweep: Sweep) -> list[Cell]:
+    """The same without a look at the data.
+
+    Raises:
+        UserError: the axes do not fit the base, or a configuration has unknown keys or values out of range.
     """
     axes = [_axis(name, given) for name, given in sweep.grid.items()]
-    names = [axis.name for axis in axes if not axis.attacks]
+    shared = [axis for axis in axes if not axis.attacks]
+    names = [axis.name for axis in shared]
     if len(set(names)) < len(names):
         raise UserError("Two axes of the grid have the same name; write one as a named bundle of settings.")
     base = dict(sweep.base) if isinstance(sweep.base, dict) else {}
-    shared = [axis for axis in axes if not axis.attacks]
     cells = []
     for labels, values in _combinations(base, shared):
         parsed = parse(values)  # attacks by name, and every name of the config is known
@@ -76,7 +87,6 @@ def expand(sweep: Sweep) -> list[Cell]:
         _check_attack_axes(axes, parsed)
     if not cells:
         raise UserError("The sweep has no cell: no attack is configured; give base.attacks some.")
-    _check_federations(cells)
     return cells
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from logitleak import report
 from logitleak.errors import UserError
 from logitleak.progress import Progress
-from logitleak.storage import write_json
+from logitleak.storage import held, write_json
 from logitleak.sweep.cells import Cell, expand
 from logitleak.sweep.compute import Task, failure_of
 from logitleak.sweep.config import Sweep
@@ -194,10 +193,10 @@ def _write_plan(sweep: Sweep, cells: Sequence[Cell], out: Path) -> None:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Hold the sweep's folder; the lock goes with the process, however it ends."""
-    with (out / ".lock").open("w") as lock:
+    """Hold the sweep's folder."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(held(out / ".lock", wait=False))
         except BlockingIOError:
             raise UserError(
                 f"Another sweep is at work in {out}; wait for it, or choose another --out."

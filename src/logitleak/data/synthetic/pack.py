@@ -37,18 +37,26 @@ class Pack:
     names: tuple[str, ...]
 
 
+def pack_index() -> tuple[tuple[str, ...], int, int]:
+    """Names of the people, pictures of each, and the side of a picture, without decoding any.
+
+    Raises FileNotFoundError where the pack is not installed.
+    """
+    if not PACK_PATH.is_file():
+        raise FileNotFoundError(f"{PACK_PATH} is missing: install logitleak again")
+    with zipfile.ZipFile(PACK_PATH) as archive:
+        index = json.loads(archive.read(_INDEX_FILE))
+    return tuple(str(name) for name in index["names"]), int(index["images"]), int(index["size"])
+
+
 def load_pack(domain: str) -> Pack:
     """Decode one domain of the pack: 120 people, 12 pictures each.
 
     Raises ValueError for an unknown domain and FileNotFoundError where the pack is not installed.
     """
     check_domain(domain)
-    if not PACK_PATH.is_file():
-        raise FileNotFoundError(f"{PACK_PATH} is missing: install logitleak again")
+    names, count, size = pack_index()
     with zipfile.ZipFile(PACK_PATH) as archive:
-        index = json.loads(archive.read(_INDEX_FILE))
-        names = tuple(str(name) for name in index["names"])
-        size, count = int(index["size"]), int(index["images"])
         strips = [_cut(archive.read(f"{domain}/{name}.webp"), size, count) for name in names]
     labels = np.repeat(np.arange(len(names), dtype=np.int64), count)
     return Pack(np.concatenate(strips), labels, names)
