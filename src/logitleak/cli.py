@@ -102,6 +102,7 @@ def sweep(
     /,
     out: Path | None = None,
     overrides: Overrides = (),
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="AXIS=VALUE")] = (),
     on: Literal["local", "ray"] = "local",
     workers: int | None = None,
     ray_address: str = "auto",
@@ -115,6 +116,7 @@ def sweep(
         config: A sweep's YAML file.
         out: The sweep's folder; by default sweeps/ and the name of the config.
         overrides: Changes to the sweep's base configuration.
+        only: A part of the grid, such as scheme=FedMD seed=[0,1].
         on: Local processes, or a Ray cluster.
         workers: How many processes; by default one for each core.
         ray_address: auto, local, HOST:PORT or ray://HOST:PORT.
@@ -125,7 +127,7 @@ def sweep(
 
     if workers is not None and workers < 1:
         raise UserError("A sweep needs at least one worker; give --workers 1 or more.")
-    loaded = sweeps.load(config, overrides)
+    loaded = sweeps.load(config, overrides, only)
     out = out or Path("sweeps") / config.stem
     with ExitStack() as stack:
         progress = progress_of(quiet, stack)

@@ -105,3 +105,18 @@ def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     path.write_text("gird: {}")
     with pytest.raises(UserError, match='no setting "gird".*"grid"'):
         load(path)
+
+
+def test_a_part_of_the_grid(write_sweep: WriteSweep) -> None:
+    bundle = {"few": {"federation.clients": 1}, "many": {"federation.clients": 2}}
+    path = write_sweep(grid={"size": bundle, "seed": [0, 1, 2], "attacks.pli.settings.tau": [3, 10]})
+    whole = {cell.id for cell in cells(path)}
+    part = expand(load(path, only=["size=few", "seed=[0, 2]", "tau=10"]))
+    assert [(c.axes["size"], c.axes["seed"], c.attack) for c in part] == [
+        ("few", seed, attack) for seed in (0, 2) for attack in ("ridge", "pli")
+    ]
+    assert {cell.id for cell in part} < whole
+    with pytest.raises(UserError, match='no axis "sed".*"seed"'):
+        load(path, only=["sed=0"])
+    with pytest.raises(UserError, match="has no value 7. There is: 0, 1, 2"):
+        load(path, only=["seed=7"])

@@ -13,7 +13,7 @@ from typing import Any
 from logitleak.config import Config, parse, set_value
 from logitleak.errors import UserError, did_you_mean
 from logitleak.stages.check import check
-from logitleak.sweep.config import Bundle, Sweep
+from logitleak.sweep.config import Bundle, Sweep, axis_name
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _chosen(config: Config, wanted: Sequence[str] | None) -> list[str]:
 def _axis(name: str, given: list[Any] | Bundle) -> Axis:
     if isinstance(given, dict):
         return Axis(name, [(label, dict(settings or {})) for label, settings in given.items()])
-    return Axis(name.split(".")[-1], [(_label(value), {name: value}) for value in given])
+    return Axis(axis_name(name), [(_label(value), {name: value}) for value in given])
 
 
 def _label(value: Any) -> Any:

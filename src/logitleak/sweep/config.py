@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from logitleak import registry
 from logitleak.config import parse_override, read_yaml, set_value
-from logitleak.errors import UserError
+from logitleak.errors import UserError, did_you_mean
 
 Bundle = dict[str, dict[str, Any]]
 """A label to the settings that it stands for: ``{"lfw": {"data.source": "lfw", "data.degradation": "mask"}}``."""
@@ -77,8 +78,13 @@ class Sweep(_Section):
     retries: NonNegativeInt = 1
 
 
-def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
-    """Read a sweep; its base is read too, and ``overrides`` (``section.key=value``) change it.
+def load(path: Path, overrides: Sequence[str] = (), only: Sequence[str] = ()) -> Sweep:
+    """Read a sweep and its base.
+
+    Args:
+        path: the YAML file.
+        overrides: changes to the base, ``section.key=value``.
+        only: a part of the grid, ``axis=value`` or ``axis=[value, value]``.
 
     Raises:
         UserError: a missing file, bad YAML, an unknown key (with a suggestion), an empty axis; one line.
@@ -95,7 +101,10 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
         set_value(base, *parse_override(override))
     for axis, given in sweep.grid.items():
         _check_axis(axis, given)
-    return sweep.model_copy(update={"base": base, "title": sweep.title or path.stem})
+    grid = dict(sweep.grid)
+    for restriction in only:
+        _restrict(grid, *parse_override(restriction))
+    return sweep.model_copy(update={"base": base, "grid": grid, "title": sweep.title or path.stem})
 
 
 def _check_axis(axis: str, given: list[Any] | Bundle) -> None:
@@ -103,3 +112,28 @@ def _check_axis(axis: str, given: list[Any] | Bundle) -> None:
         raise UserError(f'The axis "{axis}" of the grid has no values; give it some or leave it out.')
     if isinstance(given, list) and len({repr(value) for value in given}) < len(given):
         raise UserError(f'The axis "{axis}" of the grid names a value twice.')
+
+
+def _restrict(grid: dict[str, list[Any] | Bundle], name: str, wanted: Any) -> None:
+    """Leave only some values of an axis, in place; several axes may have its name, one for each attack."""
+    labels = {str(label) for label in (wanted if isinstance(wanted, list) else [wanted])}
+    axes = [key for key in grid if axis_name(key) == name]
+    if not axes:
+        known = {axis_name(key) for key in grid}
+        raise UserError(f'The grid has no axis "{name}".{did_you_mean(name, known)}')
+    for key in axes:
+        given = grid[key]
+        missing = sorted(labels - {str(label) for label in given})
+        if missing:
+            raise UserError(
+                f'The axis "{name}" has no value {missing[0]}. There is: {", ".join(map(str, given))}.'
+            )
+        if isinstance(given, dict):
+            grid[key] = {label: settings for label, settings in given.items() if label in labels}
+        else:
+            grid[key] = [value for value in given if str(value) in labels]
+
+
+def axis_name(key: str) -> str:
+    """What an axis is called: the last part of a dotted key."""
+    return key.split(".")[-1]
