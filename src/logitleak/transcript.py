@@ -278,7 +278,9 @@ class Transcript:
         for k in range(self.clients):
             for name in sorted(sent):
                 what = f"{where}: {name} of client {k}"
-                _check_tensor(file, f"client-{k}/{tensor}/{name}", file.shape(prefix + name), what)
+                _check_tensor(
+                    file, f"client-{k}/{tensor}/{name}", file.shape(prefix + name), what, "what was sent"
+                )
 
 
 def _round_folder(folder: Path, round: int) -> Path:
@@ -305,13 +307,17 @@ def _check_row_ids(ids: Tensor, public: int, where: str) -> int:
     return len(ids)
 
 
-def _check_tensor(file: TensorFile, name: str, wanted: tuple[int, ...], what: str) -> None:
+def _check_tensor(
+    file: TensorFile,
+    name: str,
+    wanted: tuple[int, ...],
+    what: str,
+    why: str = "rows, classes of the manifest",
+) -> None:
     """Raise a `UserError` unless a tensor has this shape and is of floats."""
     found = file.shape(name)
     if found != wanted:
-        raise UserError(
-            f"{what} has shape {list(found)}; {list(wanted)} is needed (rows, classes of the manifest)."
-        )
+        raise UserError(f"{what} has shape {list(found)}; {list(wanted)} is needed ({why}).")
     if file.dtype(name) not in _FLOATS:
         raise UserError(f"{what} has type {file.dtype(name)}; one of {', '.join(_FLOATS)} is needed.")
 
