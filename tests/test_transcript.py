@@ -13,8 +13,9 @@ from torch import Tensor
 
 from logitleak.errors import UserError
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
-from logitleak.transcript import Manifest, Transcript, TranscriptWriter, Uploads
+from logitleak.transcript import Transcript
 from logitleak.types import Event, Payload, PublicData
+from logitleak.wire import Manifest, TranscriptWriter, Uploads
 
 N, J, K, T = 8, 5, 2, 3
 PUBLIC = PublicData(

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from logitleak.errors import UserError
-from logitleak.transcript import Manifest, Transcript, TranscriptWriter, Uploads
+from logitleak.transcript import Transcript
 from logitleak.types import Event, Payload, PublicData
+from logitleak.wire import Manifest, TranscriptWriter, Uploads
 
 Table = dict[str, Tensor]
 PUBLIC = PublicData(torch.zeros(4, 3, 16, 16, dtype=torch.uint8), torch.arange(4), torch.arange(4) < 2)

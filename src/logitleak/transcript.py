@@ -1,110 +1,27 @@
-"""The transcript on disk: what travelled in a federation, round by round, and what the server itself knows.
+"""A transcript, read: what travelled in a federation, and what the server itself knows.
 
-A `TranscriptWriter` fills the folder ``wire/`` of a run; a `Transcript` reads it and is the `ServerView` of
-every attack. Gigabytes of logits stay on disk: one client's upload of one round is read at a time. A
-transcript may come from a stranger, so shapes, row ids and finiteness are checked before use.
+A `Transcript` is the `ServerView` of every attack. Gigabytes of logits stay on disk: one client's upload of one
+round is read at a time. A transcript may come from a stranger, so shapes, row ids and finiteness are checked before
+use.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
 from logitleak.errors import UserError
-from logitleak.storage import TensorFile, read_json, read_tensors, write_json, write_tensors
-from logitleak.types import (
-    MODEL_KINDS,
-    Event,
-    GlobalModel,
-    Knowledge,
-    PublicData,
-    UploadKind,
-    check_rows,
-    provided,
-)
+from logitleak.storage import TensorFile, read_json, read_tensors
+from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, PublicData, check_rows, provided
+from logitleak.wire import FORMAT, Manifest, round_folder
 
-FORMAT = 1
 _FLOATS = ("F16", "BF16", "F32", "F64")
-
-
-class Uploads(BaseModel):
-    """Which message of a round carries the clients' outputs on the public set, or their models."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    action: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
-    tensor: str
-    kind: UploadKind
-
-
-class Manifest(BaseModel):
-    """``wire/manifest.json``: the public facts of a federation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal[1]
-    scheme: str
-    clients: PositiveInt
-    rounds: PositiveInt
-    num_classes: PositiveInt
-    target_labels: list[int]
-    uploads: Uploads
-
-
-class TranscriptWriter:
-    """Writes ``wire/``. A round appears under its name only when it is whole.
-
-    Args:
-        folder: the ``wire/`` folder; it is created.
-        manifest: the facts of the federation.
-        public: the public set.
-    """
-
-    def __init__(self, folder: Path, manifest: Manifest, public: PublicData) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "public.safetensors").exists():
-            tensors = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
-            if public.labels is not None:
-                tensors["labels"] = public.labels
-            write_tensors(folder / "public.safetensors", tensors)
-        write_json(folder / "manifest.json", manifest.model_dump())
-
-    def write(self, event: Event) -> None:
-        """Keep one exchange. Messages that carry nothing leave no file."""
-        tensors = {f"sent/{name}": value for name, value in event.sent.tensors.items()}
-        scalars = {f"sent/{name}": value for name, value in event.sent.scalars.items()}
-        for client, payload in event.received.items():
-            tensors.update({f"client-{client}/{name}": value for name, value in payload.tensors.items()})
-            scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
-        if tensors or scalars:
-            path = self._partial(event.round) / f"{event.action}.safetensors"
-            write_tensors(path, tensors, {"scalars": json.dumps(scalars, sort_keys=True)})
-
-    def write_own(self, round: int, logits: Tensor) -> None:
-        """Keep the server's own logits on the public set after its training in this round."""
-        write_tensors(self._partial(round) / "own.safetensors", {"logits": logits})
-
-    def commit(self, round: int) -> None:
-        """Declare a round whole."""
-        self._partial(round).rename(_round_folder(self.folder, round))
-
-    def rewind(self, round: int) -> None:
-        """Forget every round after this one, and what a killed run left half-written."""
-        for folder in self.folder.glob("round-*"):
-            number = folder.name.removeprefix("round-")
-            if not number.isdigit() or int(number) > round:
-                shutil.rmtree(folder)
-
-    def _partial(self, round: int) -> Path:
-        return self.folder / f"round-{round:02d}.partial"
 
 
 class Transcript:
@@ -124,7 +41,7 @@ class Transcript:
             raise UserError(f"{folder} holds no transcript: there is no manifest.json in it.")
         self.manifest = _read_manifest(self.folder / "manifest.json")
         self.knowledge = self._read_knowledge()
-        absent = (t for t in self._round_numbers() if not _round_folder(self.folder, t).is_dir())
+        absent = (t for t in self._round_numbers() if not round_folder(self.folder, t).is_dir())
         if missing := list(islice(absent, 5)):  # a stranger's manifest may claim any number of rounds
             listed = ", ".join(map(str, missing))
             raise UserError(
@@ -168,7 +85,7 @@ class Transcript:
         Raises:
             UserError: a value is not finite, or the file is damaged.
         """
-        values = TensorFile(_round_folder(self.folder, round) / "own.safetensors").read("logits")
+        values = TensorFile(round_folder(self.folder, round) / "own.safetensors").read("logits")
         _check_finite(values, f"The server's own logits in round {round}")
         return values.to(torch.float32)
 
@@ -211,7 +128,7 @@ class Transcript:
         """Bytes that the server received from each client in a round."""
         totals = dict.fromkeys(range(self.clients), 0)
         owners = {f"client-{k}": k for k in totals}
-        for path in sorted(_round_folder(self.folder, round).glob("*.safetensors")):
+        for path in sorted(round_folder(self.folder, round).glob("*.safetensors")):
             file = TensorFile(path)
             for name in file.names():
                 owner = owners.get(name.partition("/")[0])
@@ -223,7 +140,7 @@ class Transcript:
         return range(1, self.rounds + 1)
 
     def _uploads(self, round: int) -> TensorFile:
-        return TensorFile(_round_folder(self.folder, round) / f"{self.manifest.uploads.action}.safetensors")
+        return TensorFile(round_folder(self.folder, round) / f"{self.manifest.uploads.action}.safetensors")
 
     def _name(self, client: int) -> str:
         return f"client-{client}/{self.manifest.uploads.tensor}"
@@ -257,7 +174,7 @@ class Transcript:
         """Shapes only; values are checked when they are read."""
         public, classes = len(self.knowledge.public), self.knowledge.num_classes
         where, uploads = f"{self.folder}, round {round}", self._uploads(round)
-        own = TensorFile(_round_folder(self.folder, round) / "own.safetensors")
+        own = TensorFile(round_folder(self.folder, round) / "own.safetensors")
         _check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
         if self.manifest.uploads.kind in MODEL_KINDS:
             self._check_models(uploads, where)
@@ -281,10 +198,6 @@ class Transcript:
                 _check_tensor(
                     file, f"client-{k}/{tensor}/{name}", file.shape(prefix + name), what, "what was sent"
                 )
-
-
-def _round_folder(folder: Path, round: int) -> Path:
-    return folder / f"round-{round:02d}"
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -23,8 +23,8 @@ from logitleak.sealed import read_truth, write_truth
 from logitleak.stages.check import scheme_of
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
-from logitleak.transcript import Manifest, TranscriptWriter, Uploads
 from logitleak.truth import Split, unlabelled
+from logitleak.wire import Manifest, TranscriptWriter, Uploads
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,95 @@
+"""How a transcript lies on disk: the folder ``wire/`` of a run, and the writer that fills it round by round."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from torch import Tensor
+
+from logitleak.storage import write_json, write_tensors
+from logitleak.types import Event, PublicData, UploadKind
+
+FORMAT = 1
+
+
+class Uploads(BaseModel):
+    """Which message of a round carries the clients' outputs on the public set, or their models."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    tensor: str
+    kind: UploadKind
+
+
+class Manifest(BaseModel):
+    """``wire/manifest.json``: the public facts of a federation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    scheme: str
+    clients: PositiveInt
+    rounds: PositiveInt
+    num_classes: PositiveInt
+    target_labels: list[int]
+    uploads: Uploads
+
+
+class TranscriptWriter:
+    """Writes ``wire/``. A round appears under its name only when it is whole.
+
+    Args:
+        folder: the ``wire/`` folder; it is created.
+        manifest: the facts of the federation.
+        public: the public set.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, public: PublicData) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "public.safetensors").exists():
+            tensors = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
+            if public.labels is not None:
+                tensors["labels"] = public.labels
+            write_tensors(folder / "public.safetensors", tensors)
+        write_json(folder / "manifest.json", manifest.model_dump())
+
+    def write(self, event: Event) -> None:
+        """Keep one exchange. Messages that carry nothing leave no file."""
+        tensors = {f"sent/{name}": value for name, value in event.sent.tensors.items()}
+        scalars = {f"sent/{name}": value for name, value in event.sent.scalars.items()}
+        for client, payload in event.received.items():
+            tensors.update({f"client-{client}/{name}": value for name, value in payload.tensors.items()})
+            scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
+        if tensors or scalars:
+            path = self._partial(event.round) / f"{event.action}.safetensors"
+            write_tensors(path, tensors, {"scalars": json.dumps(scalars, sort_keys=True)})
+
+    def write_own(self, round: int, logits: Tensor) -> None:
+        """Keep the server's own logits on the public set after its training in this round."""
+        write_tensors(self._partial(round) / "own.safetensors", {"logits": logits})
+
+    def commit(self, round: int) -> None:
+        """Declare a round whole."""
+        self._partial(round).rename(round_folder(self.folder, round))
+
+    def rewind(self, round: int) -> None:
+        """Forget every round after this one, and what a killed run left half-written."""
+        for folder in self.folder.glob("round-*"):
+            number = folder.name.removeprefix("round-")
+            if not number.isdigit() or int(number) > round:
+                shutil.rmtree(folder)
+
+    def _partial(self, round: int) -> Path:
+        return self.folder / f"round-{round:02d}.partial"
+
+
+def round_folder(folder: Path, round: int) -> Path:
+    """Where a finished round is kept in ``wire/``."""
+    return folder / f"round-{round:02d}"
