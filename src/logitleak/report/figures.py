@@ -191,7 +191,11 @@ def _end_labels(canvas: Canvas, ends: Sequence[tuple[str, float, str]], x: float
 
 def confidence(run: Run) -> dict[str, str]:
     """Fig. 3: how sure the server's and the clients' models are on public and on private images."""
-    numbers = table(run.metrics, "confidence")
+    return entropies(table(run.metrics, "confidence"))
+
+
+def entropies(numbers: dict[str, Any]) -> dict[str, str]:
+    """The two panels of Fig. 3 out of `confidence` in metrics.json; none where a histogram is missing."""
     edges = numbers.get("bins") or []
     found = {
         side: [numbers.get(f"server_{side}") or [], numbers.get(f"client_{side}") or []]
@@ -199,7 +203,7 @@ def confidence(run: Run) -> dict[str, str]:
     }
     if len(edges) < 2 or any(len(heights) != len(edges) - 1 for pair in found.values() for heights in pair):
         return {}
-    shares = {side: [_normal(heights) for heights in pair] for side, pair in found.items()}
+    shares = {side: [normal(heights) for heights in pair] for side, pair in found.items()}
     # One vertical scale for both sides: the eye compares them.
     top = max(height for pair in shares.values() for heights in pair for height in heights) or 1
     return {f"confidence-{side}": _entropies(side, edges, pair, top * 1.08) for side, pair in shares.items()}
@@ -213,18 +217,20 @@ def _entropies(side: str, edges: Sequence[float], pair: Sequence[Sequence[float]
     models = (("server", SERVER, "6 3"), ("clients", CLIENTS, ""))
     for row, ((owner, color, dash), heights) in enumerate(zip(models, pair, strict=True)):
         stroke = {"stroke": color, "stroke_width": 2, "stroke_dasharray": dash}
-        canvas.polyline(_steps(edges, heights, x, y), fill=color, fill_opacity=0.14, **stroke)
+        canvas.polyline(steps(edges, heights, x, y), fill=color, fill_opacity=0.14, **stroke)
         canvas.line(x.end - 78, 12 + 15 * row, x.end - 54, 12 + 15 * row, **stroke)
         canvas.text(x.end - 48, 16 + 15 * row, owner, fill=color, font_weight=600)
     return canvas.render()
 
 
-def _normal(heights: Sequence[float]) -> list[float]:
+def normal(heights: Sequence[float]) -> list[float]:
+    """Heights that add up to one."""
     total = sum(heights)
     return [height / total if total else 0.0 for height in heights]
 
 
-def _steps(edges: Sequence[float], heights: Sequence[float], x: Scale, y: Scale) -> list[tuple[float, float]]:
+def steps(edges: Sequence[float], heights: Sequence[float], x: Scale, y: Scale) -> list[tuple[float, float]]:
+    """The outline of a histogram."""
     points = [(x(edges[0]), y(0))]
     for left, right, height in zip(edges, edges[1:], heights, strict=False):
         points += [(x(left), y(height)), (x(right), y(height))]

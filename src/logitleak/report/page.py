@@ -14,6 +14,8 @@ from logitleak.report.verdict import judge, percent
 
 Row = tuple[str, str]
 
+SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
+
 PAPER = (
     "Hideaki Takahashi, Jingjing Liu, Yang Liu: Breaching FedMD: Image Recovery via Paired-Logits Inversion "
     "Attack. CVPR 2023, pp. 12198–12207."
@@ -74,8 +76,7 @@ def _title(run: Run) -> str:
 def _scheme(run: Run) -> str | None:
     """The scheme as papers spell it."""
     name = table(run.metrics, "threat_model").get("scheme")
-    spelled = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
-    return spelled.get(str(name), str(name)) if name else None
+    return SCHEMES.get(str(name), str(name)) if name else None
 
 
 def _dots(run: Run, best: Attack) -> Markup | None:
