@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Images = NDArray[float32]
 
+SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
+"""Schemes as papers spell them."""
+
 KINDS = ("attack", "baseline", "rival")
 ROUND_FILE = re.compile(r"round-(\d+)\.safetensors")
 

@@ -8,13 +8,11 @@ from markupsafe import Markup
 
 from logitleak.report import gallery, marks
 from logitleak.report.figures import style
-from logitleak.report.load import Attack, Run, rows, table
+from logitleak.report.load import SCHEMES, Attack, Run, rows, table
 from logitleak.report.svg import CLIENTS, SERVER
 from logitleak.report.verdict import judge, percent
 
 Row = tuple[str, str]
-
-SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
 
 PAPER = (
     "Hideaki Takahashi, Jingjing Liu, Yang Liu: Breaching FedMD: Image Recovery via Paired-Logits Inversion "
@@ -74,7 +72,6 @@ def _title(run: Run) -> str:
 
 
 def _scheme(run: Run) -> str | None:
-    """The scheme as papers spell it."""
     name = table(run.metrics, "threat_model").get("scheme")
     return SCHEMES.get(str(name), str(name)) if name else None
 
