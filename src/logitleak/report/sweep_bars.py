@@ -55,7 +55,7 @@ def _figure(
     ]
     group = max([BAR * len(series), *(legend.wide(text) for words in labels for text in words)]) + GAP
     width = max(360.0, LEFT + group * len(lines) + 12)
-    above = legend.height(names, width) + 26
+    above = legend.height(names, width) + 32
     canvas = Canvas(
         width,
         above + PLOT + 12 + LINES * max(1, len(show.rows)),
@@ -68,7 +68,7 @@ def _figure(
         canvas.line(LEFT, y(tick), width, y(tick), stroke_opacity=0.18)
         said = f"{tick:.0%}" if share else number(tick)
         canvas.text(LEFT - 7, y(tick) + 4, said, text_anchor="end", font_size=11)
-    canvas.text(4, above - 10, short(NAMES[show.value], int(width / legend.LETTER)), font_size=11)
+    canvas.text(4, above - 14, short(NAMES[show.value], int(width / legend.LETTER)), font_size=11)
     canvas.line(LEFT, y(0), width, y(0), stroke_opacity=0.7)
     for index, (line, words) in enumerate(zip(lines.values(), labels, strict=True)):
         middle = LEFT + group * (index + 0.5)

@@ -17,15 +17,15 @@ LEFT, TOP, BOTTOM = 44, 46, 214
 BINS = 20
 
 
-def confidence(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, list[str]]:
-    """Two figures, public and private, for every panel that has entropies."""
+def confidence(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
+    """Two figures, "confidence-public" and "confidence-private", for every panel that has entropies."""
     figures = {}
     for labels, group in ordered(sweep, cells, show.panels).items():
         ids = dict.fromkeys(cell.federation for cell in group)
         numbers = [table(sweep.metrics(id), "confidence") for id in ids]
         drawn = entropies(_mean([one for one in numbers if one.get("bins")]))
         if drawn:
-            figures[sweep.phrase(show.panels, labels)] = list(drawn.values())
+            figures[sweep.phrase(show.panels, labels)] = drawn
     return figures
 
 
@@ -55,11 +55,13 @@ def client_ssim(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, st
     values = [value for pair in found.values() for side in pair for value in side]
     if not values:
         return {}
-    # The same bins in every panel: the eye compares them.
+    # The same bins and the same height in every panel: the eye compares them.
     low, high = min(values), max(values)
     width = (high - low or 1.0) / BINS
     edges = [low + index * width for index in range(BINS + 1)]
-    return {name: _panel(name, owner, others, edges) for name, (owner, others) in found.items()}
+    shares = {name: [_histogram(side, edges) for side in pair] for name, pair in found.items()}
+    top = max(height for pair in shares.values() for heights in pair for height in heights)
+    return {name: _panel(name, found[name], shares[name], edges, top) for name in found}
 
 
 def _values(sweep: Sweep, cells: Sequence[Cell], side: str) -> list[float]:
@@ -67,25 +69,31 @@ def _values(sweep: Sweep, cells: Sequence[Cell], side: str) -> list[float]:
     return [v for one in results for v in table(one, "client_ssim").get(side) or [] if v is not None]
 
 
-def _panel(name: str, owner: Sequence[float], others: Sequence[float], edges: Sequence[float]) -> str:
+def _panel(
+    name: str,
+    values: Sequence[Sequence[float]],
+    shares: Sequence[Sequence[float]],
+    edges: Sequence[float],
+    top: float,
+) -> str:
     canvas = Canvas(
         WIDTH, HEIGHT, f"{name}: mean SSIM to the other clients' reconstructions, owners and others"
     )
-    sides = (("others", others, MID_GRAY, "6 3"), ("owner", owner, CLIENTS, ""))
-    shares = {side: _histogram(values, edges) for side, values, _, _ in sides}
-    top = max(height for heights in shares.values() for height in heights)
     x, y = Scale(edges[0], edges[-1], LEFT, WIDTH - 16), Scale(0, top * 1.08, BOTTOM, TOP)
-    axes(canvas, x, y, "mean SSIM to the other clients' reconstructions", "", None, lambda v: f"{v:.0%}")
+    axes(
+        canvas, x, y, "mean SSIM to the other clients' reconstructions", "", x.ticks(7), lambda v: f"{v:.0%}"
+    )
     canvas.text(4, 16, "share of reconstructions", font_weight=600)
-    for row, (side, values, color, dash) in enumerate(sides):
+    sides = (("owner", CLIENTS, ""), ("others", MID_GRAY, "6 3"))
+    for row, (side, color, dash) in enumerate(sides):
         stroke = {"stroke": color, "stroke_width": 2, "stroke_dasharray": dash}
-        canvas.polyline(steps(edges, shares[side], x, y), fill=color, fill_opacity=0.14, **stroke)
-        middle = x(statistics.median(values))
+        canvas.polyline(steps(edges, shares[row], x, y), fill=color, fill_opacity=0.14, **stroke)
+        middle = x(statistics.median(values[row]))
         canvas.line(
             middle, y.start, middle, y.end - 6, stroke=color, stroke_width=1.5, stroke_dasharray="2 2"
         )
         canvas.line(x.end - 122, 12 + 15 * row, x.end - 98, 12 + 15 * row, **stroke)
-        canvas.text(x.end - 92, 16 + 15 * row, f"{side} ({len(values)})", fill=color, font_weight=600)
+        canvas.text(x.end - 92, 16 + 15 * row, f"{side} ({len(values[row])})", fill=color, font_weight=600)
     return canvas.render()
 
 

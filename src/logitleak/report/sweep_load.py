@@ -95,8 +95,10 @@ class Sweep:
         return spelled(axis, label) if named and not _number(label) else f"{axis} {label}"
 
     def phrase(self, axes: Iterable[str], labels: Iterable[str]) -> str:
-        """A combination of labels in one line."""
-        return ", ".join(self.said(axis, label) for axis, label in zip(axes, labels, strict=True))
+        """A combination of labels in one line; axes that do not concern it are named only if no other does."""
+        pairs = list(zip(axes, labels, strict=True))
+        concerned = [(axis, label) for axis, label in pairs if label != NONE]
+        return ", ".join(self.said(axis, label) for axis, label in concerned or pairs)
 
     def result(self, cell: Cell) -> dict[str, Any]:
         """`result.json` of a cell; empty where there is none."""

@@ -15,7 +15,7 @@ from logitleak.report.page import BIBTEX, PAPER, Row, plain
 from logitleak.report.pooling import chosen, pooled_over
 from logitleak.report.sweep_bars import bars
 from logitleak.report.sweep_histograms import client_ssim, confidence
-from logitleak.report.sweep_load import Cell, Show, Sweep, text
+from logitleak.report.sweep_load import Cell, Show, Sweep, spelled, text
 from logitleak.report.trade_off import trade_offs
 
 REAL = (
@@ -109,11 +109,11 @@ def _figures(
         return {"note": "A trade-off needs the axis that its dots are sized by; give it as “size”."}
     panels = []
     for name, drawn in draw[show.kind](sweep, show, cells).items():
-        svgs = drawn if isinstance(drawn, list) else [drawn]
-        for svg in svgs:
-            stem = "-".join(filter(None, [f"{index:02d}", slug(show.title), slug(name)]))
+        parts = drawn if isinstance(drawn, dict) else {"": drawn}
+        for part, svg in parts.items():
+            stem = "-".join(filter(None, [f"{index:02d}", slug(show.title), slug(name), part]))
             figures[unique(stem, figures)] = svg
-        panels.append({"heading": name, "svgs": [Markup(svg) for svg in svgs]})
+        panels.append({"heading": name, "svgs": [Markup(svg) for svg in parts.values()]})
     if not panels:
         return {"note": "No cell has the numbers of this figure."}
     return {"panels": panels, "caption": _caption(sweep, show, cells)}
@@ -183,7 +183,7 @@ def _strips(
 def _facts(sweep: Sweep) -> list[Row]:
     targets = sorted({row for cell in sweep.cells if (row := cell.row.get("targets")) is not None})
     varying = [
-        (_title(axis), ", ".join(sweep.labels(axis)))
+        (_title(axis), ", ".join(spelled(axis, label) for label in sweep.labels(axis)))
         for axis in sweep.axes
         if axis == "attack" or len(sweep.labels(axis)) > 1
     ]

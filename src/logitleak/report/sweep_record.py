@@ -128,7 +128,7 @@ def threats(sweep: Sweep) -> list[dict[str, Any]]:
         if threat:
             scheme = str(threat.get("scheme") or "scheme not stated")
             found.setdefault(SCHEMES.get(scheme, scheme), threat)
-    return [{"scheme": scheme, **threat} for scheme, threat in found.items()]
+    return [{**threat, "scheme": scheme} for scheme, threat in found.items()]
 
 
 def tuned(sweep: Sweep) -> list[dict[str, Any]]:

@@ -15,6 +15,9 @@ from logitleak.report.verdict import percent
 BAR_COLUMNS = 4
 """In a wider table the bars would push the numbers off the page."""
 
+FINE = 100
+"""From so many trials on a share has a decimal."""
+
 
 def tables(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """A table for every combination of the panels' axes."""
@@ -112,7 +115,7 @@ def _entry(sweep: Sweep, show: Show, cells: Sequence[Cell], columns: int) -> dic
         return {"value": None, "why": _why(cells)}
     done = sum(cell.status == "finished" for cell in cells)
     entry: dict[str, Any] = {
-        "value": shown(value, show.value),
+        "value": shown(value, show.value, fine=bool(show.paper)),
         "count": f"{value.successes}/{value.trials}" if value.trials else "",
         "interval": f"{value.low * 100:.0f}–{value.high * 100:.0f}" if value.trials else "",
         "bar": _bar(sweep, cells, value) if value.trials and columns <= BAR_COLUMNS else None,
@@ -132,8 +135,10 @@ def _why(cells: Sequence[Cell]) -> str:
     return found.pop() if len(found) == 1 and found != {"finished"} else "no number"
 
 
-def shown(value: Value, name: str) -> str:
-    """A value as text."""
+def shown(value: Value, name: str, fine: bool = False) -> str:
+    """A value as text; a share with one decimal where its trials or a comparison bear it."""
+    if name in SHARES and (fine or (value.trials or 0) >= FINE):
+        return f"{value.value:.1%}"
     return percent(value.value) if name in SHARES or name == "utility" else f"{value.value:.3f}"
 
 

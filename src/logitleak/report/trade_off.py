@@ -43,7 +43,7 @@ def trade_offs(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, str
     dots = [dot for lines in panels.values() for line in lines.values() for dot in line]
     if not dots:
         return {}
-    x = _scale([dot.accuracy for dot in dots], 0.2, LEFT + 14, WIDTH - 28)
+    x = _scale([dot.accuracy for dot in dots], 0.2, LEFT, WIDTH - 20)
     order = list(ordered(sweep, cells, by))
     return {
         sweep.phrase(show.panels, panel): _figure(sweep, show, by, order, lines, x, dots)
@@ -81,12 +81,8 @@ def _radii(labels: Sequence[str]) -> dict[str, float]:
 def _scale(values: Sequence[float], least: float, start: float, end: float) -> Scale:
     """A scale around the values, at least so wide that noise does not look like a difference."""
     low, high = min(values), max(values)
-    missing = max(0.0, least - (high - low)) / 2
-    low, high = low - missing, high + missing
-    # A share or an SSIM does not leave [0, 1], so what is missing there is added on the other side.
-    low, high = (0.0, high - low) if low < 0 <= min(values) else (low, high)
-    low, high = (low - high + 1, 1.0) if high > 1 else (low, high)
-    return Scale(low, high, start, end)
+    margin = max(0.06 * (high - low), (least - (high - low)) / 2)
+    return Scale(low - margin, high + margin, start, end)
 
 
 def _figure(
@@ -105,7 +101,7 @@ def _figure(
     legend.draw(canvas, names, looks[: len(names)], 0, WIDTH)
     y = _scale([dot.ssim for dot in everything], 0.1, above + HEIGHT - 52, above + 12)
     axes(canvas, x, y, "attack accuracy", "mean SSIM to the truth", [], lambda value: f"{value:.3g}")
-    for tick in x.ticks(5):
+    for tick in (tick for tick in x.ticks(5) if 0 <= tick <= 1):
         canvas.line(x(tick), y.start, x(tick), y.start + 4, stroke_opacity=0.7)
         canvas.text(x(tick), y.start + 17, f"{tick:.0%}", text_anchor="middle", font_size=11)
     taken = [
