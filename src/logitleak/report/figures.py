@@ -194,8 +194,13 @@ def confidence(run: Run) -> dict[str, str]:
     return entropies(table(run.metrics, "confidence"))
 
 
-def entropies(numbers: dict[str, Any]) -> dict[str, str]:
-    """The two panels of Fig. 3 out of `confidence` in metrics.json; none where a histogram is missing."""
+def entropies(numbers: dict[str, Any], of: str = "") -> dict[str, str]:
+    """The two panels of Fig. 3 out of `confidence` in metrics.json; none where a histogram is missing.
+
+    Args:
+        numbers: edges of the bins, and a histogram for each party and side.
+        of: what their text alternative says beside that, where there are several.
+    """
     edges = numbers.get("bins") or []
     found = {
         side: [numbers.get(f"server_{side}") or [], numbers.get(f"client_{side}") or []]
@@ -206,11 +211,16 @@ def entropies(numbers: dict[str, Any]) -> dict[str, str]:
     shares = {side: [normal(heights) for heights in pair] for side, pair in found.items()}
     # One vertical scale for both sides: the eye compares them.
     top = max(height for pair in shares.values() for heights in pair for height in heights) or 1
-    return {f"confidence-{side}": _entropies(side, edges, pair, top * 1.08) for side, pair in shares.items()}
+    return {
+        f"confidence-{side}": _entropies(side, edges, pair, top * 1.08, of) for side, pair in shares.items()
+    }
 
 
-def _entropies(side: str, edges: Sequence[float], pair: Sequence[Sequence[float]], top: float) -> str:
-    canvas = Canvas(WIDTH, HEIGHT, f"Entropy of the predictions of server and clients on {side} images")
+def _entropies(
+    side: str, edges: Sequence[float], pair: Sequence[Sequence[float]], top: float, of: str
+) -> str:
+    label = f"Entropy of the predictions of server and clients on {side} images"
+    canvas = Canvas(WIDTH, HEIGHT, f"{label}: {of}" if of else label)
     x, y = Scale(edges[0], edges[-1], LEFT, WIDTH - 16), Scale(0, top, BOTTOM, TOP + 14)
     axes(canvas, x, y, "entropy of the prediction (nats)", "", None, lambda value: f"{value:.0%}")
     canvas.text(4, 16, f"share of {side} images", font_weight=600)

@@ -39,7 +39,7 @@ def sheet(strip: Strip, title: str, warning: str = "") -> bytes:
                 pen.text((6, y + cell // 2 - 6), strip.labels[target], fill="black", font=font)
             _paste(page, pen, font, column, target, (x, y), cell)
     buffer = io.BytesIO()
-    page.save(buffer, "PNG", optimize=True)
+    page.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -23,9 +23,10 @@ def confidence(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, dic
     for labels, group in ordered(sweep, cells, show.panels).items():
         ids = dict.fromkeys(cell.federation for cell in group)
         numbers = [table(sweep.metrics(id), "confidence") for id in ids]
-        drawn = entropies(_mean([one for one in numbers if one.get("bins")]))
+        name = sweep.phrase(show.panels, labels)
+        drawn = entropies(_mean([one for one in numbers if one.get("bins")]), name)
         if drawn:
-            figures[sweep.phrase(show.panels, labels)] = drawn
+            figures[name] = drawn
     return figures
 
 

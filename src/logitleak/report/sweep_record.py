@@ -7,7 +7,7 @@ from typing import Any
 
 from logitleak.report.load import rows, table
 from logitleak.report.page import Row, fixed, flatten, plain, size
-from logitleak.report.pooling import grouped, ordered, wilson
+from logitleak.report.pooling import ordered, wilson
 from logitleak.report.sweep_load import NONE, SCHEMES, Cell, Sweep, spelled
 from logitleak.report.verdict import percent
 
@@ -76,8 +76,9 @@ def _places(sweep: Sweep, cell: Cell) -> tuple[list[str], list[str]]:
 
 def federation_axes(sweep: Sweep) -> list[str]:
     """The axes that tell federations apart, but for the seed: an attack's own vary within one federation."""
-    cells = list(grouped(sweep.cells, ["seed"]).values())
-    groups = {id: [c for seed in cells for c in seed if c.federation == id] for id in sweep.federations()}
+    groups: dict[str, list[Cell]] = {}
+    for cell in sweep.cells:
+        groups.setdefault(cell.federation, []).append(cell)
     return [
         axis
         for axis in sweep.axes

@@ -46,7 +46,9 @@ def trade_offs(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, str
     x = _scale([dot.accuracy for dot in dots], 0.2, LEFT, WIDTH - 20)
     order = list(ordered(sweep, cells, by))
     return {
-        sweep.phrase(show.panels, panel): _figure(sweep, show, by, order, lines, x, dots)
+        sweep.phrase(show.panels, panel): _figure(
+            sweep, show, sweep.phrase(show.panels, panel), by, order, lines, x, dots
+        )
         for panel, lines in panels.items()
     }
 
@@ -88,6 +90,7 @@ def _scale(values: Sequence[float], least: float, start: float, end: float) -> S
 def _figure(
     sweep: Sweep,
     show: Show,
+    panel: str,
     by: Sequence[str],
     order: Sequence[tuple[str, ...]],
     lines: dict[tuple[str, ...], list[Dot]],
@@ -96,7 +99,8 @@ def _figure(
 ) -> str:
     names = [short(sweep.phrase(by, series), 40) for series in order] if by else []
     above = legend.height(names, WIDTH) + 28
-    canvas = Canvas(WIDTH, above + HEIGHT, f"{show.title}: attack accuracy against mean SSIM, by {show.size}")
+    label = f"attack accuracy against mean SSIM, by {show.size}"
+    canvas = Canvas(WIDTH, above + HEIGHT, ": ".join(filter(None, [show.title, panel, label])))
     looks = legend.styles(len(order))
     legend.draw(canvas, names, looks[: len(names)], 0, WIDTH)
     y = _scale([dot.ssim for dot in everything], 0.1, above + HEIGHT - 52, above + 12)
