@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from logitleak.report import paper
 from logitleak.report.pooling import ordered, pooled, pooled_over, wilson
 from logitleak.report.sweep_load import NONE, Cell, Show, Sweep, load_sweep
-from logitleak.report.sweep_tables import tables
+from logitleak.report.sweep_tables import caption, tables
 
 NAMES = {"data": {"synthetic": "LFW"}}
 
@@ -62,6 +62,14 @@ def test_a_cell_in_two_places_counts_once_and_gaps_do_not(sweep: Sweep) -> None:
     assert value.trials == 8
     assert pooled([gap], "accuracy") is None
     assert pooled(cells(sweep, clients="1"), "owner_named") is None
+
+
+def test_utility_is_of_federations_however_many_attacks_there_are(sweep: Sweep) -> None:
+    value = pooled(cells(sweep, clients="1", scheme="dsfl"), "utility")
+    assert value is not None
+    assert (value.count, value.unit) == (2, "federations")
+    show = Show(rows=["clients"], columns=["scheme"], value="utility")
+    assert caption(sweep, show, sweep.cells).endswith("Pooled over 2 seeds.")
 
 
 def test_labels_keep_the_order_of_the_grid_and_ragged_axes_come_last(sweep: Sweep) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logitleak.report.sweep_load import Cell, Sweep
+from logitleak.report.sweep_load import Cell, Sweep, spelled
 
 SHARES = ("accuracy", "too_close", "owner_named")
 
@@ -24,6 +24,9 @@ NAMES = {
 COLUMNS = {"utility": "utility_clients"}
 """Where the table calls a value otherwise."""
 
+OF_FEDERATIONS = ("utility", "utility_server")
+"""What all cells of a federation share, whatever the attack."""
+
 Z95 = 1.959963984540054
 
 
@@ -36,7 +39,7 @@ class Value:
         low, high: the Wilson 95 % interval of a share; the least and greatest value of a mean.
         successes, trials: of a share; None for a mean.
         least, most: a share's least and greatest value among seeds; a mean's among its cells.
-        count: how many seeds (of a share) or cells (of a mean) these are.
+        count, unit: how many seeds (of a share), cells or federations (of a mean) these are.
     """
 
     value: float
@@ -47,20 +50,27 @@ class Value:
     least: float
     most: float
     count: int
+    unit: str
 
 
 def pooled(cells: Sequence[Cell], name: str) -> Value | None:
     """The value of some cells together; None where none of them has it."""
     column = COLUMNS.get(name, name)
-    # Two places in the grid may be the same cell: it counts once.
-    once = {cell.id: cell for cell in cells if _known(cell, column, name in SHARES)}
+    once = distinct([cell for cell in cells if _known(cell, column, name in SHARES)], name)
     if not once:
         return None
     if name in SHARES:
-        return _share(list(once.values()), column)
-    values = [float(cell.row[column]) for cell in once.values()]
+        return _share(once, column)
+    values = [float(cell.row[column]) for cell in once]
     least, most = min(values), max(values)
-    return Value(statistics.fmean(values), least, most, None, None, least, most, len(values))
+    unit = "federations" if name in OF_FEDERATIONS else "cells"
+    return Value(statistics.fmean(values), least, most, None, None, least, most, len(values), unit)
+
+
+def distinct(cells: Sequence[Cell], name: str) -> list[Cell]:
+    """Every cell that has a value of its own, once: two places in the grid may be the same cell."""
+    own = {cell.federation if name in OF_FEDERATIONS else cell.id: cell for cell in cells}
+    return list(own.values())
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -80,7 +90,7 @@ def _share(cells: Sequence[Cell], column: str) -> Value:
     values = [hits / of for hits, of in (_counts(group, column) for group in seeds)]
     low, high = wilson(successes, trials)
     return Value(
-        successes / trials, low, high, successes, trials, min(values), max(values), len(values)
+        successes / trials, low, high, successes, trials, min(values), max(values), len(values), "seeds"
     )  # fmt: skip
 
 
@@ -136,6 +146,8 @@ def pooled_over(cells: Iterable[Cell], named: Sequence[str]) -> list[str]:
             if len(labels) > 1:
                 said.setdefault(axis, {}).update(labels)
     return [
-        f"{len(labels)} seeds" if axis == "seed" else f"{axis} ({', '.join(labels)})"
+        f"{len(labels)} seeds"
+        if axis == "seed"
+        else f"{axis} ({', '.join(spelled(axis, label) for label in labels)})"
         for axis, labels in sorted(said.items(), key=lambda item: item[0] != "seed")
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -121,11 +121,7 @@ def _figures(
 
 def _caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
     if show.kind == "bars":
-        return (
-            sweep_tables.caption(sweep, replace(show, paper=None), cells)
-            .replace(" in brackets", " as a whisker")
-            .replace(" their mean and", " their mean, and as a whisker")
-        )
+        return sweep_tables.caption(sweep, show, cells)
     if show.kind == "trade-off":
         named = ["attack", *show.rows, *show.columns, *show.panels, str(show.size)]
         over = pooled_over(cells, named)
@@ -158,7 +154,7 @@ def _strips(
     placed = []
     for strip in found:
         stem = "-".join(filter(None, [f"{index:02d}", slug(show.title), slug(strip.name)]))
-        name = f"{unique(stem, {file.removesuffix('.png'): 0 for file in grids})}.png"
+        name = f"{unique(stem, {file.removesuffix('.png') for file in grids})}.png"
         real = "Images of real people: share only as the terms of the data allow." if sweep.real else ""
         grids[name] = sheets.sheet(strip, show.title, real)
         placed.append({**strips.placed(strip), "grid": name})
@@ -215,7 +211,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:60]
 
 
-def unique(stem: str, taken: Any) -> str:
+def unique(stem: str, taken: Container[str]) -> str:
     """The stem, with a number where it is taken."""
     name, number = stem, 2
     while name in taken:

@@ -7,13 +7,16 @@ from typing import Any
 
 from logitleak.report import paper
 from logitleak.report.load import table
-from logitleak.report.pooling import NAMES, SHARES, Value, ordered, pooled, pooled_over
+from logitleak.report.pooling import NAMES, SHARES, Value, distinct, ordered, pooled, pooled_over
 from logitleak.report.svg import PALETTE
 from logitleak.report.sweep_load import Cell, Show, Sweep, spelled
 from logitleak.report.verdict import percent
 
 BAR_COLUMNS = 4
 """In a wider table the bars would push the numbers off the page."""
+
+DENSE = 6
+"""A table of more columns is set closer."""
 
 FINE = 100
 """From so many trials on a share has a decimal."""
@@ -30,24 +33,25 @@ def tables(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> list[dict[str, An
 
 def caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
     """What the numbers of a table or of bars are."""
-    over = pooled_over(cells, [*show.panels, *show.rows, *show.columns])
-    share = show.value in SHARES
-    said = NAMES[show.value]
+    over = pooled_over(distinct(cells, show.value), [*show.panels, *show.rows, *show.columns])
+    said = f"{NAMES[show.value][0].upper()}{NAMES[show.value][1:]}"
+    share, bars = show.value in SHARES, show.kind == "bars"
     if share:
-        lead = f"{said[0].upper()}{said[1:]}: share of targets, with its Wilson 95% interval in brackets."
+        where = "as a whisker" if bars else "in brackets"
+        sentences = [f"{said}: share of targets, with its Wilson 95% interval {where}."]
     else:
-        lead = f"{said[0].upper()}{said[1:]}; where cells are pooled, their mean and from the least to the greatest."
-    sentences = [lead]
+        where = "the whisker goes" if bars else "below it"
+        sentences = [f"{said}; of several cells the mean, and {where} from the least to the greatest."]
     if over:
         sentences.append(f"Pooled over {_listed(over)}.")
     if any(not one.endswith(" seeds") for one in over):
         sentences.append("Pooling over settings mixes what may differ; name the axis to tell them apart.")
-    if show.paper and show.value == "accuracy":
+        if share:
+            sentences.append("It may count the same targets again, and then the interval is too narrow.")
+    if show.paper and show.value == "accuracy" and not bars:
         sentences += _paper_caption(sweep, show, cells)
     elif show.paper:
-        sentences.append(
-            "The paper’s table gives attack accuracy only, so it stands beside that value alone."
-        )
+        sentences.append("The paper’s numbers stand in tables of attack accuracy only.")
     return " ".join(sentences)
 
 
@@ -86,6 +90,7 @@ def _table(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, Any]:
         )
     return {
         "axes": show.rows,
+        "dense": len(columns) > DENSE,
         "heads": [_head(sweep, axis, columns, level) for level, axis in enumerate(show.columns)],
         "value": NAMES[show.value],
         "body": body,
@@ -145,10 +150,9 @@ def shown(value: Value, name: str, fine: bool = False) -> str:
 def _range(value: Value, name: str) -> str:
     if value.count < 2:
         return ""
-    unit = "seeds" if value.trials else "cells"
     if name in SHARES or name == "utility":
-        return f"{value.least * 100:.0f} to {value.most * 100:.0f}% in {value.count} {unit}"
-    return f"{value.least:.3f} to {value.most:.3f} in {value.count} {unit}"
+        return f"{value.count} {value.unit}: {value.least * 100:.0f}–{value.most * 100:.0f}%"
+    return f"{value.count} {value.unit}: {value.least:.3f}–{value.most:.3f}"
 
 
 def _bar(sweep: Sweep, cells: Sequence[Cell], value: Value) -> Any:

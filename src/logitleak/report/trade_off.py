@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import hypot
 
 from logitleak.report import legend
 from logitleak.report.pooling import ordered, pooled
@@ -50,6 +52,7 @@ def trade_offs(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, str
             sweep, show, sweep.phrase(show.panels, panel), by, order, lines, x, dots
         )
         for panel, lines in panels.items()
+        if any(lines.values())
     }
 
 
@@ -120,6 +123,7 @@ def _figure(
                 places, stroke=color, stroke_width=1.2, stroke_opacity=0.8,
                 stroke_dasharray=DASHES[index % len(DASHES)],
             )  # fmt: skip
+            taken += _along(places)
         for dot in line:
             _dot(canvas, x(dot.accuracy), y(dot.ssim), dot, looks[index])
     for index, series in enumerate(order):
@@ -155,6 +159,16 @@ def _label(canvas: Canvas, x: float, y: float, dot: Dot, color: str, taken: list
 
 def _around(x: float, y: float, radius: float) -> Box:
     return x - radius, y - radius, x + radius, y + radius
+
+
+def _along(places: Sequence[tuple[float, float]]) -> list[Box]:
+    """A line as small boxes, so that labels keep off it."""
+    boxes = []
+    for (x1, y1), (x2, y2) in pairwise(places):
+        count = max(1, int(hypot(x2 - x1, y2 - y1) / 5))
+        steps = [step / count for step in range(count + 1)]
+        boxes += [_around(x1 + (x2 - x1) * step, y1 + (y2 - y1) * step, 1.5) for step in steps]
+    return boxes
 
 
 def _overlap(a: Box, b: Box) -> float:
