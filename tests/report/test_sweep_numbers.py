@@ -13,6 +13,7 @@ from logitleak.report import paper
 from logitleak.report.pooling import ordered, pooled, pooled_over, wilson
 from logitleak.report.sweep_load import NONE, Cell, Show, Sweep, load_sweep
 from logitleak.report.sweep_tables import caption, tables
+from logitleak.sweep import config
 
 NAMES = {"data": {"synthetic": "LFW"}}
 
@@ -143,3 +144,7 @@ def test_the_papers_tables_are_whole() -> None:
         ("FaceScrub", "client"): 55.5, ("LAG", "client"): 57.0, ("LFW", "client"): 71.5,
         ("FaceScrub", "full"): 70.0, ("LAG", "full"): 65.5, ("LFW", "full"): 76.5,
     }  # fmt: skip
+
+
+def test_the_report_reads_every_field_of_the_configuration() -> None:
+    assert set(Show.__dataclass_fields__) == set(config.Show.model_fields)

@@ -20,10 +20,10 @@ BINS = 20
 def confidence(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
     """Two figures, "confidence-public" and "confidence-private", for every panel that has entropies."""
     figures = {}
-    for labels, group in ordered(sweep, cells, show.panels).items():
+    for labels, group in ordered(sweep, cells, show.places).items():
         ids = dict.fromkeys(cell.federation for cell in group)
         numbers = [table(sweep.metrics(id), "confidence") for id in ids]
-        name = sweep.phrase(show.panels, labels)
+        name = sweep.phrase(show.places, labels)
         drawn = entropies(_mean([one for one in numbers if one.get("bins")]), name)
         if drawn:
             figures[name] = drawn
@@ -47,7 +47,7 @@ def _mean(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def client_ssim(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, str]:
     """A figure for every panel and attack: owners' likeness to the other clients, and the others'."""
-    by = list(dict.fromkeys([*show.panels, "attack"]))
+    by = list(dict.fromkeys([*show.places, "attack"]))
     found = {}
     for labels, group in ordered(sweep, cells, by).items():
         owner, others = _values(sweep, group, "owner"), _values(sweep, group, "others")

@@ -37,6 +37,11 @@ class Show:
         named = [*self.rows, *self.columns, *self.panels, *([self.size] if self.size else []), *self.only]
         return list(dict.fromkeys(named))
 
+    @property
+    def places(self) -> list[str]:
+        """Panels, rows and columns at once, for figures that make a panel of each."""
+        return list(dict.fromkeys([*self.panels, *self.rows, *self.columns]))
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -123,7 +123,7 @@ def _caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
     if show.kind == "bars":
         return sweep_tables.caption(sweep, show, cells)
     if show.kind == "trade-off":
-        named = ["attack", *show.rows, *show.columns, *show.panels, str(show.size)]
+        named = ["attack", *show.places, str(show.size)]
         over = pooled_over(cells, named)
         return (
             f"Each dot is one value of {show.size}, written beside it; its area grows with the value. A line joins "
@@ -136,7 +136,7 @@ def _caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
             "Entropy of the predictions, normalized histograms: the gap between server and clients on private images "
             "is what the attack exploits. Of several federations in a panel, the mean. Compare Fig. 3 of the paper."
         )
-    over = pooled_over(cells, ["attack", *show.panels])
+    over = pooled_over(cells, ["attack", *show.places])
     return (
         "How alike a client’s reconstruction of a target is to the other clients’, normalized histograms; dotted: the "
         "medians. If owners stand apart, Eq. 11 can name them. "
@@ -163,8 +163,7 @@ def _strips(
         "cell": "the image that the attack chose (Eq. 11)",
         "prior": "the image that the prior gives the attack before it sees any logits",
     }[show.strip]
-    named = [*show.rows, *show.columns, *show.panels]
-    over = pooled_over(cells, named)
+    over = pooled_over(cells, show.places)
     caption = (
         f"Truth (the mean private image), the mean public image of the same label, and {what}. The targets are spread "
         "evenly over all targets in label order, none picked for its looks."

@@ -33,7 +33,7 @@ def tables(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> list[dict[str, An
 
 def caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
     """What the numbers of a table or of bars are."""
-    over = pooled_over(distinct(cells, show.value), [*show.panels, *show.rows, *show.columns])
+    over = pooled_over(distinct(cells, show.value), show.places)
     said = f"{NAMES[show.value][0].upper()}{NAMES[show.value][1:]}"
     share, bars = show.value in SHARES, show.kind == "bars"
     if share:

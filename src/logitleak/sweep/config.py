@@ -30,7 +30,7 @@ class Show(_Section):
         title: what stands above it.
         rows, columns: axes; "attack" is one, and so is "seed". Cells are pooled over axes that are not named.
             Bars: groups and series. A trade-off: a series for every attack and combination of columns. Strips: a
-            strip for every combination of rows.
+            strip for every combination of rows. Histograms: a panel for every combination of both.
         panels: axes of which every combination gets a panel of its own.
         size: the axis that dots of a trade-off are sized and labelled by.
         value: what tables and bars show.
