@@ -191,7 +191,16 @@ def _end_labels(canvas: Canvas, ends: Sequence[tuple[str, float, str]], x: float
 
 def confidence(run: Run) -> dict[str, str]:
     """Fig. 3: how sure the server's and the clients' models are on public and on private images."""
-    numbers = table(run.metrics, "confidence")
+    return entropies(table(run.metrics, "confidence"))
+
+
+def entropies(numbers: dict[str, Any], of: str = "") -> dict[str, str]:
+    """The two panels of Fig. 3 out of `confidence` in metrics.json; none where a histogram is missing.
+
+    Args:
+        numbers: edges of the bins, and a histogram for each party and side.
+        of: what their text alternative says beside that, where there are several.
+    """
     edges = numbers.get("bins") or []
     found = {
         side: [numbers.get(f"server_{side}") or [], numbers.get(f"client_{side}") or []]
@@ -199,32 +208,39 @@ def confidence(run: Run) -> dict[str, str]:
     }
     if len(edges) < 2 or any(len(heights) != len(edges) - 1 for pair in found.values() for heights in pair):
         return {}
-    shares = {side: [_normal(heights) for heights in pair] for side, pair in found.items()}
+    shares = {side: [normal(heights) for heights in pair] for side, pair in found.items()}
     # One vertical scale for both sides: the eye compares them.
     top = max(height for pair in shares.values() for heights in pair for height in heights) or 1
-    return {f"confidence-{side}": _entropies(side, edges, pair, top * 1.08) for side, pair in shares.items()}
+    return {
+        f"confidence-{side}": _entropies(side, edges, pair, top * 1.08, of) for side, pair in shares.items()
+    }
 
 
-def _entropies(side: str, edges: Sequence[float], pair: Sequence[Sequence[float]], top: float) -> str:
-    canvas = Canvas(WIDTH, HEIGHT, f"Entropy of the predictions of server and clients on {side} images")
+def _entropies(
+    side: str, edges: Sequence[float], pair: Sequence[Sequence[float]], top: float, of: str
+) -> str:
+    label = f"Entropy of the predictions of server and clients on {side} images"
+    canvas = Canvas(WIDTH, HEIGHT, f"{label}: {of}" if of else label)
     x, y = Scale(edges[0], edges[-1], LEFT, WIDTH - 16), Scale(0, top, BOTTOM, TOP + 14)
     axes(canvas, x, y, "entropy of the prediction (nats)", "", None, lambda value: f"{value:.0%}")
     canvas.text(4, 16, f"share of {side} images", font_weight=600)
     models = (("server", SERVER, "6 3"), ("clients", CLIENTS, ""))
     for row, ((owner, color, dash), heights) in enumerate(zip(models, pair, strict=True)):
         stroke = {"stroke": color, "stroke_width": 2, "stroke_dasharray": dash}
-        canvas.polyline(_steps(edges, heights, x, y), fill=color, fill_opacity=0.14, **stroke)
+        canvas.polyline(steps(edges, heights, x, y), fill=color, fill_opacity=0.14, **stroke)
         canvas.line(x.end - 78, 12 + 15 * row, x.end - 54, 12 + 15 * row, **stroke)
         canvas.text(x.end - 48, 16 + 15 * row, owner, fill=color, font_weight=600)
     return canvas.render()
 
 
-def _normal(heights: Sequence[float]) -> list[float]:
+def normal(heights: Sequence[float]) -> list[float]:
+    """Heights that add up to one."""
     total = sum(heights)
     return [height / total if total else 0.0 for height in heights]
 
 
-def _steps(edges: Sequence[float], heights: Sequence[float], x: Scale, y: Scale) -> list[tuple[float, float]]:
+def steps(edges: Sequence[float], heights: Sequence[float], x: Scale, y: Scale) -> list[tuple[float, float]]:
+    """The outline of a histogram."""
     points = [(x(edges[0]), y(0))]
     for left, right, height in zip(edges, edges[1:], heights, strict=False):
         points += [(x(left), y(height)), (x(right), y(height))]

@@ -27,15 +27,16 @@ def data_uri(image: NDArray[Any]) -> str:
     """A [C,H,W] image in [0,1] as a data URI: WebP where Pillow can write it, else PNG."""
     buffer = io.BytesIO()
     if features.check("webp"):
-        _picture(image).save(buffer, "WEBP", quality=QUALITY, method=6)
+        picture(image).save(buffer, "WEBP", quality=QUALITY, method=6)
         kind = "webp"
     else:
-        _picture(image).save(buffer, "PNG", optimize=True)
+        picture(image).save(buffer, "PNG", optimize=True)
         kind = "png"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _picture(image: NDArray[Any]) -> Image.Image:
+def picture(image: NDArray[Any]) -> Image.Image:
+    """A [C,H,W] image in [0,1] as Pillow's."""
     # An attack may leave values outside of [0,1], or none at all; a picture shows them as the nearest it has.
     pixels = (np.nan_to_num(np.clip(image, 0, 1), nan=0.5) * 255).round().astype(np.uint8)
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).convert("RGB")
@@ -53,14 +54,14 @@ def cards(run: Run) -> list[dict[str, Any]]:
 def _card(run: Run, index: int, label: int, facts: list[dict[str, Any]]) -> dict[str, Any]:
     known = next((fact for fact in facts if fact), {})
     cells = []
-    if (truth := _at(run.truth, index)) is not None:
+    if (truth := at(run.truth, index)) is not None:
         cells.append(_cell("truth", "truth", truth, f"Private mean image of label {label}"))
     # All zeros stand for a label that has no public image.
-    if (public := _at(run.public, index)) is not None and public.any():
+    if (public := at(run.public, index)) is not None and public.any():
         average = next((f for a, f in zip(run.attacks, facts, strict=True) if a.name == "public-mean"), {})
         cells.append(_cell("public", "public mean", public, f"Public mean image of label {label}", average))
     for attack, fact in zip(run.attacks, facts, strict=True):
-        image = _at(attack.images, index)
+        image = at(attack.images, index)
         if image is None or (attack.name == "public-mean" and run.public is not None):
             continue
         kind = "rival" if attack.kind == "rival" else "attack"
@@ -85,7 +86,7 @@ def _card(run: Run, index: int, label: int, facts: list[dict[str, Any]]) -> dict
 def _cell(
     kind: str, title: str, image: NDArray[Any], alt: str, fact: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    mark, word = _mark(fact)
+    mark, word = mark_of(fact)
     ssim = (fact or {}).get("ssim")
     if fact and mark:
         alt = f"{alt}, {word}" + (f", SSIM {ssim:.2f}" if ssim is not None else "")
@@ -104,7 +105,7 @@ def _cell(
     }
 
 
-def _mark(fact: dict[str, Any] | None) -> tuple[str, str]:
+def mark_of(fact: dict[str, Any] | None) -> tuple[str, str]:
     """The mark under an image and its word: the shape and the word carry it, color only helps."""
     if not fact or fact.get("success") is None:
         return "", ""
@@ -117,7 +118,8 @@ def _by_label(attack: Attack) -> dict[int, dict[str, Any]]:
     return {row["label"]: row for row in attack.per_target if "label" in row}
 
 
-def _at(stack: NDArray[Any] | None, index: int) -> NDArray[Any] | None:
+def at(stack: NDArray[Any] | None, index: int) -> NDArray[Any] | None:
+    """One image of a stack that may be missing or too short."""
     return stack[index] if stack is not None and index < len(stack) else None
 
 
@@ -134,22 +136,23 @@ def _strip_targets(run: Run, best: str | None) -> list[int]:
     scored = next((_by_label(attack) for attack in run.audited if attack.name == best), {})
     if len(scored) == count:
         ranked.sort(key=lambda index: -(scored[run.labels[index]].get("ssim") or 0.0))
-    return _evenly(ranked, STRIP_TARGETS)
+    return evenly(ranked, STRIP_TARGETS)
 
 
-def _evenly(items: list[int], count: int) -> list[int]:
+def evenly(items: list[int], count: int) -> list[int]:
+    """So many of the items, evenly spread, first and last among them."""
     if len(items) <= count:
         return items
-    return [items[round(step * (len(items) - 1) / (count - 1))] for step in range(count)]
+    return [items[round(step * (len(items) - 1) / max(count - 1, 1))] for step in range(count)]
 
 
 def _strip(run: Run, attack: Attack, shown: list[int]) -> dict[str, Any]:
-    rounds = _evenly(list(attack.rounds), STRIP_ROUNDS)
+    rounds = evenly(list(attack.rounds), STRIP_ROUNDS)
     lines = []
     for index in shown:
         label = run.labels[index]
-        truth = _at(run.truth, index)
-        images = [(round_, _at(attack.rounds[round_], index)) for round_ in rounds]
+        truth = at(run.truth, index)
+        images = [(round_, at(attack.rounds[round_], index)) for round_ in rounds]
         lines.append(
             {
                 "label": label,
@@ -198,10 +201,10 @@ def _grid(run: Run, attack: Attack) -> bytes:
             if index % columns == 0:
                 pen.text((4, down + cell_h // 2 - 6), name[:11], fill="black", font=font)
             if index < len(stack):
-                picture = _picture(stack[index]).resize((cell_w, cell_h), Image.Resampling.NEAREST)
-                sheet.paste(picture, (left, down))
+                face = picture(stack[index]).resize((cell_w, cell_h), Image.Resampling.NEAREST)
+                sheet.paste(face, (left, down))
         label = run.labels[index] if index < len(run.labels) else index
-        word = _mark(facts.get(label))[1]
+        word = mark_of(facts.get(label))[1]
         under = top + len(present) * (cell_h + gap)
         pen.text((left + 1, under), f"{label} {word}".strip(), fill="black", font=font)
     buffer = io.BytesIO()

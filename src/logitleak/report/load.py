@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Images = NDArray[float32]
 
+SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
+"""Schemes as papers spell them."""
+
 KINDS = ("attack", "baseline", "rival")
 ROUND_FILE = re.compile(r"round-(\d+)\.safetensors")
 
@@ -94,8 +97,8 @@ def load(folder: Path) -> Run:
     metrics = _metrics(folder)
     notes: list[str] = []
     attacks = _attacks(folder, metrics, notes)
-    truth, public = _gallery(folder, notes)
-    timings = _optional_json(folder / "timings.json", notes)
+    truth, public = gallery(folder, notes)
+    timings = optional_json(folder / "timings.json", notes)
     manifest = _manifest(folder)
     labels = _labels(manifest, attacks, truth)
     _note_unscored(attacks, notes)
@@ -107,7 +110,7 @@ def load(folder: Path) -> Run:
 def _metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     try:
-        metrics = _json(path)
+        metrics = read_json(path)
     except FileNotFoundError:
         raise ReportError(f"{path} is missing: evaluate the run before reporting on it") from None
     except (OSError, ValueError) as problem:
@@ -120,14 +123,20 @@ def _metrics(folder: Path) -> dict[str, Any]:
     return metrics
 
 
-def _json(path: Path) -> Any:
-    # NaN and Infinity are not JSON and mean "no number" to a reader, so they become null here, once.
-    return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+def read_json(path: Path) -> Any:
+    """The JSON in a file."""
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
-def _optional_json(path: Path, notes: list[str]) -> dict[str, Any]:
+def parse_json(text: str) -> Any:
+    """JSON text; NaN and Infinity are no JSON and mean "no number" to a reader, so they become null, once."""
+    return json.loads(text, parse_constant=lambda _: None)
+
+
+def optional_json(path: Path, notes: list[str]) -> dict[str, Any]:
+    """The JSON object in a file that may be missing or unreadable; a note says so."""
     try:
-        value = _json(path)
+        value = read_json(path)
     except FileNotFoundError:
         notes.append(f"No {path.name}, so what it would say is left out.")
         return {}
@@ -150,9 +159,9 @@ def _attacks(folder: Path, metrics: dict[str, Any], notes: list[str]) -> list[At
         path = folders.get(name)
         said = _said(path) if path else {}
         numbers = {**said, **judged.get(name, {})}
-        final, rounds = _reconstructions(path, notes) if path else (None, {})
+        final, rounds = reconstructions(path, notes) if path else (None, {})
         attack = Attack(name, numbers)
-        attacks.append(Attack(name, numbers, _chosen(final, rounds, attack.per_target), rounds))
+        attacks.append(Attack(name, numbers, chosen_images(final, rounds, attack.per_target), rounds))
         if attack.kind != "rival" and attacks[-1].images is None:
             notes.append(f"No readable reconstructions of {name}: its numbers stand without images.")
     return sorted(attacks, key=lambda attack: KINDS.index(attack.kind))
@@ -161,25 +170,26 @@ def _attacks(folder: Path, metrics: dict[str, Any], notes: list[str]) -> list[At
 def _said(path: Path) -> dict[str, Any]:
     """What the attack wrote about itself; metrics.json takes precedence over it."""
     try:
-        said = _json(path / "attack.json")
+        said = read_json(path / "attack.json")
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
 
 
-def _reconstructions(path: Path, notes: list[str]) -> tuple[Images | None, dict[int, Images]]:
+def reconstructions(path: Path, notes: list[str]) -> tuple[Images | None, dict[int, Images]]:
+    """What an attack left in its folder: every client's final images, and the chosen ones of every round."""
     final_file = path / "final.safetensors"
-    final = _tensor(final_file, "images", 5, notes) if final_file.is_file() else None
+    final = tensor(final_file, "images", 5, notes) if final_file.is_file() else None
     rounds = {}
     for file in sorted(path.iterdir()):
         match = ROUND_FILE.fullmatch(file.name)
-        images = _tensor(file, "images", 4, notes) if match else None
+        images = tensor(file, "images", 4, notes) if match else None
         if match and images is not None:
             rounds[int(match.group(1))] = images
     return final, dict(sorted(rounds.items()))
 
 
-def _chosen(
+def chosen_images(
     final: Images | None, rounds: dict[int, Images], per_target: list[dict[str, Any]]
 ) -> Images | None:
     """One reconstruction of each target: of the client that the judge's numbers belong to."""
@@ -196,15 +206,17 @@ def _chosen(
     return final[0] if final is not None and len(final) == 1 else None
 
 
-def _gallery(folder: Path, notes: list[str]) -> tuple[Images | None, Images | None]:
+def gallery(folder: Path, notes: list[str]) -> tuple[Images | None, Images | None]:
+    """Mean private and mean public images of the targets."""
     path = folder / "gallery.safetensors"
     if not path.is_file():
         notes.append("No gallery.safetensors: the truth is not in this run, so no private image is shown.")
         return None, None
-    return _tensor(path, "truth", 4, notes), _tensor(path, "public", 4, notes)
+    return tensor(path, "truth", 4, notes), tensor(path, "public", 4, notes)
 
 
-def _tensor(path: Path, key: str, axes: int, notes: list[str]) -> Images | None:
+def tensor(path: Path, key: str, axes: int, notes: list[str]) -> Images | None:
+    """A stack of images out of a safetensors file, or None and a note."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -221,7 +233,7 @@ def _tensor(path: Path, key: str, axes: int, notes: list[str]) -> Images | None:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        manifest = _json(folder / "wire" / "manifest.json")
+        manifest = read_json(folder / "wire" / "manifest.json")
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from logitleak.report import gallery, marks
 from logitleak.report.figures import style
-from logitleak.report.load import Attack, Run, rows, table
+from logitleak.report.load import SCHEMES, Attack, Run, rows, table
 from logitleak.report.svg import CLIENTS, SERVER
 from logitleak.report.verdict import judge, percent
 
@@ -72,10 +72,8 @@ def _title(run: Run) -> str:
 
 
 def _scheme(run: Run) -> str | None:
-    """The scheme as papers spell it."""
     name = table(run.metrics, "threat_model").get("scheme")
-    spelled = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
-    return spelled.get(str(name), str(name)) if name else None
+    return SCHEMES.get(str(name), str(name)) if name else None
 
 
 def _dots(run: Run, best: Attack) -> Markup | None:

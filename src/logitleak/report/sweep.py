@@ -1,12 +1,30 @@
-"""The report of a sweep: its tables and figures, from the sweep's folder alone."""
+"""Build the report of a sweep: read its folder, draw, fill the template, write three things."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from logitleak.report.load import ReportError
+from logitleak.report.render import render, replace, write
+from logitleak.report.sweep_load import load_sweep
+
 
 def build_sweep(sweep: Path) -> Path:
-    """Write ``SWEEP/report.html``; return its path."""
-    page = Path(sweep) / "report.html"
-    page.write_text("<!doctype html><title>sweep</title>", encoding="utf-8")
-    return page
+    """Write `SWEEP/report.html`, `SWEEP/figures/*.svg` and `SWEEP/grids/*.png`; return the report's path.
+
+    Raises ReportError, with a one-line message, when sweep.json or table.jsonl are missing or unreadable.
+    """
+    folder = Path(sweep)
+    content = load_sweep(folder)
+    # The heavy libraries are imported when a report is built, not when the package is.
+    from logitleak.report import sweep_page
+
+    page, figures, grids = sweep_page.context(content)
+    html = render("sweep.html.j2", page, ("report.css", "sweep.css"), ("report.js", "sort.js"))
+    try:
+        replace(folder / "figures", {f"{name}.svg": svg.encode() for name, svg in figures.items()})
+        replace(folder / "grids", grids)
+        write(folder / "report.html", html.encode())
+    except OSError as problem:
+        raise ReportError(f"the report cannot be written to {folder}: {problem.strerror}") from None
+    return folder / "report.html"

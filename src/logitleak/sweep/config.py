@@ -29,16 +29,20 @@ class Show(_Section):
             "confidence": histograms of entropy (Fig. 3). "client-ssim": similarity among clients (Fig. 4).
             "strips": rows of images of some targets.
         title: what stands above it.
-        rows, columns: axes; "attack" is one.
+        rows, columns: axes; "attack" is one, and so is "seed". Cells are pooled over axes that are not named.
+            Bars: groups and series. A trade-off: a series for every attack and combination of columns. Strips: a
+            strip for every combination of rows. Histograms: a panel for every combination of both.
         panels: axes of which every combination gets a panel of its own.
         size: the axis that dots of a trade-off are sized and labelled by.
         value: what tables and bars show.
         strip: what strips show: the chosen image of every "round", of every value of ``columns`` ("cell"), or the
             "prior" images.
         targets: how many targets strips show.
-        only: for an axis, the values that are shown; all others are left out.
-        paper: the paper's table to stand beside: "table2" or "table3".
-        paper_names: how the paper calls values of an axis: ``{"data": {"masked": "LFW"}}``.
+        only: for an axis, the values that are shown; all others are left out. A cell stays that has no value there,
+            as TBI has no tau.
+        paper: the paper's table to stand beside: "table2" or "table3"; a table of accuracy can.
+        paper_names: how the paper calls values of an axis: ``{"data": {"masked": "LFW"}}``. Where no axis says which
+            data there are, "data" is the name of the source.
     """
 
     kind: Literal["table", "bars", "trade-off", "confidence", "client-ssim", "strips"]

@@ -24,6 +24,13 @@
   });
   addEventListener("afterprint", () => { for (const item of opened) item.open = false; });
 
+  const truth = byId("truth");
+  truth?.addEventListener("click", () => {
+    const visible = truth.getAttribute("aria-checked") !== "true";
+    truth.setAttribute("aria-checked", String(visible));
+    root.classList.toggle("no-truth", !visible);
+  });
+
   const list = byId("cards");
   if (!list) return;
   const data = JSON.parse(byId("cards-data").textContent);
@@ -66,11 +73,4 @@
   }
   for (const id of ["sort", "of", "show"]) byId(id)?.addEventListener("change", arrange);
   byId("find").addEventListener("input", arrange);
-
-  const truth = byId("truth");
-  truth?.addEventListener("click", () => {
-    const visible = truth.getAttribute("aria-checked") !== "true";
-    truth.setAttribute("aria-checked", String(visible));
-    root.classList.toggle("no-truth", !visible);
-  });
 })();

@@ -1,0 +1,153 @@
+"""Many cells as one number: shares pooled over targets and seeds with their interval, other values as means."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from logitleak.report.sweep_load import Cell, Sweep, spelled
+
+SHARES = ("accuracy", "too_close", "owner_named")
+
+NAMES = {
+    "accuracy": "attack accuracy",
+    "too_close": "too close to public",
+    "owner_named": "owner named",
+    "ssim": "mean SSIM to the truth",
+    "prior_ssim": "mean SSIM of the prior image to the truth",
+    "utility": "utility: mean accuracy of the clients’ models on held-out images",
+}
+
+COLUMNS = {"utility": "utility_clients"}
+"""Where the table calls a value otherwise."""
+
+OF_FEDERATIONS = ("utility", "utility_server")
+"""What all cells of a federation share, whatever the attack."""
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Value:
+    """What some cells give together.
+
+    Attributes:
+        value: a pooled share, or a mean.
+        low, high: the Wilson 95 % interval of a share; the least and greatest value of a mean.
+        successes, trials: of a share; None for a mean.
+        least, most: a share's least and greatest value among seeds; a mean's among its cells.
+        count, unit: how many seeds (of a share), cells or federations (of a mean) these are.
+    """
+
+    value: float
+    low: float
+    high: float
+    successes: int | None
+    trials: int | None
+    least: float
+    most: float
+    count: int
+    unit: str
+
+
+def pooled(cells: Sequence[Cell], name: str) -> Value | None:
+    """The value of some cells together; None where none of them has it."""
+    column = COLUMNS.get(name, name)
+    once = distinct([cell for cell in cells if _known(cell, column, name in SHARES)], name)
+    if not once:
+        return None
+    if name in SHARES:
+        return _share(once, column)
+    values = [float(cell.row[column]) for cell in once]
+    least, most = min(values), max(values)
+    unit = "federations" if name in OF_FEDERATIONS else "cells"
+    return Value(statistics.fmean(values), least, most, None, None, least, most, len(values), unit)
+
+
+def distinct(cells: Sequence[Cell], name: str) -> list[Cell]:
+    """Every cell that has a value of its own, once: two places in the grid may be the same cell."""
+    own = {cell.federation if name in OF_FEDERATIONS else cell.id: cell for cell in cells}
+    return list(own.values())
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The Wilson 95 % score interval of a proportion (Wilson, 1927)."""
+    p, z2 = successes / trials, Z95 * Z95
+    center = (p + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = Z95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials * trials))
+    # Exact ends: rounding must not leave [0, 1].
+    low = 0.0 if successes == 0 else max(0.0, center - half)
+    high = 1.0 if successes == trials else min(1.0, center + half)
+    return low, high
+
+
+def _share(cells: Sequence[Cell], column: str) -> Value:
+    successes, trials = _counts(cells, column)
+    seeds = grouped(cells, ["seed"]).values()
+    values = [hits / of for hits, of in (_counts(group, column) for group in seeds)]
+    low, high = wilson(successes, trials)
+    return Value(
+        successes / trials, low, high, successes, trials, min(values), max(values), len(values), "seeds"
+    )  # fmt: skip
+
+
+def _counts(cells: Iterable[Cell], column: str) -> tuple[int, int]:
+    successes = trials = 0
+    for cell in cells:
+        of = int(cell.row["targets"])
+        # Shares are of all targets of the cell, so the count is the share times the targets.
+        successes += round(cell.row[column] * of)
+        trials += of
+    return successes, trials
+
+
+def _known(cell: Cell, column: str, share: bool) -> bool:
+    numbers: list[Any] = [cell.row.get(column), *([cell.row.get("targets")] if share else [])]
+    return all(isinstance(number, (int, float)) for number in numbers) and bool(not share or numbers[1] > 0)
+
+
+def grouped(cells: Iterable[Cell], axes: Sequence[str]) -> dict[tuple[str, ...], list[Cell]]:
+    """Cells by their labels on some axes."""
+    groups: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.on(axes), []).append(cell)
+    return groups
+
+
+def ordered(sweep: Sweep, cells: Iterable[Cell], axes: Sequence[str]) -> dict[tuple[str, ...], list[Cell]]:
+    """Cells by their labels on some axes, in the order of the grid; who lacks an axis comes last on it."""
+    ranks = [{label: rank for rank, label in enumerate(sweep.labels(axis))} for axis in axes]
+
+    def place(labels: tuple[str, ...]) -> list[int]:
+        return [rank.get(label, len(rank)) for rank, label in zip(ranks, labels, strict=True)]
+
+    groups = grouped(cells, axes)
+    return {labels: groups[labels] for labels in sorted(groups, key=place)}
+
+
+def chosen(cells: Iterable[Cell], only: dict[str, list[str]]) -> list[Cell]:
+    """The cells that have one of the given labels on every given axis, or do not lie on it."""
+    return [
+        cell
+        for cell in cells
+        if all(axis not in cell.axes or cell.axes[axis] in labels for axis, labels in only.items())
+    ]
+
+
+def pooled_over(cells: Iterable[Cell], named: Sequence[str]) -> list[str]:
+    """The axes on which cells that are pooled differ, for the caption: "2 seeds", "tau (3, 10)"."""
+    said: dict[str, dict[str, None]] = {}
+    for group in grouped(cells, named).values():
+        for axis in dict.fromkeys(axis for cell in group for axis in cell.axes):
+            labels = dict.fromkeys(cell.axes[axis] for cell in group if axis in cell.axes)
+            if len(labels) > 1:
+                said.setdefault(axis, {}).update(labels)
+    return [
+        f"{len(labels)} seeds"
+        if axis == "seed"
+        else f"{axis} ({', '.join(spelled(axis, label) for label in labels)})"
+        for axis, labels in sorted(said.items(), key=lambda item: item[0] != "seed")
+    ]

@@ -1,0 +1,61 @@
+"""From a template to a page that loads nothing, and from contents to files that are whole or not there.
+
+The heavy libraries are imported when a report is built, not when the package is imported.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+TEMPLATES = resources.files("logitleak.report") / "templates"
+
+
+def render(
+    template: str,
+    context: Mapping[str, Any],
+    styles: Sequence[str] = ("report.css",),
+    scripts: Sequence[str] = ("report.js",),
+) -> str:
+    """Fill a template; styles and scripts are inlined so that the page loads nothing."""
+    from jinja2 import DictLoader, Environment, StrictUndefined
+    from markupsafe import Markup
+
+    sources = {item.name: item.read_text(encoding="utf-8") for item in TEMPLATES.iterdir() if item.is_file()}
+    environment = Environment(
+        loader=DictLoader({name: text for name, text in sources.items() if name.endswith(".j2")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = "".join(sources[name] for name in scripts)
+    return environment.get_template(template).render(
+        style=Markup("".join(sources[name] for name in styles)),
+        script=Markup(script),
+        # The page may run this script and no other, whatever a label or a path smuggles in.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **context,
+    )
+
+
+def replace(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files, then drop what an earlier report left in the folder."""
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        write(folder / name, content)
+    for old in folder.iterdir():
+        if old.suffix in (".svg", ".png") and old.name not in files:
+            old.unlink()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file that a reader never sees half of: the new one takes the old one's place in a single step."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
