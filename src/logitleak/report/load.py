@@ -22,6 +22,8 @@ SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS
 """Schemes as papers spell them."""
 
 KINDS = ("attack", "baseline", "rival")
+_SHARED = {"probabilities": "class probabilities", "weights": "weights", "gradients": "gradients"}
+"""What clients share, in the words of the page; anything else is logits."""
 ROUND_FILE = re.compile(r"round-(\d+)\.safetensors")
 
 
@@ -103,7 +105,7 @@ def load(folder: Path) -> Run:
     labels = _labels(manifest, attacks, truth)
     _note_unscored(attacks, notes)
     uploads = table(manifest, "uploads").get("kind")
-    shared = "class probabilities" if uploads == "probabilities" else "logits"
+    shared = _SHARED.get(str(uploads), "logits")
     return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared)
 
 
