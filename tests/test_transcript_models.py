@@ -98,3 +98,8 @@ def test_a_value_that_is_no_number(tmp_path: Path) -> None:
 def test_a_rate_that_cannot_be(tmp_path: Path, lr: float) -> None:
     with pytest.raises(UserError, match="does not say architecture and learning rate"):
         Transcript(write(tmp_path, lr=lr)).global_model(1)
+
+
+def test_parameters_that_were_not_sent_out_are_ignored(tmp_path: Path) -> None:
+    view = Transcript(write(tmp_path, change=spoil("extra", torch.rand(2))))
+    assert set(view.client_gradients(1, 1)) == {"head.weight", "head.bias"}

@@ -155,6 +155,8 @@ def report(folder: Annotated[Path, tyro.conf.Positional], /, quiet: bool = False
 
         print(build_report(folder))
         return
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"{folder} is neither the folder of a run nor of a sweep.")
     from logitleak.stages import run as stages
 
     with ExitStack() as stack:

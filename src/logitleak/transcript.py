@@ -109,11 +109,11 @@ class Transcript:
             UserError: a value is not finite, or the file is damaged.
         """
         what = f"The upload of client {client} in round {round}"
+        sent = self.global_model(round)
         values = self._model(self._uploads(round), f"client-{client}", what)
         if self.manifest.uploads.kind == "gradients":
-            return values
-        sent = self.global_model(round)
-        return {name: (sent.weights[name] - value) / sent.lr for name, value in values.items()}
+            return {name: values[name] for name in sent.weights}
+        return {name: (weight - values[name]) / sent.lr for name, weight in sent.weights.items()}
 
     def _model(self, file: TensorFile, sender: str, what: str) -> dict[str, Tensor]:
         """The model that somebody sent in a round, float32."""
@@ -213,6 +213,8 @@ def _check_row_ids(ids: Tensor, public: int, where: str) -> int:
     """How many rows of the public set were asked for."""
     if ids.dim() != 1 or ids.dtype != torch.int64:
         raise UserError(f"{where}: the row ids must be int64 [n], not {_describe(ids)}.")
+    if len(torch.unique(ids)) < len(ids):
+        raise UserError(f"{where}: the row ids name a public image twice.")
     try:
         check_rows(ids, public)
     except ValueError as error:

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from logitleak.attacks.base import create
 from logitleak.attacks.features import newest_inputs, public_inputs
-from logitleak.errors import UserError
 
 
 class Selective(MemoryView):
@@ -61,7 +60,32 @@ def test_a_round_in_which_nothing_was_asked(name: str) -> None:
         assert len(attack.trace.choices["rounds without rows"]) == 3
 
 
-def test_ridge_without_any_row() -> None:
+def test_ridge_without_any_row_claims_the_mean() -> None:
     view = MemoryView(rows=torch.tensor([0]))
-    with pytest.raises(UserError, match="1 usable rows"):
-        next(create("ridge").replay(view))
+    attack = create("ridge")
+    _, result = next(attack.replay(view))
+    public = view.knowledge.public
+    mean = public.pixels(public.rows("sensitive")).mean(0)
+    torch.testing.assert_close(result.images, mean.expand_as(result.images))
+    assert len(attack.trace.choices["rounds without rows"]) == view.clients
+
+
+@pytest.mark.parametrize("name", ["pli", "tbi"])
+def test_going_on_after_a_round_without_rows(name: str) -> None:
+    settings = {"width": 16, "batch": 4, "steps": 3}
+
+    class Late(Selective):
+        def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+            return super().client_logits(client, 1 if round == 2 else 2)
+
+    view = Late()
+    view.later = torch.empty(0, dtype=torch.int64)  # nothing in round 1, everything in round 2
+    straight = create(name, settings)
+    replay = straight.replay(view)
+    next(replay)
+    kept = {key: value.clone() for key, value in straight.state().items()}
+    _, expected = next(replay)
+    resumed = create(name, settings)
+    resumed.load_state(kept, view)
+    ((_, found),) = resumed.replay(view, after=1)
+    assert torch.equal(found.images, expected.images)

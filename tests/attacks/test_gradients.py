@@ -47,3 +47,10 @@ def test_weights_of_another_architecture() -> None:
     view.global_model = lambda round: type(sent)("mlp", sent.lr, sent.weights)  # type: ignore[method-assign]
     with pytest.raises(UserError, match='not those of a "mlp"'):
         next(create("gradients").replay(view))
+
+
+def test_a_dummy_without_gradient_makes_no_nan() -> None:
+    zero, wanted = [torch.zeros(3, requires_grad=True)], [torch.ones(3)]
+    cosine_distance(zero, wanted).backward()
+    assert zero[0].grad is not None
+    assert bool(zero[0].grad.isfinite().all())

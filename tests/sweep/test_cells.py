@@ -1,5 +1,6 @@
 """The grid of a sweep."""
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +72,13 @@ def test_the_id_is_the_content(write_sweep: WriteSweep) -> None:
         ({"federation.clients": [1, 7]}, "clients 7: .*more than the 2 targets"),
         ({"federation.clients": 3}, "grid"),
         ({"attacks": [{}]}, "no cell"),
-        ({"a": {"x": {"seed": 1}}, "b.a": [1]}, "same name"),
+        ({"a": {"x": {"seed": 1}}, "federation.a": [1]}, 'no setting "federation.a"'),
+        ({"lr": {"x": {"seed": 1}}, "federation.lr": [1]}, 'two axes .*"lr"|Two axes .*"lr"'),
+        ({"federation.lr": [1], "attacks.pli.settings.lr": [1]}, 'Two axes .*"lr"'),
+        ({"attack": {"x": {"seed": 1}}}, 'cannot be called "attack"'),
+        ({"federation.lr": [float("nan")]}, "neither text, nor a finite number"),
+        ({"seed": [datetime.date(2020, 1, 1)]}, "put dates in quotes"),
+        ({"data.targets": [2, 2.0]}, "names a value twice"),
     ],
 )
 def test_what_is_wrong_with_a_grid(write_sweep: WriteSweep, grid: object, message: str) -> None:
@@ -81,7 +88,7 @@ def test_what_is_wrong_with_a_grid(write_sweep: WriteSweep, grid: object, messag
 
 def test_unlabelled_data_and_a_prior_that_needs_labels(write_sweep: WriteSweep) -> None:
     grid = {"federation.scheme": ["fedmd", "dsfl"], "attacks.pli.prior": ["paired"]}
-    with pytest.raises(UserError, match=r'scheme dsfl: The attack .*needs labels.*"mean"'):
+    with pytest.raises(UserError, match=r'scheme dsfl.*: The attack .*needs labels.*"mean"'):
         cells(write_sweep(grid=grid))
 
 
@@ -120,3 +127,18 @@ def test_a_part_of_the_grid(write_sweep: WriteSweep) -> None:
         load(path, only=["sed=0"])
     with pytest.raises(UserError, match="has no value 7. There is: 0, 1, 2"):
         load(path, only=["seed=7"])
+    assert {c.attack for c in expand(load(path, only=["attack=ridge"]))} == {"ridge"}
+    assert len(expand(load(path, only=["attacks.pli.settings.tau=3", "size=few"]))) == 6
+
+
+def test_labels_that_yaml_reads_as_something_else(write_sweep: WriteSweep) -> None:
+    found = cells(write_sweep(grid={"k": {1: {"federation.clients": 1}, False: {"seed": 3}, "plain": None}}))
+    assert [cell.axes["k"] for cell in found] == ["1", "1", "False", "False", "plain", "plain"]
+
+
+def test_a_message_names_the_attack_and_its_place(write_sweep: WriteSweep) -> None:
+    grid = {"federation.scheme": ["dsfl"], "attacks.pli.prior": ["mean", "paired"]}
+    with pytest.raises(
+        UserError, match=r'^scheme dsfl: The attack "pli, prior paired" has a prior that needs labels'
+    ):
+        cells(write_sweep(grid=grid))

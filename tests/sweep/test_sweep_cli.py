@@ -82,4 +82,12 @@ def test_the_report_of_no_sweep_and_no_run(tmp_path: Path, capsys: Capture) -> N
     with pytest.raises(SystemExit) as ended:
         main(["report", str(tmp_path)])
     assert ended.value.code == 2
-    assert "is no run folder" in capsys.readouterr().err
+    assert "is neither the folder of a run nor of a sweep" in capsys.readouterr().err
+
+
+def test_the_report_of_half_a_sweep(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(SystemExit) as ended:
+        main(["report", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "lists no cells" in capsys.readouterr().err

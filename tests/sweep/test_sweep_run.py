@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journal import computed
 
 from logitleak.errors import UserError
 from logitleak.progress import Quiet
-from logitleak.sweep.compute import computed
+from logitleak.sweep.cells import expand
+from logitleak.sweep.compute import Task
 from logitleak.sweep.config import load
-from logitleak.sweep.pools import RayPool
+from logitleak.sweep.pools import DIED, LocalPool, RayPool
 from logitleak.sweep.run import run_sweep
 from logitleak.sweep.table import table
 
@@ -56,7 +58,6 @@ def test_every_cell_once_and_nothing_twice(write_sweep: WriteSweep, tmp_path: Pa
 def test_a_cell_equals_a_run(write_sweep: WriteSweep, tmp_path: Path) -> None:
     """What a sweep computes is what `logitleak run` computes."""
     import logitleak
-    from logitleak.sweep.cells import expand
 
     sweep = load(write_sweep(grid={"attacks.pli.settings.tau": [3]}))
     workers = os.cpu_count()  # one thread each, as this test has
@@ -85,6 +86,81 @@ def test_a_failing_federation_fails_its_cells_only(write_sweep: WriteSweep, tmp_
     assert len(result.failed) == 2
     assert all("Its federation failed: The loss" in reason for reason in result.failed.values())
     assert Counter(row["status"] for row in table(result.path)) == {"finished": 2, "failed": 2}
+
+
+def test_a_worker_that_dies_takes_nobody_with_it(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    cells = expand(load(write_sweep()))
+    first, second = (
+        Task(
+            "federation",
+            id,
+            str(tmp_path),
+            next(c for c in cells if c.federation == id).config.model_dump_json(),
+            id,
+            1,
+        )
+        for id in dict.fromkeys(cell.federation for cell in cells)
+    )
+    pool = LocalPool(2)
+    try:
+        pool.submit(first)
+        pool.submit(second)
+        (process,) = pool._executors[0]._processes
+        os.kill(process, signal.SIGKILL)
+        ended: dict[Task, str | None] = {}
+        while len(ended) < 2:
+            ended.update(pool.finished())
+        assert ended == {first: DIED, second: None}
+        pool.submit(first)
+        assert pool.finished() == {first: None}
+    finally:
+        pool.close()
+    assert first.done
+    assert second.done
+
+
+class Blind:
+    """A pool whose workers write somewhere else, or die each time."""
+
+    def __init__(self, answer: str | None) -> None:
+        self.slots, self.answer = 2, answer
+        self.tasks: list[Task] = []
+        self.submitted = 0
+
+    def submit(self, task: Task) -> None:
+        self.tasks.append(task)
+        self.submitted += 1
+
+    def finished(self) -> dict[Task, str | None]:
+        return {self.tasks.pop(): self.answer}
+
+    def close(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "tries"), [(None, "its result is not in", 1), (DIED, "process died", 2)]
+)
+def test_a_result_that_is_not_there_is_no_result(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    answer: str | None, reason: str, tries: int,
+) -> None:  # fmt: skip
+    pool = Blind(answer)
+    monkeypatch.setattr("logitleak.sweep.run.LocalPool", lambda workers, gpus: pool)
+    result = run_sweep(load(write_sweep()), tmp_path / "out", Quiet())
+    assert len(result.failed) == result.cells == 6
+    assert all(reason in why for why in result.failed.values())
+    assert pool.submitted == 2 * tries
+
+
+def test_what_a_dead_worker_left_behind_does_no_harm(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    sweep = load(write_sweep(grid={"federation.scheme": ["fedmd"]}))
+    federation = tmp_path / "out" / "federations" / expand(sweep)[0].federation
+    federation.mkdir(parents=True)
+    (federation / "config.yaml").write_text("half-writ")
+    (federation / "error.txt").write_text("No space left on device")
+    (tmp_path / "out" / "sweep.json").write_text("{}")
+    assert not run_sweep(sweep, tmp_path / "out", Quiet(), workers=2).failed
 
 
 def start(config: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:

@@ -149,7 +149,7 @@ class Attack(ABC):
         """
         for need in sorted(self.needs - provides):
             raise UserError(f"{who} needs {_MEANING[need]}; {where} has none.")
-        if self.prior.needs_labels and "labels" not in provides:
+        if self.uses_prior and self.prior.needs_labels and "labels" not in provides:
             raise UserError(
                 f"{who} has a prior that needs labels of the public set, and {where} has none; "
                 'use the prior "mean" (Eq. 8).'

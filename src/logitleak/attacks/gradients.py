@@ -5,6 +5,7 @@ A dummy image of each label is changed until its gradient on the sent-out model 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -132,7 +133,9 @@ class GradientInversion(Attack):
             with torch.no_grad():
                 images.clamp_(0, 1)
             self.listener(round, client, step, float("nan"))
-        record = {"round": round, "client": client, "step": s.steps, "loss": float(cost.detach())}
+        if not math.isfinite(float(cost)):
+            raise UserError(f"The matching of client {client}'s gradient is not finite; lower lr.")
+        record = {"round": round, "client": client, "step": s.steps, "loss": float(cost)}
         self.trace.losses.append(record)
         return images.detach().cpu()
 
@@ -140,8 +143,9 @@ class GradientInversion(Attack):
 def cosine_distance(a: list[Tensor] | tuple[Tensor, ...], b: list[Tensor]) -> Tensor:
     """1 − cosine of two gradients, each a list of tensors; 1 where one is zero."""
     dot = torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
-    norms = [torch.stack([x.square().sum() for x in each]).sum().sqrt() for each in (a, b)]
-    return 1 - dot / (norms[0] * norms[1]).clamp_min(1e-12)
+    # inside the root: a gradient of exactly zero (a label predicted with certainty) must not make NaN of its own
+    norms = [(torch.stack([x.square().sum() for x in each]).sum() + 1e-24).sqrt() for each in (a, b)]
+    return 1 - dot / (norms[0] * norms[1])
 
 
 def _last_bias(gradients: Mapping[str, Tensor], num_classes: int) -> Tensor:

@@ -132,8 +132,10 @@ class NetworkInversion(Attack):
         for k, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
             network.load_state_dict({name: table[f"{k}/network/{name}"] for name in network.state_dict()})
             for name, value in network.named_parameters():
-                moments = {key: table[f"{k}/{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-                optimizer.state[value] = {key: moment.to(self.device) for key, moment in moments.items()}
+                keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{k}/{key}/{name}" in table]
+                if keys:  # none where this client had no usable row so far
+                    moments = {key: table[f"{k}/{key}/{name}"] for key in keys}
+                    optimizer.state[value] = {key: moment.to(self.device) for key, moment in moments.items()}
 
     def _prepare(self, view: ServerView) -> None:
         """Create the networks at the first round."""

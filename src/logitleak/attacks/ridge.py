@@ -86,6 +86,13 @@ class Ridge(Attack):
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
         s, known = self.settings, view.knowledge
         rows, z, target = self._inputs(view, client, self.tau, known.target_labels)
+        self.listener(self.round, client, 1, float("nan"))
+        if len(rows) < 2:  # nothing was asked of this client yet: nothing is claimed but the mean image
+            self.trace.choices.setdefault("rounds without rows", []).append(
+                {"round": self.round, "client": client}
+            )
+            mean, _ = self._images(view, known.public.rows("sensitive"))
+            return mean.view(1, *known.public.images.shape[1:]).repeat(len(target), 1, 1, 1).cpu()
         mean, images = self._images(view, rows)
         if self.uses_prior:
             departures = self._with_prior(view, rows, z, images, target, mean)
@@ -93,7 +100,6 @@ class Ridge(Attack):
             departures = solve(z, images, target, self.lam)
         if s.contrast is not None:
             departures = rescale(departures, s.contrast * spread(images))
-        self.listener(self.round, client, 1, float("nan"))
         return (mean + departures).clamp(0, 1).view(-1, *known.public.images.shape[1:]).cpu()
 
     def _inputs(
@@ -102,11 +108,7 @@ class Ridge(Attack):
         """Public rows [n], their inputs [n, d], and the inputs of some labels [m, d], centered alike."""
         s, known = self.settings, view.knowledge
         rows, inputs = newest_inputs(view, client, self.round, tau, s.q, known.public.rows("sensitive"))
-        if len(rows) < 2:
-            raise UserError(
-                f"Client {client} sent {len(rows)} usable rows up to round {self.round}; two are needed."
-            )
-        center = inputs.mean(0)
+        center = inputs.mean(0) if len(inputs) else torch.zeros(inputs.shape[1])
         target = target_inputs(labels, known.num_classes, s.alpha, s.q)
         return rows, (inputs - center).to(self.device), (target - center).to(self.device)
 
@@ -128,6 +130,8 @@ class Ridge(Attack):
             total = torch.zeros(len(weights), dtype=torch.float64)
             for client in range(view.clients):
                 rows, z, _ = self._inputs(view, client, tau, view.knowledge.target_labels)
+                if len(rows) < 2:
+                    continue
                 total += gcv_scores(z, self._images(view, rows)[1], weights)
             chosen = tau, weights[int(total.argmin())]
         else:
@@ -148,12 +152,15 @@ class Ridge(Attack):
             found: list[MockScore] = []
             for tau in taus:
                 rows, z, mock = self._inputs(view, client, tau, people)
+                if len(rows) < 2:
+                    break
                 if not found:  # rows and images are the same for every temperature
                     identities, where = torch.unique(labels[rows], return_inverse=True)
                     seen = project(self._images(view, rows)[1], derive(self.seed, "ridge", "projection"))
                 mock = mock[torch.isin(people, identities)]
                 found += mock_target_scores(z, seen, where.to(self.device), mock, weights)
-            scores = [a.plus(b) for a, b in zip(scores, found, strict=True)]
+            if found:
+                scores = [a.plus(b) for a, b in zip(scores, found, strict=True)]
         return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1]
 
     def _with_prior(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from logitleak.models.base import initialize
 from logitleak.priors.base import PriorSettings
 from logitleak.priors.samples import write_samples
 from logitleak.priors.translator import TranslatorPrior
-from logitleak.storage import TensorFile, write_tensors
+from logitleak.storage import TensorFile, held, write_tensors
 from logitleak.types import Knowledge, LabelledPublicData
 
 _NAMES = {torch.float32: "F32", torch.int64: "I64"}
@@ -130,17 +131,22 @@ class TrainedPrior(TranslatorPrior):
         """Networks on ``self.device`` before their first step."""
 
     def steps_planned(self, knowledge: Knowledge) -> int:
-        folder = self._folder(knowledge)
-        if folder is None or knowledge.public.labels is None:
+        if self.home is None or knowledge.public.labels is None:
             return self.settings.steps
-        if (folder / "final.safetensors").exists():
-            return 0
-        checkpoint = folder / "checkpoint.safetensors"
-        return self.settings.steps - (_step_of(checkpoint, self.settings.steps) if checkpoint.exists() else 0)
+        with self._alone(knowledge) as folder:
+            assert folder is not None
+            if (folder / "final.safetensors").exists():
+                return 0
+            checkpoint = folder / "checkpoint.safetensors"
+            done = _step_of(checkpoint, self.settings.steps) if checkpoint.exists() else 0
+        return self.settings.steps - done
 
     def learn(self, knowledge: Knowledge) -> nn.Module:
+        with self._alone(knowledge) as folder:
+            return self._learn(knowledge, folder)
+
+    def _learn(self, knowledge: Knowledge, folder: Path | None) -> nn.Module:
         training = self.begin(knowledge.public.labelled())
-        folder = self._folder(knowledge)
         if folder is not None and (folder / "final.safetensors").exists():
             translator = training.translator()
             translator.load_state_dict(read_checked(folder / "final.safetensors", translator.state_dict()))
@@ -167,10 +173,15 @@ class TrainedPrior(TranslatorPrior):
             (folder / "checkpoint.safetensors").unlink(missing_ok=True)
         return translator
 
-    def _folder(self, knowledge: Knowledge) -> Path | None:
-        return (
-            None if self.home is None else self.home / f"{self.name}-{self.key(knowledge.public.labelled())}"
-        )
+    @contextmanager
+    def _alone(self, knowledge: Knowledge) -> Iterator[Path | None]:
+        """The folder of this training, held: whoever else needs the same weights waits, and finds them."""
+        if self.home is None:
+            yield None
+            return
+        folder = self.home / f"{self.name}-{self.key(knowledge.public.labelled())}"
+        with held(folder / ".lock"):
+            yield folder
 
     def _resume(self, training: Training, folder: Path) -> int:
         """Go back to the last checkpoint; its step, 0 where there is none."""

@@ -13,7 +13,7 @@ from logitleak.config import AttackConfig
 from logitleak.progress import Progress
 from logitleak.stages.folder import choose_device
 from logitleak.stages.tune import tune
-from logitleak.storage import held, read_json, read_tensors, write_json, write_tensors
+from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.transcript import Transcript
 from logitleak.types import Reconstructions, ServerView
 
@@ -56,7 +56,7 @@ def attack(
         tuned = tune(view, config, seed, where, priors, out, progress)
         made = _create(config, dict(tuned.settings), seed, where, priors)
         made.trace.choices["tuned on public data"] = dict(tuned.account)
-    _prepare_prior(made, view, config.prior, priors, out, progress)
+    _prepare_prior(made, view, config.prior, out, progress)
     done = _resume(made, view, out)
     planned = made.steps_planned(view)
     progress.stage(f"attack {name}", planned * view.rounds)
@@ -97,17 +97,14 @@ def _create(
     return made
 
 
-def _prepare_prior(
-    made: Attack, view: Transcript, name: str, priors: Path, out: Path, progress: Progress
-) -> None:
+def _prepare_prior(made: Attack, view: Transcript, name: str, out: Path, progress: Progress) -> None:
     """Have the prior learn, and keep its image of every target; nothing where the attack has no use for one."""
     if not made.uses_prior:
         return
     if made.prior.learns:
         progress.stage(f"prior {name}", made.prior.steps_planned(view.knowledge))
         made.prior.listener = lambda step, loss: progress.advance(f"step {step}, loss {loss:.4f}")
-        with held(priors / f"{name}.lock"):  # cells of a sweep may need the same one: it is trained once
-            made.prior.prepare(view.knowledge)
+        made.prior.prepare(view.knowledge)
     images = made.prior.estimate(view.knowledge, view.knowledge.target_labels)
     kept = images.mul(255).round().to(torch.uint8)
     write_tensors(out / "prior.safetensors", {"images": kept, "labels": view.knowledge.target_labels})

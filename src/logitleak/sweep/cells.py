@@ -73,15 +73,13 @@ def combine(sweep: Sweep) -> list[Cell]:
     """
     axes = [_axis(name, given) for name, given in sweep.grid.items()]
     shared = [axis for axis in axes if not axis.attacks]
-    names = [axis.name for axis in shared]
-    if len(set(names)) < len(names):
-        raise UserError("Two axes of the grid have the same name; write one as a named bundle of settings.")
     base = dict(sweep.base) if isinstance(sweep.base, dict) else {}
     cells = []
     for labels, values in _combinations(base, shared):
         parsed = parse(values)  # attacks by name, and every name of the config is known
         for attack in _chosen(parsed, sweep.attacks):
             own = [axis for axis in axes if attack in axis.attacks]
+            _check_names([*shared, *own])
             for own_labels, varied in _combinations(values, own, attack):
                 cells.append(_cell({**labels, **own_labels}, attack, parse(varied)))
         _check_attack_axes(axes, parsed)
@@ -132,6 +130,16 @@ def _cell(axes: dict[str, Any], attack: str, config: Config) -> Cell:
     return Cell({**axes, "attack": attack}, attack, alone, federation, identity)
 
 
+def _check_names(axes: Sequence[Axis]) -> None:
+    """Every axis of a cell must have a name of its own, or labels would overwrite each other."""
+    names = [axis.name for axis in axes]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f'Two axes of the grid are called "{name}"; write one as a named bundle of settings.'
+            )
+
+
 def _check_attack_axes(axes: Sequence[Axis], config: Config) -> None:
     for axis in axes:
         for name in sorted(axis.attacks - set(config.attacks)):
@@ -146,9 +154,24 @@ def _check_federations(cells: Sequence[Cell]) -> None:
     for cell in cells:
         by_federation.setdefault(cell.federation, []).append(cell)
     for group in by_federation.values():
-        attacks = {f"cell-{i}": cell.config.attacks[ATTACK] for i, cell in enumerate(group)}
+        attacks = {_name(cell, group): cell.config.attacks[ATTACK] for cell in group}
         try:
             check(group[0].config.model_copy(update={"attacks": attacks}))
         except UserError as error:
-            where = ", ".join(f"{k} {v}" for k, v in group[0].axes.items() if k != "attack") or "every cell"
+            where = ", ".join(f"{axis} {label}" for axis, label in _shared(group)) or "every cell"
             raise UserError(f"{where}: {error}") from None
+
+
+def _shared(group: Sequence[Cell]) -> list[tuple[str, Any]]:
+    """What all cells of a federation have in common."""
+    return [
+        (axis, label)
+        for axis, label in group[0].axes.items()
+        if axis != "attack" and all(cell.axes.get(axis) == label for cell in group)
+    ]
+
+
+def _name(cell: Cell, group: Sequence[Cell]) -> str:
+    """A cell among those of its federation, in words."""
+    own = [f"{axis} {label}" for axis, label in cell.axes.items() if (axis, label) not in _shared(group)]
+    return ", ".join([cell.attack, *(text for text in own if text != f"attack {cell.attack}")])

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from logitleak.errors import UserError
 from logitleak.storage import read_json, write_json, write_text
@@ -91,6 +92,8 @@ def _federation(task: Task) -> None:
     from logitleak.stages.federate import federate
     from logitleak.stages.folder import logged, open_run, timed
 
+    if not (task.folder / "run.json").exists():  # what a worker left that died before it began
+        shutil.rmtree(task.folder, ignore_errors=True)
     config = parse(json.loads(task.config)).model_copy(update={"attacks": {}})
     run = open_run(task.folder, config, overwrite=False)
     with logged(run):
@@ -117,10 +120,11 @@ def _cell(task: Task) -> None:
     view = Transcript(run.path)
     start = time.perf_counter()
     attack(view, name, entry, attack_seed(config.seed), config.device, task.folder, sweep / "priors", Quiet())
-    seconds = round(time.perf_counter() - start, 2)
+    timing = task.folder / "seconds.json"
+    spent = read_json(timing)["attack"] if timing.exists() else 0.0
+    write_json(timing, {"attack": round(spent + time.perf_counter() - start, 2)})
     known = references(read_truth(run.sealed), view.knowledge.public)
     scored = score_attack(task.folder, known, view.rounds, Quiet())
-    write_json(task.folder / "seconds.json", {"attack": seconds})
     write_json(task.folder / "result.json", scored)
 
 
@@ -132,12 +136,6 @@ def _note(task: Task, seconds: float) -> None:
         os.write(journal, (json.dumps(line) + "\n").encode())  # one write: lines of workers do not mix
     finally:
         os.close(journal)
-
-
-def computed(sweep: Path) -> list[dict[str, Any]]:
-    """The lines of the journal."""
-    path = sweep / "journal.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def failure_of(folder: Path) -> str | None:

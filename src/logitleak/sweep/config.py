@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from logitleak import registry
 from logitleak.config import parse_override, read_yaml, set_value
@@ -14,6 +23,18 @@ from logitleak.errors import UserError, did_you_mean
 
 Bundle = dict[str, dict[str, Any]]
 """A label to the settings that it stands for: ``{"lfw": {"data.source": "lfw", "data.degradation": "mask"}}``."""
+
+
+def _tidy(grid: Any) -> Any:
+    """Labels of bundles as text (YAML reads ``1:`` and ``no:`` as something else), empty bundles as no setting."""
+    if not isinstance(grid, dict):
+        return grid
+    return {
+        axis: {str(label): {} if settings is None else settings for label, settings in given.items()}
+        if isinstance(given, dict)
+        else given
+        for axis, given in grid.items()
+    }
 
 
 class _Section(BaseModel):
@@ -77,7 +98,7 @@ class Sweep(_Section):
     title: str = ""
     base: dict[str, Any] | str = Field(default_factory=dict)
     attacks: list[str] | None = None
-    grid: dict[str, list[Any] | Bundle] = Field(default_factory=dict)
+    grid: Annotated[dict[str, list[Any] | Bundle], BeforeValidator(_tidy)] = Field(default_factory=dict)
     show: list[Show] = Field(default_factory=list)
     retries: NonNegativeInt = 1
 
@@ -103,24 +124,44 @@ def load(path: Path, overrides: Sequence[str] = (), only: Sequence[str] = ()) ->
         base = read_yaml(path.parent / base)
     for override in overrides:
         set_value(base, *parse_override(override))
+    _check_plain("The base", base)
     for axis, given in sweep.grid.items():
         _check_axis(axis, given)
-    grid = dict(sweep.grid)
+    if sweep.attacks is not None and len(set(sweep.attacks)) < len(sweep.attacks):
+        raise UserError("The sweep's attacks name one twice.")
+    changed: dict[str, Any] = {"base": base, "grid": dict(sweep.grid), "title": sweep.title or path.stem}
     for restriction in only:
-        _restrict(grid, *parse_override(restriction))
-    return sweep.model_copy(update={"base": base, "grid": grid, "title": sweep.title or path.stem})
+        name, wanted = parse_override(restriction)
+        labels = wanted if isinstance(wanted, list) else [wanted]
+        if name == "attack":
+            changed["attacks"] = [str(label) for label in labels]
+        else:
+            _restrict(changed["grid"], axis_name(name), {str(label) for label in labels})
+    return sweep.model_copy(update=changed)
 
 
 def _check_axis(axis: str, given: list[Any] | Bundle) -> None:
     if len(given) == 0:
         raise UserError(f'The axis "{axis}" of the grid has no values; give it some or leave it out.')
-    if isinstance(given, list) and len({repr(value) for value in given}) < len(given):
+    if axis_name(axis) == "attack":
+        raise UserError('An axis cannot be called "attack": that is where a cell\'s attack stands.')
+    _check_plain(f'The axis "{axis}"', given)
+    if isinstance(given, list) and any(value in given[:place] for place, value in enumerate(given)):
         raise UserError(f'The axis "{axis}" of the grid names a value twice.')
 
 
-def _restrict(grid: dict[str, list[Any] | Bundle], name: str, wanted: Any) -> None:
+def _check_plain(what: str, values: Any) -> None:
+    """Raise a `UserError` for what YAML knows and a configuration does not: dates, sets, NaN."""
+    try:
+        json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{what} holds a value that is neither text, nor a finite number, nor yes or no; put dates in quotes."
+        ) from None
+
+
+def _restrict(grid: dict[str, list[Any] | Bundle], name: str, labels: set[str]) -> None:
     """Leave only some values of an axis, in place; several axes may have its name, one for each attack."""
-    labels = {str(label) for label in (wanted if isinstance(wanted, list) else [wanted])}
     axes = [key for key in grid if axis_name(key) == name]
     if not axes:
         known = {axis_name(key) for key in grid}

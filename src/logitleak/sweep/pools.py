@@ -40,46 +40,63 @@ class Pool(Protocol):
 
 
 class LocalPool:
-    """Processes of this machine, as many as it has cores by default, each with its share of the threads."""
+    """Processes of this machine, each of which ends with the task that it dies of and with no other.
 
-    def __init__(self, workers: int) -> None:
+    Args:
+        workers: how many.
+        gpus: how many GPUs they share; worker after worker sees one of them, in turn.
+    """
+
+    def __init__(self, workers: int, gpus: int = 0) -> None:
         self.slots = workers
-        self._executor = self._start()
-        self._running: dict[Future[str | None], Task] = {}
+        self._gpus = gpus
+        self._executors: dict[int, ProcessPoolExecutor] = {}
+        self._running: dict[Future[str | None], tuple[Task, int]] = {}
 
     def submit(self, task: Task) -> None:
+        busy = {slot for _, slot in self._running.values()}
+        slot = next(slot for slot in range(self.slots) if slot not in busy)
+        if slot not in self._executors:
+            self._executors[slot] = self._start(slot)
         try:
-            future = self._executor.submit(compute, task)
-        except BrokenProcessPool:  # a worker died between two tasks
-            self._executor = self._start()
-            future = self._executor.submit(compute, task)
-        self._running[future] = task
+            future = self._executors[slot].submit(compute, task)
+        except BrokenProcessPool:  # this worker died between two tasks
+            self._executors[slot] = self._start(slot)
+            future = self._executors[slot].submit(compute, task)
+        self._running[future] = (task, slot)
 
     def finished(self) -> dict[Task, str | None]:
         done, _ = wait(self._running, return_when=FIRST_COMPLETED)
         results: dict[Task, str | None] = {}
         for future in done:
-            task = self._running.pop(future)
+            task, slot = self._running.pop(future)
             try:
                 results[task] = future.result()
             except BrokenProcessPool:
                 results[task] = DIED
-        if DIED in results.values():  # everything under way is lost with one process
-            results.update(dict.fromkeys(self._running.values(), DIED))
-            self._running.clear()
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = self._start()
+                self._executors.pop(slot).shutdown(wait=False)
         return results
 
     def close(self) -> None:
-        processes = list((getattr(self._executor, "_processes", None) or {}).values())
-        self._executor.shutdown(wait=not self._running, cancel_futures=True)
-        for process in processes if self._running else ():
-            process.kill()
+        busy = {slot for _, slot in self._running.values()}
+        for slot, executor in self._executors.items():
+            processes = list((getattr(executor, "_processes", None) or {}).values())
+            executor.shutdown(wait=slot not in busy, cancel_futures=True)
+            for process in processes if slot in busy else ():
+                process.kill()
 
-    def _start(self) -> ProcessPoolExecutor:
+    def _start(self, slot: int) -> ProcessPoolExecutor:
         context = get_context("forkserver")  # a fork of a process with threads of torch may hang
-        return ProcessPoolExecutor(self.slots, mp_context=context, initializer=_follow_parent)
+        gpu = slot % self._gpus if self._gpus > 1 else None
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(gpu,))
+
+
+def _begin(gpu: int | None) -> None:
+    """Prepare a worker before it imports torch."""
+    if gpu is not None:
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = shown.split(",")[gpu] if shown else str(gpu)
+    _follow_parent()
 
 
 def _follow_parent() -> None:
@@ -101,12 +118,13 @@ class RayPool:
     Args:
         address: "auto" for the cluster of this machine, "local" for a new one, "host:port", or "ray://host:port".
         threads: cores for each task.
+        gpu: whether a task wants a GPU where the cluster has some.
 
     Raises:
-        UserError: Ray is not installed, or nobody listens at the address.
+        UserError: Ray is not installed, nobody listens at the address, or no machine has so many cores.
     """
 
-    def __init__(self, address: str, threads: int) -> None:
+    def __init__(self, address: str, threads: int, gpu: bool = False) -> None:
         try:
             import ray
         except ImportError:
@@ -122,8 +140,18 @@ class RayPool:
             raise UserError(
                 f"No Ray cluster answers at {address} ({reason}); start one, or use --on local."
             ) from None
-        self._remote: Any = ray.remote(num_cpus=threads, max_retries=0)(compute)
-        self.slots = max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+        if threads > largest:
+            ray.shutdown()
+            raise UserError(
+                f"A task would want {threads} cores, and the largest machine of the cluster has {largest:.0f}; "
+                "give more --workers."
+            )
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0)) if gpu else 0
+        remote = ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_retries=0)
+        self._remote: Any = remote(compute)
+        self.slots = gpus or max(1, int(resources.get("CPU", 1)) // threads)
         self._running: dict[Any, Task] = {}
 
     def submit(self, task: Task) -> None:

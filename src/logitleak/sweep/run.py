@@ -50,8 +50,8 @@ def run_sweep(
         out: the sweep's folder.
         progress: where it reports to.
         on: "local" for processes of this machine, "ray" for a cluster.
-        workers: how many processes; one on each core by default. On a cluster: into how many tasks the cores of
-            this machine would be divided, which decides the threads of a task.
+        workers: how many processes; one on each core by default, one on each GPU where tasks compute on one. On
+            a cluster: into how many tasks the cores of this machine would be divided, which decides the threads.
         ray_address: see `RayPool`.
 
     Raises:
@@ -59,8 +59,10 @@ def run_sweep(
             cluster.
     """
     cells = expand(sweep)
+    out = out.resolve()  # workers on a cluster have another working folder
+    gpus = _gpus(cells)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = workers or cores
+    workers = workers or gpus or cores
     threads = max(1, cores // workers)
     if out.exists() and any(out.iterdir()) and not (out / "sweep.json").exists():
         raise UserError(f"{out} is not empty and no sweep; choose another --out.")
@@ -69,14 +71,24 @@ def run_sweep(
         _write_plan(sweep, cells, out)
         todo = _Todo(cells, out, threads, sweep.retries)
         if todo.anything():
-            pool: Pool = LocalPool(workers) if on == "local" else RayPool(ray_address, threads)
+            pool: Pool = (
+                LocalPool(workers, gpus) if on == "local" else RayPool(ray_address, threads, gpus > 0)
+            )
             try:
                 _work(todo, pool, progress)
             finally:
                 pool.close()
-        write_table(out)
         page = build_report(out)
     return SweepResult(out, page, len({cell.id for cell in cells}), todo.failures())
+
+
+def _gpus(cells: Sequence[Cell]) -> int:
+    """How many GPUs of this machine the cells may use."""
+    if all(cell.config.device == "cpu" for cell in cells):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def build_report(out: Path) -> Path:
@@ -98,6 +110,8 @@ class _Todo:
         self._cells: dict[str, Task] = {}
         for cell in cells:
             config = cell.config.model_dump(mode="json")
+            if config["data"]["root"] is not None:
+                config["data"]["root"] = os.path.abspath(config["data"]["root"])
             known = json.dumps(config | {"attacks": {}})
             self._federations.setdefault(
                 cell.federation,
@@ -121,19 +135,25 @@ class _Todo:
             return None
         task = (cells or self._ready)[0]
         self._ready.remove(task)
-        (task.folder / "failed.json").unlink(missing_ok=True)
+        for left in ("failed.json", "error.txt"):
+            (task.folder / left).unlink(missing_ok=True)
         return task
 
-    def ended(self, task: Task, failure: str | None) -> None:
-        """Note how a task ended; who died is tried again."""
+    def ended(self, task: Task, failure: str | None) -> str:
+        """Note how a task ended, and say it; who died is tried again."""
         if failure == DIED:
             self._attempts[task.id] = self._attempts.get(task.id, 0) + 1
             if self._attempts[task.id] <= self._retries:
                 self._ready.append(task)
-                return
+                return "died and is tried again"
+        if failure is None and not task.done:
+            failure = (
+                "It was computed, and its result is not in the sweep's folder; all machines must see it."
+            )
         if failure is not None:
             self._fail(task, failure)
         self._release()
+        return "finished" if failure is None else f"failed: {failure}"
 
     def failures(self) -> dict[str, str]:
         """Cells that failed in this sweep, with the reason."""
@@ -166,10 +186,11 @@ def _work(todo: _Todo, pool: Pool, progress: Progress) -> None:
             return
         for task, failure in pool.finished().items():
             running -= 1
-            todo.ended(task, failure)
-            if failure is not None:
-                progress.note(f"{task.kind} {task.id} failed: {failure}")
-            progress.advance(f"{task.kind} {task.id}", steps=int(task.kind == "cell"))
+            end = todo.ended(task, failure)
+            if end != "finished":
+                progress.note(f"{task.kind} {task.id} {end}")
+            final = task.kind == "cell" and not end.startswith("died")
+            progress.advance(f"{task.kind} {task.id}", steps=int(final))
 
 
 def _write_plan(sweep: Sweep, cells: Sequence[Cell], out: Path) -> None:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from logitleak.errors import UserError
 from logitleak.storage import read_json, write_text
 from logitleak.sweep.compute import failure_of, folder_of
 
@@ -23,14 +24,15 @@ def write_table(out: Path) -> None:
     rows = table(out)
     write_text(out / "table.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
     names = list(dict.fromkeys(name for row in rows for name in row["axes"]))
+    seed = [] if "seed" in names else ["seed"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, "seed", "status", *COLUMNS, "id", "federation", "error"])
+    writer.writerow([*names, *seed, "status", *COLUMNS, "id", "federation", "error"])
     for row in rows:
         axes = [row["axes"].get(name, "") for name in names]
         numbers = ["" if row[name] is None else row[name] for name in COLUMNS]
         ends = [row["id"], row["federation"], row["error"] or ""]
-        writer.writerow([*axes, row["seed"], row["status"], *numbers, *ends])
+        writer.writerow([*axes, *(row[name] for name in seed), row["status"], *numbers, *ends])
     write_text(out / "table.csv", text.getvalue())
 
 
@@ -40,7 +42,11 @@ def table(out: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: this is no sweep's folder.
     """
-    return [_row(out, cell) for cell in read_json(out / "sweep.json")["cells"]]
+    plan = read_json(out / "sweep.json")
+    cells = plan.get("cells") if isinstance(plan, dict) else None
+    if not isinstance(cells, list):
+        raise UserError(f"{out / 'sweep.json'} lists no cells; give `logitleak sweep` with this --out again.")
+    return [_row(out, cell) for cell in cells]
 
 
 def _row(out: Path, cell: dict[str, Any]) -> dict[str, Any]:
