@@ -18,7 +18,7 @@ RATES = {"pli": 0.75, "ridge": 0.4, "tbi": 0.1}
 TAUS = (1, 3)
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
-    "prior_ssim", "utility_server", "utility_clients", "bytes_per_client_round", "seconds",
+    "prior_accuracy", "prior_ssim", "utility_server", "utility_clients", "bytes_per_client_round", "seconds",
 )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def _cell(folder: Path, attack: str, rate: float, truth: Any, public: Any, clien
         save_file({"images": images}, folder / f"round-{r:02d}.safetensors")
     save_file({"images": np.stack([images] * clients)}, folder / "final.safetensors")
     kind = "baseline" if attack == "tbi" else "attack"
-    result = judged(attack, kind, rate, targets, clients, ROUNDS) | {"attack": attack, "prior_ssim": None}
+    result = judged(attack, kind, rate, targets, clients, ROUNDS) | {"attack": attack, "prior": None}
     if attack == "pli":
         prior = (blend(truth, public, 0.2, 0, 9) * 255).round().astype(np.uint8)
         save_file({"images": prior}, folder / "prior.safetensors")
@@ -107,18 +107,23 @@ def _cell(folder: Path, attack: str, rate: float, truth: Any, public: Any, clien
             {"value": value, "accuracy": 0.1 * value, "ssim": 0.4 + 0.01 * value, "chosen": value == 3}
             for value in (1, 3)
         ]
-        result["prior_ssim"] = 0.47
+        result["prior"] = {
+            "accuracy": share(2, targets),
+            "too_close_to_public": share(1, targets),
+            "ssim": 0.47,
+        }
         result["choices"] = {
             "tuned on public data": {"on": "mock targets", "mock targets": 20, "alpha": tried}
         }
     (folder / "result.json").write_text(json.dumps(result))
     whole = result["accuracy"]
     assert whole == share(whole["successes"], targets)
-    owner = result["owner_named"]
+    owner, prior = result["owner_named"], result["prior"]
     return {
         "accuracy": whole["value"], "low": whole["low"], "high": whole["high"],
         "successes": whole["successes"], "targets": targets,
         "too_close": result["too_close_to_public"]["value"], "owner_named": owner and owner["value"],
-        **result["mean"], "prior_ssim": result["prior_ssim"], "utility_server": 0.54, "utility_clients": 0.63,
+        **result["mean"], "prior_accuracy": prior and prior["accuracy"]["value"],
+        "prior_ssim": prior and prior["ssim"], "utility_server": 0.54, "utility_clients": 0.63,
         "bytes_per_client_round": 409600, "seconds": 12.5,
     }  # fmt: skip

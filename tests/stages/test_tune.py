@@ -86,6 +86,13 @@ def test_the_report_says_so(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert {row["value"] for row in account["gamma"]} == {0.0, 0.03, 0.1, 0.3, 1.0}
     assert metrics["settings"]["tune"] == "public"
     assert metrics["settings"]["gamma"] in (0.0, 0.03, 0.1, 0.3, 1.0)
+    rival = read_json(copy / "metrics.json")["attacks"].get("prior of pli")
+    if metrics["settings"]["gamma"] > 0:  # what the prior alone scores is a rival of its own
+        assert rival["kind"] == "rival"
+        assert rival["accuracy"] == metrics["prior"]["accuracy"]
+    else:
+        assert rival is None
+        assert metrics["prior"] is None
     page = (copy / "report.html").read_text()
     assert "tuned on public data" in page
     assert "mock targets" in page

@@ -10,13 +10,14 @@ from typing import Any
 
 from logitleak.report.sweep_load import Cell, Sweep, spelled
 
-SHARES = ("accuracy", "too_close", "owner_named")
+SHARES = ("accuracy", "too_close", "owner_named", "prior_accuracy")
 
 NAMES = {
     "accuracy": "attack accuracy",
     "too_close": "too close to public",
     "owner_named": "owner named",
     "ssim": "mean SSIM to the truth",
+    "prior_accuracy": "accuracy of the prior’s image by itself, without any upload",
     "prior_ssim": "mean SSIM of the prior image to the truth",
     "utility": "utility: mean accuracy of the clients’ models on held-out images",
 }

@@ -19,6 +19,7 @@ NUMBERS = {
     "psnr": ("PSNR, dB", lambda value: fixed(value, 1)),
     "mse": ("MSE", lambda value: fixed(value, 4)),
     "tv": ("TV", lambda value: fixed(value, 3)),
+    "prior_accuracy": ("prior alone", lambda value: percent(value)),
     "prior_ssim": ("prior SSIM", lambda value: fixed(value, 3)),
     "utility_server": ("utility, server", percent),
     "utility_clients": ("utility, clients", percent),

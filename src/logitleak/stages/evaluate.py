@@ -15,7 +15,7 @@ from logitleak.attacks.selection import select
 from logitleak.config import Config
 from logitleak.metrics.attack import References, judge, number, references, summarize
 from logitleak.metrics.proportion import share
-from logitleak.metrics.ssim import mean_ssim_to_others, ssim
+from logitleak.metrics.ssim import mean_ssim_to_others
 from logitleak.progress import Progress
 from logitleak.sealed import read_truth
 from logitleak.stages.folder import RunFolder
@@ -59,7 +59,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     progress.stage("evaluation", len(names) * view.rounds + 2)
     for name in names:
         metrics["attacks"][name] = score_attack(run.attack(name), known, view.rounds, progress)
-    for name, rival in _rivals(config, view, known).items():
+    for name, rival in _rivals(run, view, known).items():
         progress.advance(name)
         metrics["attacks"][name] = rival
     metrics["data"] = _describe_data(config, view, truth, training, known)
@@ -102,17 +102,22 @@ def score_attack(folder: Path, known: References, rounds: int, progress: Progres
     scored = _describe_attack(folder) | summarize(result, verdicts, known)
     scored["rounds"] = by_round
     scored["client_ssim"] = _client_ssim(images, known.owners)
-    scored["prior_ssim"] = _prior_ssim(folder, known)
+    scored["prior"] = _score_prior(folder, known)
     return scored
 
 
-def _prior_ssim(folder: Path, known: References) -> float | None:
-    """How like the truth the prior images of the targets are; None where the attack used none."""
+def _score_prior(folder: Path, known: References) -> dict[str, Any] | None:
+    """What the prior's images of the targets would score by themselves, without any upload: an attack that does not
+    beat its own prior learnt nothing from the clients. None where the attack used none."""
     file = folder / "prior.safetensors"
     if not file.exists():
         return None
-    images = read_tensors(file)["images"].to(torch.float32).div(255)
-    return number(ssim(images, known.private).mean())
+    verdicts = judge(read_tensors(file)["images"].to(torch.float32).div(255), known)
+    return {
+        "accuracy": share(verdicts.success.tolist()),
+        "too_close_to_public": share(verdicts.too_close.tolist()),
+        "ssim": number(verdicts.ssim.mean()),
+    }
 
 
 def _describe_attack(folder: Path) -> dict[str, Any]:
@@ -141,14 +146,26 @@ def _client_ssim(images: Tensor, owners: Tensor) -> dict[str, list[float | None]
     }
 
 
-def _rivals(config: Config, view: Transcript, known: References) -> dict[str, dict[str, Any]]:
-    """Two ways to answer without attacking: what any attack must beat."""
+def _rivals(run: RunFolder, view: Transcript, known: References) -> dict[str, dict[str, Any]]:
+    """Ways to answer without attacking, which any attack must beat: two that are always there, and every other prior
+    that an attack of this run used."""
     mean = registry.load("prior", "mean")
-    prior = mean(mean.Settings(), config.seed).estimate(view.knowledge, known.labels)
+    prior = mean(mean.Settings(), 0).estimate(view.knowledge, known.labels)
     answers = {
         "prior": ("Returns the mean sensitive public image for everybody", prior),
         "public-mean": ("Returns the mean public image of the label", known.public_of_targets),
     }
+    for name in run.attacks():
+        used, file = (
+            read_json(run.attack(name) / "attack.json")["prior"],
+            run.attack(name) / "prior.safetensors",
+        )
+        if used not in (None, "mean"):
+            images = read_tensors(file)["images"].to(torch.float32).div(255)
+            answers[f"prior of {name}"] = (
+                f"Returns the {used} prior of each label, which {name} starts from",
+                images,
+            )
     rivals = {}
     for name, (summary, images) in answers.items():
         result = select(images[None], known.labels, beta=0.0)

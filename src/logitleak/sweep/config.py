@@ -72,7 +72,9 @@ class Show(_Section):
     columns: list[str] = Field(default_factory=list)
     panels: list[str] = Field(default_factory=list)
     size: str | None = None
-    value: Literal["accuracy", "ssim", "too_close", "owner_named", "prior_ssim", "utility"] = "accuracy"
+    value: Literal[
+        "accuracy", "ssim", "too_close", "owner_named", "prior_accuracy", "prior_ssim", "utility"
+    ] = "accuracy"
     strip: Literal["round", "cell", "prior"] = "cell"
     targets: PositiveInt = 6
     only: dict[str, list[Any]] = Field(default_factory=dict)

@@ -14,7 +14,7 @@ from logitleak.sweep.compute import failure_of, folder_of
 
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
-    "prior_ssim", "utility_server", "utility_clients", "bytes_per_client_round", "seconds",
+    "prior_accuracy", "prior_ssim", "utility_server", "utility_clients", "bytes_per_client_round", "seconds",
 )  # fmt: skip
 """What is known of a finished cell; shares are in [0, 1]."""
 
@@ -63,7 +63,7 @@ def _row(out: Path, cell: dict[str, Any]) -> dict[str, Any]:
 def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = read_json(folder / "result.json")
     federation = read_json(folder_of(out, "federation", cell["federation"]) / "metrics.json")
-    accuracy, mean = result["accuracy"], result["mean"]
+    accuracy, mean, prior = result["accuracy"], result["mean"], result["prior"]
     utility = federation["utility"] or {}
     clients = [share["value"] for share in utility.get("clients") or [] if share]
     sent = [row["received"] for row in federation["federation"]["bytes"]]
@@ -76,7 +76,8 @@ def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
         "too_close": result["too_close_to_public"]["value"],
         "owner_named": result["owner_named"] and result["owner_named"]["value"],
         **{name: mean[name] for name in ("ssim", "psnr", "mse", "tv")},
-        "prior_ssim": result["prior_ssim"],
+        "prior_accuracy": prior and prior["accuracy"]["value"],
+        "prior_ssim": prior and prior["ssim"],
         "utility_server": utility.get("server") and utility["server"]["value"],
         "utility_clients": round(sum(clients) / len(clients), 6) if clients else None,
         "bytes_per_client_round": round(sum(sent) / len(sent)) if sent else None,
