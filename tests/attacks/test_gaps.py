@@ -7,6 +7,7 @@ from torch import Tensor
 
 from logitleak.attacks.base import create
 from logitleak.attacks.features import newest_inputs, public_inputs
+from logitleak.attacks.pli import PLI
 
 
 class Selective(MemoryView):
@@ -89,3 +90,13 @@ def test_going_on_after_a_round_without_rows(name: str) -> None:
     resumed.load_state(kept, view)
     ((_, found),) = resumed.replay(view, after=1)
     assert torch.equal(found.images, expected.images)
+
+
+def test_steps_go_with_the_rows() -> None:
+    """A tenth of the rows means a tenth of the steps; epochs shrink by themselves."""
+    counted = create("pli", {"width": 16, "batch": 4, "steps": 20})
+    assert isinstance(counted, PLI)
+    assert [counted._steps(rows, 100) for rows in (100, 50, 10, 2)] == [20, 10, 2, 1]
+    passes = create("pli", {"width": 16, "batch": 4, "epochs": 3})
+    assert isinstance(passes, PLI)
+    assert [passes._steps(rows, 100) for rows in (100, 50, 2)] == [75, 39, 3]

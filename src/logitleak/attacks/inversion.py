@@ -34,7 +34,9 @@ class InversionSettings(AttackSettings):
         lr, weight_decay, batch: Adam.
         epochs: passes over the public images in each round.
         steps: optimizer steps in each round instead of epochs. The paper's 15 epochs are meant for
-            thousands of public images; with few images count steps.
+            thousands of public images; with few images count steps. Where the server asks for some rows only
+            (FedGEMS), a round has so many fewer steps as it has fewer rows, just as epochs are then shorter:
+            the same number of steps on a handful of images would fit those, and the prior, instead.
     """
 
     tau: PositiveFloat = 3.0
@@ -102,8 +104,8 @@ class NetworkInversion(Attack):
                 )
                 continue
             images = to_network_range(view.knowledge.public.pixels(rows)).to(self.device)
-            priors = self._priors(view, rows)
-            self._train(client, round, inputs.to(self.device), images, priors, pull)
+            priors, steps = self._priors(view, rows), self._steps(len(rows), len(wanted))
+            self._train(client, round, inputs.to(self.device), images, priors, pull, steps)
 
     @property
     def uses_prior(self) -> bool:
@@ -116,7 +118,8 @@ class NetworkInversion(Attack):
         return images.add(1).div(2).clamp(0, 1).cpu()
 
     def steps_planned(self, view: ServerView) -> int:
-        return view.clients * self._steps(len(view.knowledge.public.rows(self.rows)))
+        images = len(view.knowledge.public.rows(self.rows))
+        return view.clients * self._steps(images, images)
 
     def state(self) -> dict[str, Tensor]:
         table = {}
@@ -163,8 +166,11 @@ class NetworkInversion(Attack):
         priors = to_network_range(self.prior.estimate(view.knowledge, view.knowledge.target_labels))
         return PriorPull(self.target_inputs(view).to(self.device), priors.to(self.device))
 
-    def _steps(self, images: int) -> int:
-        return self.settings.steps or self.settings.epochs * _batches_per_epoch(images, self.settings.batch)
+    def _steps(self, images: int, wanted: int) -> int:
+        """Steps of a round in which so many of the wanted images were transmitted."""
+        if self.settings.steps is None:
+            return self.settings.epochs * _batches_per_epoch(images, self.settings.batch)
+        return max(1, round(self.settings.steps * images / wanted))
 
     def _train(
         self,
@@ -174,12 +180,12 @@ class NetworkInversion(Attack):
         images: Tensor,
         priors: Tensor | None,
         pull: PriorPull | None,
+        steps: int,
     ) -> None:
         """One round of Eq. 3, with Eq. 10 after every epoch or at the end of the round."""
         network, optimizer = self.networks[client].train(), self.optimizers[client]
         generator = derive(self.seed, "inversion", type(self).__name__, "order", client, round)
         per_epoch = _batches_per_epoch(len(images), self.settings.batch)
-        steps = self._steps(len(images))
         epochs_done, total, counted = 0, torch.zeros((), device=self.device), 0
         for step, rows in enumerate(_batches(len(images), self.settings.batch, steps, generator), start=1):
             output = network(inputs[rows])
