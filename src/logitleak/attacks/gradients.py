@@ -133,9 +133,10 @@ class GradientInversion(Attack):
             with torch.no_grad():
                 images.clamp_(0, 1)
             self.listener(round, client, step, float("nan"))
-        if not math.isfinite(float(cost)):
+        final = float(cost.detach())
+        if not math.isfinite(final):
             raise UserError(f"The matching of client {client}'s gradient is not finite; lower lr.")
-        record = {"round": round, "client": client, "step": s.steps, "loss": float(cost)}
+        record = {"round": round, "client": client, "step": s.steps, "loss": final}
         self.trace.losses.append(record)
         return images.detach().cpu()
 
