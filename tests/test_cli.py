@@ -320,11 +320,17 @@ def test_what_is_no_command(arguments: list[str], capsys: pytest.CaptureFixture[
 # Mistakes with run folders and transcripts
 
 
-@pytest.mark.parametrize("command", ["attack", "report"])
-def test_no_run_folder(command: str, fails: Fails, tmp_path: Path) -> None:
-    assert "is no run folder: there is no config.yaml in it" in fails(command, tmp_path)
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("attack", "is no run folder: there is no config.yaml in it"),
+        ("report", "is neither the folder of a run nor of a sweep"),
+    ],
+)
+def test_no_run_folder(command: str, message: str, fails: Fails, tmp_path: Path) -> None:
+    assert message in fails(command, tmp_path)
     assert "is no run folder" in fails(command, tmp_path / "none")
-
+    assert message.split(":")[0] in fails(command, tmp_path / "none")
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
