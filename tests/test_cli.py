@@ -331,6 +331,7 @@ def test_no_run_folder(command: str, message: str, fails: Fails, tmp_path: Path)
     assert message in fails(command, tmp_path)
     assert message.split(":")[0] in fails(command, tmp_path / "none")
 
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
