@@ -105,6 +105,20 @@ def test_confidence_is_the_mean_of_the_federations_of_a_panel(folder: Path) -> N
     assert 40 <= highest(together["FedMD"]) <= 50
 
 
+def test_confidence_says_which_federations_a_panel_leaves_out(folder: Path) -> None:
+    """Histograms over other classes have other bins and cannot be averaged."""
+    for path in (folder / "federations").glob("*/metrics.json"):
+        metrics = json.loads(path.read_text())
+        bins = [0, 1, metrics["data"]["clients"] + 1]
+        sides = [f"{who}_{where}" for who in ("server", "client") for where in ("public", "private")]
+        metrics["confidence"] = {"bins": bins} | {side: [0.5, 0.5] for side in sides}
+        path.write_text(json.dumps(metrics))
+    sweep = load_sweep(folder)
+    left_out = "1 of 2 federations (the others have other classes)"
+    together = confidence(sweep, Show(panels=["scheme"]), sweep.cells)
+    assert list(together) == [f"FedMD, {left_out}", f"DS-FL, {left_out}"]
+
+
 def test_client_ssim_has_a_panel_for_each_attack_with_several_clients(folder: Path) -> None:
     sweep = load_sweep(folder)
     panels = client_ssim(sweep, Show(panels=["scheme"]), sweep.cells)

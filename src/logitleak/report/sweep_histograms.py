@@ -23,22 +23,26 @@ def confidence(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> dict[str, dic
     for labels, group in ordered(sweep, cells, show.places).items():
         ids = dict.fromkeys(cell.federation for cell in group)
         numbers = [table(sweep.metrics(id), "confidence") for id in ids]
+        usable = [one for one in numbers if one.get("bins")]
+        # Only histograms with the same bins can be averaged: entropy ends at the logarithm of the classes.
+        alike = [one for one in usable if one["bins"] == usable[0]["bins"]]
         name = sweep.phrase(show.places, labels)
-        drawn = entropies(_mean([one for one in numbers if one.get("bins")]), name)
+        if len(alike) < len(usable):
+            name += f", {len(alike)} of {len(usable)} federations (the others have other classes)"
+        drawn = entropies(_mean(alike), name)
         if drawn:
             figures[name] = drawn
     return figures
 
 
 def _mean(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The mean of histograms; only those with the bins of the first can be averaged."""
+    """The mean of histograms with the same bins."""
     if not found:
         return {}
-    alike = [one for one in found if one["bins"] == found[0]["bins"]]
-    sides = [side for side in found[0] if side != "bins" and all(one.get(side) for one in alike)]
+    sides = [side for side in found[0] if side != "bins" and all(one.get(side) for one in found)]
     means = {
         side: [
-            statistics.fmean(heights) for heights in zip(*(normal(one[side]) for one in alike), strict=True)
+            statistics.fmean(heights) for heights in zip(*(normal(one[side]) for one in found), strict=True)
         ]
         for side in sides
     }
