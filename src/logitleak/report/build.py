@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from logitleak.report.load import ReportError, load
-from logitleak.report.render import render, replace, write
+from logitleak.report.load import load
+from logitleak.report.render import publish, render
 
 
 def build(run: Path) -> Path:
@@ -20,10 +20,4 @@ def build(run: Path) -> Path:
     drawn = figures.draw_all(content)
     grids = gallery.grids(content)
     html = render("report.html.j2", page.context(content, drawn, list(grids)))
-    try:
-        replace(folder / "figures", {f"{name}.svg": svg.encode() for name, svg in drawn.items()})
-        replace(folder / "grids", grids)
-        write(folder / "report.html", html.encode())
-    except OSError as problem:
-        raise ReportError(f"the report cannot be written to {folder}: {problem.strerror}") from None
-    return folder / "report.html"
+    return publish(folder, html, drawn, grids)

@@ -96,7 +96,7 @@ def rows(parent: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def load(folder: Path) -> Run:
     """Read the run in `folder`; raise ReportError if its numbers are missing or unreadable."""
-    metrics = _metrics(folder)
+    metrics = read_required(folder / "metrics.json", "evaluate the run before reporting on it")
     notes: list[str] = []
     attacks = _attacks(folder, metrics, notes)
     truth, public = gallery(folder, notes)
@@ -109,20 +109,28 @@ def load(folder: Path) -> Run:
     return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared)
 
 
-def _metrics(folder: Path) -> dict[str, Any]:
-    path = folder / "metrics.json"
+def read_required(path: Path, missing: str) -> dict[str, Any]:
+    """A JSON object of format 1 that a report cannot do without.
+
+    Raises:
+        ReportError: it is missing, which means what ``missing`` says, or it is not to be read.
+    """
     try:
-        metrics = read_json(path)
+        value = read_json(path)
     except FileNotFoundError:
-        raise ReportError(f"{path} is missing: evaluate the run before reporting on it") from None
+        raise ReportError(f"{path} is missing: {missing}") from None
     except (OSError, ValueError) as problem:
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise ReportError(f"{path} cannot be read: {reason}") from None
-    if not isinstance(metrics, dict):
+        raise ReportError(f"{path} cannot be read: {reason(problem)}") from None
+    if not isinstance(value, dict):
         raise ReportError(f"{path} does not hold a JSON object")
-    if metrics.get("format", 1) != 1:
-        raise ReportError(f"{path} has format {metrics['format']!r}; this version reads format 1")
-    return metrics
+    if value.get("format", 1) != 1:
+        raise ReportError(f"{path} has format {value['format']!r}; this version reads format 1")
+    return value
+
+
+def reason(problem: Exception) -> str:
+    """Why something cannot be read, in one line."""
+    return str(problem).splitlines()[0] if str(problem) else type(problem).__name__
 
 
 def read_json(path: Path) -> Any:

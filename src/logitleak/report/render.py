@@ -13,6 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from logitleak.report.load import ReportError
+
 TEMPLATES = resources.files("logitleak.report") / "templates"
 
 
@@ -42,6 +44,21 @@ def render(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         **context,
     )
+
+
+def publish(folder: Path, html: str, figures: Mapping[str, str], grids: Mapping[str, bytes]) -> Path:
+    """Write ``report.html``, ``figures/*.svg`` and ``grids/*.png``; the path of the page.
+
+    Raises:
+        ReportError: they cannot be written.
+    """
+    try:
+        replace(folder / "figures", {f"{name}.svg": svg.encode() for name, svg in figures.items()})
+        replace(folder / "grids", grids)
+        write(folder / "report.html", html.encode())
+    except OSError as problem:
+        raise ReportError(f"the report cannot be written to {folder}: {problem.strerror}") from None
+    return folder / "report.html"
 
 
 def replace(folder: Path, files: Mapping[str, bytes]) -> None:

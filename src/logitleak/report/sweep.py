@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from logitleak.report.load import ReportError
-from logitleak.report.render import render, replace, write
+from logitleak.report.render import publish, render
 from logitleak.report.sweep_load import load_sweep
 
 
@@ -21,10 +20,4 @@ def build_sweep(sweep: Path) -> Path:
 
     page, figures, grids = sweep_page.context(content)
     html = render("sweep.html.j2", page, ("report.css", "sweep.css"), ("report.js", "sort.js"))
-    try:
-        replace(folder / "figures", {f"{name}.svg": svg.encode() for name, svg in figures.items()})
-        replace(folder / "grids", grids)
-        write(folder / "report.html", html.encode())
-    except OSError as problem:
-        raise ReportError(f"the report cannot be written to {folder}: {problem.strerror}") from None
-    return folder / "report.html"
+    return publish(folder, html, figures, grids)

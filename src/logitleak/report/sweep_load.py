@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from logitleak.report.load import SCHEMES, ReportError, optional_json, parse_json, read_json, rows, table
+from logitleak.report.load import (
+    SCHEMES,
+    ReportError,
+    optional_json,
+    parse_json,
+    read_required,
+    reason,
+    rows,
+    table,
+)
 
 NONE = "–"
 """The label of a cell on an axis that does not concern it."""
@@ -139,7 +148,7 @@ class Sweep:
 
 def load_sweep(folder: Path) -> Sweep:
     """Read the sweep in `folder`; raise ReportError if plan or table are missing or unreadable."""
-    plan = _plan(folder / "sweep.json")
+    plan = read_required(folder / "sweep.json", "this is no sweep's folder")
     cells = _cells(folder / "table.jsonl")
     shows = [_show(item) for item in rows(plan, "show")]
     title = str(plan.get("title") or folder.resolve().name)
@@ -166,33 +175,19 @@ def _number(label: str) -> bool:
     return True
 
 
-def _plan(path: Path) -> dict[str, Any]:
-    try:
-        plan = read_json(path)
-    except FileNotFoundError:
-        raise ReportError(f"{path} is missing: this is no sweep's folder") from None
-    except (OSError, ValueError) as problem:
-        raise ReportError(f"{path} cannot be read: {_reason(problem)}") from None
-    if not isinstance(plan, dict):
-        raise ReportError(f"{path} does not hold a JSON object")
-    if plan.get("format", 1) != 1:
-        raise ReportError(f"{path} has format {plan['format']!r}; this version reads format 1")
-    return plan
-
-
 def _cells(path: Path) -> list[Cell]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise ReportError(f"{path} is missing: write the sweep's table before reporting on it") from None
     except (OSError, ValueError) as problem:
-        raise ReportError(f"{path} cannot be read: {_reason(problem)}") from None
+        raise ReportError(f"{path} cannot be read: {reason(problem)}") from None
     cells = []
     for number, line in enumerate(lines, start=1):
         try:
             row = parse_json(line)
         except ValueError as problem:
-            raise ReportError(f"{path}, line {number}, cannot be read: {_reason(problem)}") from None
+            raise ReportError(f"{path}, line {number}, cannot be read: {reason(problem)}") from None
         if not isinstance(row, dict) or not isinstance(row.get("axes"), dict):
             raise ReportError(f"{path}, line {number}, is no cell of a sweep")
         axes = {str(axis): text(label) for axis, label in row["axes"].items()}
@@ -203,7 +198,3 @@ def _cells(path: Path) -> list[Cell]:
 def _show(item: dict[str, Any]) -> Show:
     known = {name: value for name, value in item.items() if name in Show.__dataclass_fields__}
     return Show(**known)
-
-
-def _reason(problem: Exception) -> str:
-    return str(problem).splitlines()[0] if str(problem) else type(problem).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,15 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     truth, training = read_truth(run.sealed), read_json(run.sealed / "training.json")
     known = references(truth, view.knowledge.public)
     progress.stage("evaluation", len(names) * view.rounds + 2)
+    rivals = _rivals(view, known)
     for name in names:
-        metrics["attacks"][name] = score_attack(run.attack(name), known, view.rounds, progress)
-    for name, rival in _rivals(run, view, known).items():
-        progress.advance(name)
-        metrics["attacks"][name] = rival
+        folder = run.attack(name)
+        prior = score_prior(folder, known)
+        metrics["attacks"][name] = score_attack(folder, known, view.rounds, progress, prior)
+        if prior is not None and metrics["attacks"][name]["settings"]["prior"] != "mean":  # that one is there
+            rivals[f"prior of {name}"] = prior
+    progress.advance("rivals", steps=2)
+    metrics["attacks"] |= rivals
     metrics["data"] = _describe_data(config, view, truth, training, known)
     metrics["confidence"] = training["confidence"]
     metrics["utility"] = _utility(training["utility"], len(truth.held_labels))
@@ -82,8 +87,18 @@ def versions() -> dict[str, str]:
     }
 
 
-def score_attack(folder: Path, known: References, rounds: int, progress: Progress) -> dict[str, Any]:
-    """A finished attack's folder against the truth: its entry of metrics.json."""
+def score_attack(
+    folder: Path, known: References, rounds: int, progress: Progress, prior: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """A finished attack's folder against the truth: its entry of metrics.json.
+
+    Args:
+        folder: the attack's folder.
+        known: what reconstructions are compared with.
+        rounds: T.
+        progress: where it reports to.
+        prior: what `score_prior` says of this folder.
+    """
     images = read_tensors(folder / "final.safetensors")["images"]
     by_round = []
     for round in range(1, rounds + 1):
@@ -102,22 +117,24 @@ def score_attack(folder: Path, known: References, rounds: int, progress: Progres
     scored = _describe_attack(folder) | summarize(result, verdicts, known)
     scored["rounds"] = by_round
     scored["client_ssim"] = _client_ssim(images, known.owners)
-    scored["prior"] = _score_prior(folder, known)
+    scored["prior"] = prior and {
+        "accuracy": prior["accuracy"],
+        "too_close_to_public": prior["too_close_to_public"],
+        "ssim": prior["mean"]["ssim"],
+    }
     return scored
 
 
-def _score_prior(folder: Path, known: References) -> dict[str, Any] | None:
+def score_prior(folder: Path, known: References) -> dict[str, Any] | None:
     """What the prior's images of the targets would score by themselves, without any upload: an attack that does not
-    beat its own prior learnt nothing from the clients. None where the attack used none."""
+    beat its own prior learnt nothing from the clients. A rival's entry of metrics.json; None where the attack of
+    this folder used no prior."""
     file = folder / "prior.safetensors"
     if not file.exists():
         return None
-    verdicts = judge(read_tensors(file)["images"].to(torch.float32).div(255), known)
-    return {
-        "accuracy": share(verdicts.success.tolist()),
-        "too_close_to_public": share(verdicts.too_close.tolist()),
-        "ssim": number(verdicts.ssim.mean()),
-    }
+    used = read_json(folder / "attack.json")["prior"]
+    images = read_tensors(file)["images"].to(torch.float32).div(255)
+    return _rival(f"Returns the {used} prior of each label, which {folder.name} starts from", images, known)
 
 
 def _describe_attack(folder: Path) -> dict[str, Any]:
@@ -146,35 +163,23 @@ def _client_ssim(images: Tensor, owners: Tensor) -> dict[str, list[float | None]
     }
 
 
-def _rivals(run: RunFolder, view: Transcript, known: References) -> dict[str, dict[str, Any]]:
-    """Ways to answer without attacking, which any attack must beat: two that are always there, and every other prior
-    that an attack of this run used."""
+def _rivals(view: Transcript, known: References) -> dict[str, dict[str, Any]]:
+    """Two ways to answer without attacking: what any attack must beat."""
     mean = registry.load("prior", "mean")
     prior = mean(mean.Settings(), 0).estimate(view.knowledge, known.labels)
-    answers = {
-        "prior": ("Returns the mean sensitive public image for everybody", prior),
-        "public-mean": ("Returns the mean public image of the label", known.public_of_targets),
+    return {
+        "prior": _rival("Returns the mean sensitive public image for everybody", prior, known),
+        "public-mean": _rival("Returns the mean public image of the label", known.public_of_targets, known),
     }
-    for name in run.attacks():
-        used, file = (
-            read_json(run.attack(name) / "attack.json")["prior"],
-            run.attack(name) / "prior.safetensors",
-        )
-        if used not in (None, "mean"):
-            images = read_tensors(file)["images"].to(torch.float32).div(255)
-            answers[f"prior of {name}"] = (
-                f"Returns the {used} prior of each label, which {name} starts from",
-                images,
-            )
-    rivals = {}
-    for name, (summary, images) in answers.items():
-        result = select(images[None], known.labels, beta=0.0)
-        scored = summarize(result, judge(images, known), known)
-        rivals[name] = scored | {
-            "kind": "rival", "summary": summary, "rounds": [], "client_ssim": None,
-            "losses": [], "choices": {}, "settings": {}, "assumptions": [],
-        }  # fmt: skip
-    return rivals
+
+
+def _rival(summary: str, images: Tensor, known: References) -> dict[str, Any]:
+    """The entry of metrics.json of who answers with these images [T, 3, H, W]."""
+    result = select(images[None], known.labels, beta=0.0)
+    return summarize(result, judge(images, known), known) | {
+        "kind": "rival", "summary": summary, "rounds": [], "client_ssim": None,
+        "losses": [], "choices": {}, "settings": {}, "assumptions": [],
+    }  # fmt: skip
 
 
 def _describe_data(

@@ -108,7 +108,7 @@ def _cell(task: Task) -> None:
     from logitleak.progress import Quiet
     from logitleak.sealed import read_truth
     from logitleak.stages.attack import attack
-    from logitleak.stages.evaluate import score_attack
+    from logitleak.stages.evaluate import score_attack, score_prior
     from logitleak.stages.folder import RunFolder
     from logitleak.stages.run import attack_seed
     from logitleak.transcript import Transcript
@@ -124,7 +124,8 @@ def _cell(task: Task) -> None:
     spent = read_json(timing)["attack"] if timing.exists() else 0.0
     write_json(timing, {"attack": round(spent + time.perf_counter() - start, 2)})
     known = references(read_truth(run.sealed), view.knowledge.public)
-    scored = score_attack(task.folder, known, view.rounds, Quiet())
+    prior = score_prior(task.folder, known)
+    scored = score_attack(task.folder, known, view.rounds, Quiet(), prior)
     write_json(task.folder / "result.json", scored)
 
 
