@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from logitleak.bank import ModelBank, Optimization
+from logitleak.bank import Loss, ModelBank, Optimization
 from logitleak.models.base import build
 from logitleak.seeds import derive
 
@@ -42,6 +42,48 @@ def test_bank_equals_separate_models(model: str) -> None:
                 adam.step()
         with torch.no_grad():
             torch.testing.assert_close(found[k], alone(sets[0][0]), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("model", ["cnn", "mlp", "resnet"])
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.l1_loss])
+def test_together_equals_one_after_the_other(model: str, loss: Loss) -> None:
+    """Stacked steps against the plain loop, before and after an epoch that cannot be stacked."""
+    images, labels = data(13, 0)
+    few, few_labels = data(4, 1)
+    targets = labels if loss is F.cross_entropy else torch.rand(13, 4, dtype=torch.float64)
+    banks = [
+        ModelBank(model, (16, 16), 4, [0, 1], OPTIMIZATION, 3, dtype=torch.float64, together=together)
+        for together in (False, True)
+    ]
+    told: list[dict[tuple[int, int, int], float]] = [{}, {}]
+    for each, heard in zip(banks, told, strict=True):
+        for phase in range(3):
+            own = [images, few if phase == 1 else images]
+            wanted = [labels, few_labels] if phase == 1 else [targets] * 2
+
+            def tell(k: int, epoch: int, value: float, phase: int = phase) -> None:
+                heard[phase, k, epoch] = value  # noqa: B023
+
+            kind = F.cross_entropy if phase == 1 else loss
+            each.fit(own, wanted, kind, 2, ("phase", phase), tell)
+    assert told[0].keys() == told[1].keys()
+    assert [told[1][key] for key in told[0]] == pytest.approx(list(told[0].values()), rel=1e-9)
+    torch.testing.assert_close(banks[1].predict(images), banks[0].predict(images), rtol=1e-9, atol=1e-9)
+    for name, value in banks[0].state().items():
+        torch.testing.assert_close(banks[1].state()[name], value, rtol=1e-9, atol=1e-11)
+
+
+def test_bfloat16_training_stays_close() -> None:
+    images, labels = data(40, 2)
+    found = []
+    for precision in ("float32", "bf16"):
+        optimization = Optimization(1e-3, 1e-4, 8, precision=precision)  # type: ignore[arg-type]
+        each = ModelBank("cnn", (16, 16), 4, [0], optimization, seed=3)
+        each.fit([images], [labels], F.cross_entropy, 3, ("rough",))
+        found.append(each.predict(images)[0])
+        assert {value.dtype for value in each.weights(0).values()} == {torch.float32}
+    assert not torch.equal(found[0], found[1])
+    assert (found[0] - found[1]).norm() < 0.05 * found[0].norm()
 
 
 def test_members_do_not_depend_on_each_other() -> None:

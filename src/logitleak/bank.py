@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from logitleak.models import base
 from logitleak.seeds import derive
+from logitleak.together import Stack, stackable
 
 Loss = Callable[..., Tensor]
 """(logits [b, J], and for every tensor of the targets its rows [b, ...]) to a scalar."""
@@ -25,12 +26,15 @@ class Optimization:
 
     Attributes:
         kind: Adam, or plain stochastic gradient descent (FedAvg).
+        precision: "float32", or "bf16" for products and convolutions in bfloat16 while training, with weights, sums
+            and the optimizer in float32 (autocast). Predictions are float32 either way.
     """
 
     lr: float
     weight_decay: float
     batch: int
     kind: Literal["adam", "sgd"] = "adam"
+    precision: Literal["float32", "bf16"] = "float32"
 
     def over(self, model: nn.Module) -> torch.optim.Optimizer:
         """A fresh optimizer of a model's parameters."""
@@ -51,6 +55,8 @@ class ModelBank:
         seed: the root seed.
         device: where the models live.
         dtype: float32, or float64 for exact comparisons.
+        together: whether models that learn from equally many images make their steps together, see `together`; by
+            default on GPUs.
     """
 
     def __init__(
@@ -63,12 +69,15 @@ class ModelBank:
         seed: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        together: bool | None = None,
     ) -> None:
         self.architecture = architecture
         self.members = list(members)
         self.optimization = optimization
         self.seed = seed
         self.device = torch.device(device)
+        self.dtype = dtype
+        self.together = self.device.type != "cpu" if together is None else together
         self.models: list[nn.Module] = []
         self.optimizers: list[torch.optim.Optimizer] = []
         for member in self.members:
@@ -104,41 +113,66 @@ class ModelBank:
         Returns:
             K mean losses of the last epoch (nan where nothing was trained).
         """
+        several = [wanted if isinstance(wanted, tuple) else (wanted,) for wanted in targets]
+        resident = _Resident(self.device)
+        x = [resident(own) for own in images]
+        y = [[resident(target) for target in own] for own in several]
+        orders = [derive(self.seed, "order", *purpose, member) for member in self.members]
+        tell = on_epoch or _ignore
+        equal = len({len(own) for own in x}) == 1 and len(x[0]) > 0
+        if self.together and equal and epochs > 0 and stackable(self.models, self.optimizers):
+            return self._fit_together(x, y, loss, epochs, orders, tell)
         losses = []
-        for k, model in enumerate(self.models):
-            generator = derive(self.seed, "order", *purpose, self.members[k])
-            wanted = targets[k]
-            several = wanted if isinstance(wanted, tuple) else (wanted,)
-            x, y = images[k].to(self.device), [t.to(self.device) for t in several]
+        for k in range(len(self)):
             mean = float("nan")
             for epoch in range(1, epochs + 1):
-                mean = self._epoch(model, self.optimizers[k], x, y, loss, generator)
-                if on_epoch is not None:
-                    on_epoch(k, epoch, mean)
+                mean = self._epoch(k, x[k], y[k], loss, orders[k])
+                tell(k, epoch, mean)
             losses.append(mean)
         return losses
 
     def _epoch(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        images: Tensor,
-        targets: Sequence[Tensor],
-        loss: Loss,
-        generator: torch.Generator,
+        self, k: int, images: Tensor, targets: Sequence[Tensor], loss: Loss, generator: torch.Generator
     ) -> float:
         if len(images) == 0:
             return float("nan")
-        model.train()
+        model, optimizer = self.models[k].train(), self.optimizers[k]
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for rows in torch.randperm(len(images), generator=generator).split(self.optimization.batch):
-            rows = rows.to(self.device)
-            value = loss(model(images[rows]), *(t[rows] for t in targets))
-            optimizer.zero_grad(set_to_none=False)  # keeps the gradient buffers: no allocation in the loop
+        order = torch.randperm(len(images), generator=generator).to(self.device)
+        rough = self.optimization.precision == "bf16"
+        for rows in order.split(self.optimization.batch):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=rough):
+                logits = model(images[rows])
+            value = loss(logits.to(self.dtype), *(t[rows] for t in targets))
+            optimizer.zero_grad()
             value.backward()
             optimizer.step()
             total += value.detach() * len(rows)
         return float(total) / len(images)
+
+    def _fit_together(
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[Sequence[Tensor]],
+        loss: Loss,
+        epochs: int,
+        generators: Sequence[torch.Generator],
+        tell: Callable[[int, int, float], None],
+    ) -> list[float]:
+        rough = torch.bfloat16 if self.optimization.precision == "bf16" else None
+        stack = Stack(self.models, self.optimizers, loss, rough)
+        count, mean = len(images[0]), [float("nan")] * len(self)
+        for epoch in range(1, epochs + 1):
+            total = torch.zeros(len(self), dtype=torch.float64, device=self.device)
+            order = torch.stack([torch.randperm(count, generator=g) for g in generators]).to(self.device)
+            for rows in order.split(self.optimization.batch, dim=1):
+                batch = [_rows(each, rows) for each in zip(*targets, strict=True)]
+                total += stack.step(_rows(images, rows), batch).detach() * rows.shape[1]
+            mean = (total / count).tolist()
+            for k, value in enumerate(mean):
+                tell(k, epoch, value)
+        stack.unstack()
+        return mean
 
     @torch.no_grad()
     def predict_each(self, images: Tensor, batch: int = 256) -> Iterator[Tensor]:
@@ -194,14 +228,32 @@ class ModelBank:
                     if f"{member}/{key}/{name}" in table
                 }
                 if moments:
-                    moments["exp_avg"] = moments["exp_avg"].to(memory_format=_layout(value))
-                    moments["exp_avg_sq"] = moments["exp_avg_sq"].to(memory_format=_layout(value))
+                    for key in ("exp_avg", "exp_avg_sq"):  # the fused step wants the weights' order in memory
+                        moments[key] = torch.empty_like(value).copy_(moments[key])
                     if value.device.type == "cuda":  # fused Adam keeps its step counter beside the weights
                         moments["step"] = moments["step"].to(value.device)
                     optimizer.state[value] = moments
 
 
-def _layout(value: Tensor) -> torch.memory_format:
-    if value.dim() == 4 and value.is_contiguous(memory_format=torch.channels_last):
-        return torch.channels_last
-    return torch.contiguous_format
+def _ignore(k: int, epoch: int, loss: float) -> None:
+    return None
+
+
+def _rows(tensors: Sequence[Tensor], rows: Tensor) -> Tensor:
+    """Row numbers [K, b] of K tensors [n, ...], as [K, b, ...]."""
+    if all(tensor is tensors[0] for tensor in tensors):
+        return tensors[0][rows]
+    return torch.stack([tensor[own] for tensor, own in zip(tensors, rows, strict=True)])
+
+
+class _Resident:
+    """Moves tensors to a device, each once: the public set stands for every client."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._moved: dict[int, Tensor] = {}
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        if id(tensor) not in self._moved:
+            self._moved[id(tensor)] = tensor.to(self._device)
+        return self._moved[id(tensor)]

@@ -87,6 +87,7 @@ class FederationConfig(_Section):
         models: architectures of the clients, dealt out in turn.
         server_model: the architecture of f_0.
         lr, weight_decay, batch: mini-batch Adam of every classifier.
+        precision: "float32", or "bf16" to train classifiers with products in bfloat16.
     """
 
     scheme: str = "fedmd"
@@ -98,6 +99,7 @@ class FederationConfig(_Section):
     lr: PositiveFloat = 1e-3
     weight_decay: float = Field(default=1e-4, ge=0)
     batch: PositiveInt = 64
+    precision: Literal["float32", "bf16"] = "float32"
 
 
 class AttackConfig(_Section):

@@ -2,16 +2,18 @@
 
 import pytest
 import torch
+from library_network import library_network
 from torch import nn
 
 from logitleak.attacks.networks import build
+from logitleak.attacks.upsampling import Kernels
 
 
 def test_the_papers_layers() -> None:
     network = build(2000, 64, 1024, torch.Generator().manual_seed(0))
-    shapes = [tuple(m.weight.shape) for m in network.modules() if isinstance(m, nn.ConvTranspose2d)]
+    shapes = [tuple(m.kernel.shape) for m in network.modules() if isinstance(m, Kernels)]
     assert shapes == [
-        (2000, 1024, 4, 4), (1024, 512, 4, 4), (512, 256, 4, 4), (256, 128, 4, 4), (128, 3, 4, 4),
+        (2000, 4, 4, 1024), (1024, 4, 4, 512), (512, 4, 4, 256), (256, 4, 4, 128), (128, 4, 4, 3),
     ]  # fmt: skip
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert [m.num_features for m in norms] == [1024, 512, 256, 128]
@@ -24,9 +26,9 @@ def test_every_side(side: int) -> None:
     assert images.abs().max() <= 1
 
 
-def test_first_layer_is_the_transposed_convolution() -> None:
-    network = build(6, 16, 16, torch.Generator().manual_seed(1)).eval()
-    z = torch.rand(3, 6)
+def test_it_is_the_library_s_stack_of_transposed_convolutions() -> None:
+    network = build(6, 32, 16, torch.Generator().manual_seed(1)).eval()
+    vectors = torch.rand(3, 6)
     with torch.no_grad():
-        expected = network.rest(torch.tanh(network.first_norm(network.first(z[:, :, None, None]))))
-        torch.testing.assert_close(network(z), expected, rtol=1e-5, atol=1e-6)
+        wanted = library_network(network)(vectors[:, :, None, None])
+        torch.testing.assert_close(network(vectors), wanted, rtol=1e-5, atol=1e-5)

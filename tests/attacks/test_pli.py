@@ -1,10 +1,10 @@
 """PLI and TBI against a slow, literal transcription of the paper."""
 
-import copy
 from typing import Any
 
 import pytest
 import torch
+from library_network import library_network
 from memory import MemoryView
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -24,7 +24,7 @@ class LiteralNetwork(nn.Module):
 
     def __init__(self, like: networks.InversionNetwork) -> None:
         super().__init__()
-        self.layers = copy.deepcopy(nn.Sequential(like.first, like.first_norm, nn.Tanh(), like.rest))
+        self.layers = library_network(like)
 
     def forward(self, z: Tensor) -> Tensor:
         out: Tensor = self.layers(z[:, :, None, None])

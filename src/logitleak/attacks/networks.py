@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from logitleak.models.base import initialize
+from logitleak.attacks.upsampling import Doubling, Kernels, Spread
 
 
 class InversionNetwork(nn.Module):
@@ -27,21 +27,14 @@ class InversionNetwork(nn.Module):
         super().__init__()
         doublings = round(math.log2(side / 4))
         channels = [width // 2**i for i in range(doublings)]
-        self.first = nn.ConvTranspose2d(inputs, width, 4)
-        self.first_norm = nn.BatchNorm2d(width)
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [Spread(inputs, width), nn.BatchNorm2d(width), nn.Tanh()]
         for before, after in pairwise(channels):
-            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1), nn.BatchNorm2d(after), nn.Tanh()]
-        self.rest = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], 3, 4, 2, 1), nn.Tanh())
+            layers += [Doubling(before, after), nn.BatchNorm2d(after), nn.Tanh()]
+        self.layers = nn.Sequential(*layers, Doubling(channels[-1], 3), nn.Tanh())
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Images [n, 3, side, side] in [−1, 1] from vectors [n, inputs]."""
-        # A transposed convolution of a 1×1 map is one matrix product, and much faster as such.
-        weight = self.first.weight
-        x = (inputs @ weight.flatten(1)).view(len(inputs), *weight.shape[1:])
-        if self.first.bias is not None:
-            x = x + self.first.bias[:, None, None]
-        out: Tensor = self.rest(torch.tanh(self.first_norm(x)))
+        out: Tensor = self.layers(inputs)
         return out
 
 
@@ -50,5 +43,9 @@ def build(inputs: int, side: int, width: int, generator: torch.Generator) -> Inv
     with torch.device("meta"):
         network = InversionNetwork(inputs, side, width)
     network = network.to_empty(device="cpu")
-    initialize(network, generator)
+    for layer in network.modules():
+        if isinstance(layer, Kernels):
+            layer.start(generator)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
     return network

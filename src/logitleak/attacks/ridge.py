@@ -20,6 +20,7 @@ from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.features import Q, assumed, needed, newest_inputs, target_inputs
+from logitleak.attacks.gram import gram
 from logitleak.attacks.validation import (
     GRID,
     TEMPERATURES,
@@ -74,6 +75,7 @@ class Ridge(Attack):
         if self.settings.tune == "mock-targets" and None in (self.settings.tau, self.settings.lam):
             self.assumptions += ("The server knows which public images show the same person (for tuning).",)
         self.round, self.tau, self.lam = 0, 0.0, 0.0  # observe sets them
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
 
     @property
     def uses_prior(self) -> bool:
@@ -113,10 +115,13 @@ class Ridge(Attack):
         return rows, (inputs - center).to(self.device), (target - center).to(self.device)
 
     def _images(self, view: ServerView, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean image [p] of some public rows, and their departures from it [n, p]."""
-        images = view.knowledge.public.pixels(rows).flatten(1).to(self.device)
-        mean = images.mean(0)
-        return mean, images.sub_(mean)
+        """The mean image [p] of some public rows, and their departures from it [n, p]; not to be changed, since
+        the last ones are kept: most clients answer for the same rows."""
+        if self._kept is None or not torch.equal(self._kept[0], rows):
+            images = view.knowledge.public.pixels(rows).flatten(1).to(self.device)
+            mean = images.mean(0)
+            self._kept = rows, mean, images.sub_(mean)
+        return self._kept[1:]
 
     def _tune(self, view: ServerView) -> tuple[float, float]:
         """τ and λ of this round: as given, or chosen from public images. They are the same for all clients, so
@@ -176,10 +181,10 @@ class Ridge(Attack):
         known, gamma = view.knowledge, self.settings.gamma
         public_priors = self.prior.estimate_rows(known, rows).flatten(1).to(self.device) - mean
         target_priors = self.prior.estimate(known, known.target_labels).flatten(1).to(self.device) - mean
-        z, target = z.double(), target.double()
-        gram = z.T @ z
-        system = (1 + gamma) * gram + gamma * target.T @ target
-        system.diagonal().add_(self.lam * gram.diagonal().mean())
+        squares, target = gram(z), target.double()
+        system = (1 + gamma) * squares + gamma * target.T @ target
+        system.diagonal().add_(self.lam * squares.diagonal().mean())
+        z = z.double()
         right = z.T @ (images + gamma * public_priors).double() + gamma * target.T @ target_priors.double()
         return (target @ _cholesky_solve(right, system)).float()
 
@@ -196,11 +201,11 @@ def solve(z: Tensor, images: Tensor, target: Tensor, lam: float) -> Tensor:
     Returns:
         [T, p] departures from the mean image.
     """
-    wide = z.double()  # the Gram matrix is singular but for λ: float32 is too coarse for a small one
-    gram = wide.T @ wide
-    gram.diagonal().add_(lam * gram.diagonal().mean())
-    weights = _cholesky_solve(target.double().T.contiguous(), gram)  # [d, T]
-    return (wide @ weights).to(images).T @ images
+    system = gram(z)
+    system.diagonal().add_(lam * system.diagonal().mean())
+    weights = _cholesky_solve(target.double().T.contiguous(), system)  # [d, T]
+    shares = torch.cat([block.double() @ weights for block in z.split(2048)])  # [n, T], of every public image
+    return shares.to(images).T @ images
 
 
 def _cholesky_solve(right: Tensor, system: Tensor) -> Tensor:

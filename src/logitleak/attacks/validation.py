@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from logitleak.attacks.gram import gram
+
 TEMPERATURES = (3.0, 10.0, 30.0)
 """Candidate temperatures τ. A mock target's images were learnt by every model, a real target's by its owner alone,
 so outputs that are almost one-hot look better on mock targets than they are: no candidate is below the paper's 3."""
@@ -55,44 +57,50 @@ def mock_target_scores(
         mock_inputs: [G, d] centered inputs that an attack on each identity would use.
         grid: candidate weights, > 0.
     """
-    gram = z.double().T @ z.double()
-    scale = float(gram.diagonal().mean())
-    values, vectors = torch.linalg.eigh(gram)
+    squares = gram(z)
+    scale = float(squares.diagonal().mean())
+    values, vectors = torch.linalg.eigh(squares)
     values, vectors = values.clamp_min(0).to(z.dtype), vectors.to(z.dtype)
     basis, mock = z @ vectors, mock_inputs @ vectors
     projected = basis.T @ images
-    rows = _padded_groups(identities, len(mock_inputs))  # [G, m]; n stands for an empty place
-    own = _with_zero_row(basis)[rows]  # [G, m, d]
-    counts = torch.bincount(identities, minlength=len(mock_inputs))[:, None]
-    means = torch.nn.functional.normalize(_with_zero_row(images)[rows].sum(1) / counts, dim=1)
-    eye = torch.eye(rows.shape[1], dtype=z.dtype, device=z.device)
+    people = len(mock_inputs)
+    means = images.new_zeros(people, images.shape[1]).index_add_(0, identities, images)
+    means = torch.nn.functional.normalize(means, dim=1)  # of a sum or of a mean: the direction is the same
+    batches = [(members, rows, basis[rows]) for members, rows in _groups_by_size(identities, people)]
     scores = []
     for lam in grid:
         inverse = 1 / (values + lam * scale)
         residual = images - (basis * inverse) @ projected
-        predicted = (mock * inverse) @ projected
-        left_out = eye - (own * inverse) @ own.transpose(1, 2)
-        error = torch.linalg.solve(left_out, _with_zero_row(residual)[rows])  # zero in empty places
-        reach = (own @ (mock * inverse)[:, :, None]).transpose(1, 2)  # [G, 1, m]
-        predicted -= (reach @ error)[:, 0]
+        weighted = mock * inverse
+        predicted = weighted @ projected
+        for members, rows, own in batches:  # own: [g, m, d], the m rows of g identities
+            left_out = torch.baddbmm(
+                torch.eye(rows.shape[1]).to(own), own * inverse, own.transpose(1, 2), alpha=-1
+            )
+            error = torch.linalg.solve(left_out, residual[rows])  # [g, m, p]
+            reach = own @ weighted[members][:, :, None]  # [g, m, 1]
+            predicted[members] -= (reach * error).sum(1)
         cosines = torch.nn.functional.normalize(predicted, dim=1) @ means.T
-        right = cosines.argmax(1).cpu() == torch.arange(len(rows))
+        right = cosines.argmax(1).cpu() == torch.arange(people)
         scores.append(MockScore(float(right.float().mean()), float(cosines.diagonal().mean())))
     return scores
 
 
-def _padded_groups(identities: Tensor, groups: int) -> Tensor:
-    """Row numbers of each group, int64 [groups, size of the largest]; empty places hold n."""
+def _groups_by_size(identities: Tensor, groups: int) -> list[tuple[Tensor, Tensor]]:
+    """Groups of equal size together, so that none is padded: one with hundreds of photos would make all as large.
+
+    Returns:
+        for every size m that occurs, int64 group numbers [g] and their row numbers [g, m].
+    """
     order = torch.argsort(identities, stable=True)
     counts = torch.bincount(identities, minlength=groups)
-    place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[identities[order]]
-    rows = torch.full((groups, int(counts.max())), len(order), dtype=torch.int64, device=order.device)
-    rows[identities[order], place] = order
-    return rows
-
-
-def _with_zero_row(x: Tensor) -> Tensor:
-    return torch.cat([x, x.new_zeros(1, x.shape[1])])
+    starts = counts.cumsum(0) - counts
+    found = []
+    for size in torch.unique(counts).tolist():
+        members = torch.nonzero(counts == size).flatten()
+        places = starts[members][:, None] + torch.arange(size, device=order.device)
+        found.append((members, order[places]))
+    return found
 
 
 def project(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -118,9 +126,9 @@ def gcv_scores(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> Tensor:
         float64 [len(grid)], on the CPU.
     """
     n = len(z)
-    gram = z.double().T @ z.double()
-    scale = float(gram.diagonal().mean())
-    values, vectors = torch.linalg.eigh(gram)
+    squares = gram(z)
+    scale = float(squares.diagonal().mean())
+    values, vectors = torch.linalg.eigh(squares)
     projected = (z.double() @ vectors).to(images).T @ images  # [d, p]
     energy = projected.square().sum(1, dtype=torch.float64)
     values = values.clamp_min(0)

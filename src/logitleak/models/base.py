@@ -27,10 +27,10 @@ class Classifier(nn.Module, ABC):
 
 
 def normalize(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Pixels uint8 0..255 or float [0, 1] to [−1, 1], in the layout that convolutions prefer."""
+    """Pixels uint8 0..255 or float [0, 1] to [−1, 1], in the layout that convolutions prefer, channels last."""
     scale = 2 / 255 if pixels.dtype == torch.uint8 else 2.0
-    x = pixels.to(dtype, memory_format=torch.channels_last)
-    return x.mul(scale).sub_(1)
+    x = pixels.permute(0, 2, 3, 1).contiguous().to(dtype)  # reordered while they are bytes
+    return x.mul(scale).sub_(1).permute(0, 3, 1, 2)
 
 
 def build(

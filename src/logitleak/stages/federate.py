@@ -222,7 +222,7 @@ def build_banks(config: Config, scheme: Scheme, split: Split) -> tuple[list[Clie
     """One bank for each client architecture, and the server's; architectures are dealt out in turn."""
     f = config.federation
     device = choose_device(config.device)
-    optimization = Optimization(f.lr, f.weight_decay, f.batch, scheme.optimizer)
+    optimization = Optimization(f.lr, f.weight_decay, f.batch, scheme.optimizer, f.precision)
     size, classes = split.public.image_size, split.num_classes
     members: dict[str, list[int]] = {}
     for k in range(f.clients):

@@ -1,0 +1,102 @@
+"""K models of one architecture trained in the same step, as one stack of tensors.
+
+A GPU does K small steps no sooner than one after the other; stacked, their products are batched and launched once.
+On two CPU cores the plain loop is faster (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Stack:
+    """K models with their Adam states, stacked; `unstack` gives back what training changed.
+
+    Args:
+        models: K models of one architecture without buffers (`stackable`).
+        optimizers: their Adam optimizers, which have made equally many steps.
+        loss: from the logits [b, J] of a batch, and its rows of every target tensor, to a scalar.
+        precision: the autocast type of the forward pass; None for that of the weights.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        optimizers: Sequence[torch.optim.Optimizer],
+        loss: Callable[..., Tensor],
+        precision: torch.dtype | None,
+    ) -> None:
+        self._models, self._optimizers = models, optimizers
+        self._weights, _ = stack_module_state(list(models))
+        self._adam = type(optimizers[0])(self._weights.values(), **_options(optimizers[0]))
+        for name, stacked in self._weights.items():
+            states = [o.state.get(m.get_parameter(name), {}) for m, o in zip(models, optimizers, strict=True)]
+            if states[0]:
+                moments = {key: torch.stack([state[key] for state in states]) for key in _MOMENTS}
+                self._adam.state[stacked] = {"step": states[0]["step"].clone(), **moments}
+        skeleton = copy.deepcopy(models[0]).to("meta").train()
+        device, dtype = next(models[0].parameters()).device.type, next(models[0].parameters()).dtype
+
+        def value(weights: dict[str, Tensor], images: Tensor, *targets: Tensor) -> Tensor:
+            with torch.autocast(device, precision or torch.bfloat16, enabled=precision is not None):
+                logits = functional_call(skeleton, weights, (images,))
+            return loss(logits.to(dtype), *targets)
+
+        self._gradients = vmap(grad_and_value(value))
+
+    def step(self, images: Tensor, targets: Sequence[Tensor]) -> Tensor:
+        """One step of every model on its own batch.
+
+        Args:
+            images: uint8 [K, b, 3, H, W].
+            targets: tensors [K, b, ...].
+
+        Returns:
+            K losses.
+        """
+        weights = {name: value.detach() for name, value in self._weights.items()}
+        gradients, losses = self._gradients(weights, images, *targets)
+        for name, value in self._weights.items():
+            value.grad = gradients[name]
+        self._adam.step()
+        return losses
+
+    @torch.no_grad()
+    def unstack(self) -> None:
+        """Give every model its weights, and every optimizer its moments."""
+        for name, value in self._weights.items():
+            state = self._adam.state.get(value, {})
+            for k, (model, optimizer) in enumerate(zip(self._models, self._optimizers, strict=True)):
+                own = model.get_parameter(name)
+                own.copy_(value[k])
+                if state:
+                    moments = {key: torch.empty_like(own).copy_(state[key][k]) for key in _MOMENTS}
+                    optimizer.state[own] = {"step": state["step"].clone(), **moments}
+
+
+def stackable(models: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer]) -> bool:
+    """Whether a `Stack` can train these: several, by Adam, after equally many steps, and without layers that
+    `torch.func.vmap` cannot stack: group normalization of channels-last maps, and whatever keeps buffers."""
+    adam = all(isinstance(optimizer, torch.optim.Adam) for optimizer in optimizers)
+    odd = any(True for _ in models[0].buffers()) or any(
+        isinstance(m, nn.GroupNorm) for m in models[0].modules()
+    )
+    if len(models) < 2 or not adam or odd:
+        return False
+    steps = {
+        float(state["step"]) if (state := optimizer.state.get(next(model.parameters()))) else 0.0
+        for model, optimizer in zip(models, optimizers, strict=True)
+    }
+    return len(steps) == 1
+
+
+def _options(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    return {key: optimizer.defaults[key] for key in ("lr", "betas", "eps", "weight_decay", "fused")}
