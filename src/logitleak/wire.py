@@ -15,6 +15,8 @@ from logitleak.storage import write_json, write_tensors
 from logitleak.types import Event, PublicData, UploadKind
 
 FORMAT = 1
+MOST_CLIENTS, MOST_CLASSES = 10_000, 1_000_000
+"""Far above any federation that is attacked; a stranger's manifest may claim more, to have a reader run out of memory."""
 
 
 class Uploads(BaseModel):
@@ -28,17 +30,21 @@ class Uploads(BaseModel):
 
 
 class Manifest(BaseModel):
-    """``wire/manifest.json``: the public facts of a federation."""
+    """``wire/manifest.json``: the public facts of a federation.
+
+    ``server_logits`` says whether every round has the server's own outputs; a capture may come without them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1]
     scheme: str
-    clients: PositiveInt
+    clients: int = Field(gt=0, le=MOST_CLIENTS)
     rounds: PositiveInt
-    num_classes: PositiveInt
+    num_classes: int = Field(gt=0, le=MOST_CLASSES)
     target_labels: list[int]
     uploads: Uploads
+    server_logits: bool = True
 
 
 class TranscriptWriter:
@@ -58,7 +64,7 @@ class TranscriptWriter:
             if public.labels is not None:
                 tensors["labels"] = public.labels
             write_tensors(folder / "public.safetensors", tensors)
-        write_json(folder / "manifest.json", manifest.model_dump())
+        write_json(folder / "manifest.json", manifest.model_dump(exclude_defaults=True))
 
     def write(self, event: Event) -> None:
         """Keep one exchange. Messages that carry nothing leave no file."""
