@@ -29,7 +29,9 @@ _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a configuration: nothing unknown in it, and nothing that changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -37,7 +39,7 @@ def _expanded(path: Any) -> Any:
     return os.path.expanduser(os.path.expandvars(path)) if isinstance(path, str) else path
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """What the private and public images are, and how they are divided.
 
     Attributes:
@@ -77,7 +79,7 @@ class DataConfig(_Section):
     labelled: bool = True
 
 
-class FederationConfig(_Section):
+class FederationConfig(Section):
     """Who takes part, and how everybody trains.
 
     Attributes:
@@ -100,7 +102,7 @@ class FederationConfig(_Section):
     batch: PositiveInt = 64
 
 
-class AttackConfig(_Section):
+class AttackConfig(Section):
     """One attack; an entry of ``attacks`` may be called anything.
 
     Attributes:
@@ -118,21 +120,12 @@ class AttackConfig(_Section):
     tune: Literal["none", "public"] = "none"
 
 
-class Config(_Section):
-    """Everything a run depends on.
-
-    Attributes:
-        seed: the root seed.
-        device: "cpu", "cuda", or "auto" (CUDA where there is one).
-        data, federation: see there.
-        attacks: name to attack; empty simulates the federation only.
-    """
+class Attacked(Section):
+    """What every run has, wherever its federation is from."""
 
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    data: DataConfig = DataConfig()
-    federation: FederationConfig = FederationConfig()
-    attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
+    attacks: dict[str, AttackConfig] = Field(default_factory=dict)
 
     def hash(self) -> str:
         """Content hash of the whole configuration."""
@@ -146,14 +139,29 @@ class Config(_Section):
         """Content hash of what one attack's result depends on, given the transcript."""
         return _digest([self.seed, self.attacks[name].model_dump(mode="json")])
 
+    def to_yaml(self) -> str:
+        """The resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class Config(Attacked):
+    """Everything a run depends on.
+
+    Attributes:
+        seed: the root seed.
+        device: "cpu", "cuda", or "auto" (CUDA where there is one).
+        data, federation: see there.
+        attacks: name to attack; empty simulates the federation only.
+    """
+
+    data: DataConfig = DataConfig()
+    federation: FederationConfig = FederationConfig()
+    attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
+
     def tuned(self, how: Literal["none", "public"]) -> Config:
         """The same configuration with every attack's settings chosen in this way."""
         attacks = {name: entry.model_copy(update={"tune": how}) for name, entry in self.attacks.items()}
         return self.model_copy(update={"attacks": attacks})
-
-    def to_yaml(self) -> str:
-        """The resolved configuration as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -203,6 +211,10 @@ def parse(values: Mapping[str, Any]) -> Config:
         UserError: the first problem, in one line.
     """
     values = dict(values)
+    if "recorded" in values:
+        raise UserError(
+            "This federation was recorded elsewhere and cannot be run again; use `logitleak attack` on its folder."
+        )
     if "attacks" in values:
         values["attacks"] = _attack_entries(values["attacks"])
     try:
@@ -215,10 +227,15 @@ def parse(values: Mapping[str, Any]) -> Config:
         registry.check("model", model)
     if config.data.degradation is not None:
         registry.check("degradation", config.data.degradation)
+    check_attacks(config)
+    return config
+
+
+def check_attacks(config: Attacked) -> None:
+    """Raise a `UserError` where an attack or a prior is not registered."""
     for entry in config.attacks.values():
         registry.check("attack", entry.attack)
         registry.check("prior", entry.prior)
-    return config
 
 
 def _attack_entries(given: Any) -> Any:

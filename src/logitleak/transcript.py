@@ -19,7 +19,7 @@ from torch import Tensor
 from logitleak.errors import UserError
 from logitleak.storage import TensorFile, read_json, read_tensors
 from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, PublicData, check_rows, provided
-from logitleak.wire import FORMAT, Manifest, round_folder
+from logitleak.wire import FORMAT, Manifest, read_absent, round_folder
 
 _MANIFEST_BYTES = 64 * 2**20
 _FLOATS = ("F16", "BF16", "F32", "F64")
@@ -74,12 +74,17 @@ class Transcript:
         Raises:
             UserError: a value is not finite, or the file is damaged.
         """
-        file = self._uploads(round)
-        if client in _absent(file):
-            return torch.empty(0, dtype=torch.int64), torch.empty(0, self.knowledge.num_classes)
-        values = file.read(self._name(client)).to(torch.float32)
+        rows, values = self.client_values(client, round)
         if self.manifest.uploads.kind == "probabilities":
             values = values.clamp_min(torch.finfo(torch.float32).tiny).log()
+        return rows, values
+
+    def client_values(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        """Like `client_logits`, with probabilities as they travelled."""
+        file = self._uploads(round)
+        if client in read_absent(file, self.clients):
+            return torch.empty(0, dtype=torch.int64), torch.empty(0, self.knowledge.num_classes)
+        values = file.read(self._name(client)).to(torch.float32)
         _check_finite(values, f"The upload of client {client} in round {round}")
         named = _rows_name(file, client)
         return torch.arange(len(values)) if named is None else file.read(named), values
@@ -192,7 +197,7 @@ class Transcript:
         if self.manifest.uploads.kind in MODEL_KINDS:
             self._check_models(uploads, where)
             return
-        absent = _absent(uploads)
+        absent = read_absent(uploads, self.clients)
         present = [k for k in range(self.clients) if k not in absent]
         if not present:
             raise UserError(f"{where}: no client uploaded anything; there is nothing to attack.")
@@ -224,12 +229,6 @@ def _rows_name(file: TensorFile, client: int) -> str | None:
     """Where it is said which public rows a client's upload is for: by the client, or in what all were asked; None
     where it is for all rows."""
     return next((n for n in (f"client-{client}/rows", "sent/rows") if n in file.names()), None)
-
-
-def _absent(file: TensorFile) -> set[int]:
-    """The clients of which a message says that they were absent: of those no upload is missed."""
-    listed = str(_scalars(file).get("sent/absent", "")).split(",")
-    return {int(client) for client in listed if client.isascii() and client.isdigit() and len(client) < 10}
 
 
 def _read_manifest(path: Path) -> Manifest:

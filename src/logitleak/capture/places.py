@@ -32,7 +32,9 @@ def check_pattern(pattern: str) -> str:
     check_relative(pattern)
     rest = _FIELD.sub("", pattern)
     if "{" in rest or "}" in rest:
-        raise ValueError("may hold {round} and {client}, padded with zeros as in {round:03}, and no other field")
+        raise ValueError(
+            "may hold {round} and {client}, padded with zeros as in {round:03}, and no other field"
+        )
     return pattern
 
 
