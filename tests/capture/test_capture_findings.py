@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_capture import J, LABELS, N, describe, draw, logits, outputs, softmax
+from make_capture import LABELS, J, N, describe, draw, logits, outputs, softmax
 from PIL import Image
 
 from logitleak.capture.inspect import inspect
@@ -80,7 +80,7 @@ ERRORS: list[tuple[str, Change, str]] = [
      "in row 3, column 2."),
     ("inf", array(x=changed((5, 0), np.inf)), "row 5, column 0"),
     ("overflow", array(x=np.full((N, J), 1e300)), "144 values that are NaN, infinite or too large"),
-    ("row out of range", array(x=logits(1, 0)[:2], rows=np.array([0, 24])), "names row 24, and public rows are 0 to 23"),
+    ("row out of range", array(x=logits(1, 0)[:2], rows=np.array([0, 24])), "row 24, and public rows are 0 to 23"),
     ("negative row", array(x=logits(1, 0)[:2], rows=np.array([0, -1])), "names row -1"),
     ("row twice", array(x=logits(1, 0)[:2], rows=np.array([3, 3])), "names row 3 twice"),
     ("rows of floats", array(x=logits(1, 0)[:2], rows=np.array([0.0, 1.0])), "2 whole numbers are needed"),
@@ -222,6 +222,16 @@ def test_all_findings_are_listed(capture: Path) -> None:
     assert [line.split(":")[0].split()[1] for line in findings.lines()] == [
         "logits/1-a.npz", "logits/2-b.npz", "logits/1-server.npz", "logits/2-a.npz",
     ]  # fmt: skip
+
+
+def test_a_wrong_image_does_not_hide_a_wrong_file(capture: Path) -> None:
+    (capture / "public/2-0.png").write_bytes(b"no image")
+    (capture / "private/1/0.png").write_bytes(b"no image")
+    outputs(capture, "1-a", x=np.ones((N, J + 1), "f4"))
+    describe(capture, targets=[0, 1, 99])
+    wheres = [line.split()[1].rstrip(":,") for line in inspect(capture).findings.lines()]
+    assert wheres[:2] == ["targets", "private.owners"]
+    assert {"public.images", "logits/1-a.npz"} <= set(wheres)
 
 
 def test_problems_of_the_description_are_all_listed(capture: Path) -> None:

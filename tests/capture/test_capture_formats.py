@@ -90,7 +90,9 @@ def test_formats(capture: Path, name: str, partial: bool) -> None:
 
 def test_half_precision(capture: Path) -> None:
     outputs(capture, "1-a", x=logits(1, 0).astype(np.float16))
-    assert np.array_equal(content(capture).upload(1, 0).values, logits(1, 0).astype(np.float16).astype(np.float32))
+    assert np.array_equal(
+        content(capture).upload(1, 0).values, logits(1, 0).astype(np.float16).astype(np.float32)
+    )
     describe(capture, uploads__files="logits/{round}-{client}.safetensors")
     for round in (1, 2):
         for index, client in enumerate("ab"):

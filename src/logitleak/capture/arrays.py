@@ -132,9 +132,11 @@ def read_npz(path: Path, wanted: Wanted) -> tuple[Array, Array | None]:
             name, rows = choose(headers, wanted)
             read = {n: _read_member(archive, members[n], headers[n]) for n in (name, rows) if n is not None}
             return read[name], read[rows] if rows is not None else None
+    except UserError:
+        raise
     except (
         zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, RuntimeError, KeyError,
-        OverflowError, IndexError,
+        OverflowError, IndexError, ValueError, OSError,
     ) as error:  # fmt: skip
         raise UserError(f"is damaged or no .npz file ({error}).") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -146,10 +147,14 @@ class Description(_Part):
         """Where a client's outputs of a round are, in the capture. Numbers of clients are padded like rounds."""
         return fill(self.uploads.files, round, int(client) if isinstance(self.clients, int) else client)
 
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.names or ())}
+
     def label_of(self, given: int | str) -> int | None:
         """The number of a label that is given by number or name; None where there is none such."""
-        if isinstance(given, str) and self.names is not None and given in self.names:
-            return self.names.index(given)
+        if given in self._numbers:
+            return self._numbers[str(given)]
         digits = str(given)
         if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
             return None

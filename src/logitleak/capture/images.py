@@ -41,30 +41,34 @@ class PublicSet:
     labels: Tensor | None
 
 
-def read_public(folder: Path, description: Description, findings: Findings) -> PublicSet | None:
-    """The public images in their order, with labels and domains; None where something is wrong with them."""
+def read_public(
+    folder: Path, description: Description, findings: Findings
+) -> tuple[PublicSet | None, int | None]:
+    """The public images in their order, with labels and domains, and how many there are; None where something is
+    wrong with them, and where their number is not certain."""
     public, before = description.public, findings.errors
     table = _table(folder, description, findings)
     present: list[str] = []
     with findings.at("public.images"):
         present = _files(inside(folder, public.images))
     if findings.errors > before:
-        return None
+        return None, None
     files = _ordered(present, table, description, findings)
     facts = _facts(files, table, findings)
     if findings.errors > before:
-        return None
+        return None, None
     labels = _labels(files, facts, description, findings)
     sensitive = torch.tensor([fact.domain != "insensitive" for fact in facts])
     _check_domains(sensitive, labels, table, description, findings)
     images = _decode(inside(folder, public.images), files, public.image_size, "public.images", findings)
     if images is None or findings.errors > before:
-        return None
-    return PublicSet(PublicData(images, labels if public.labelled else None, sensitive), labels)
+        return None, len(files)
+    data = PublicData(images, labels if public.labelled else None, sensitive)
+    return PublicSet(data, labels), len(files)
 
 
 def read_private(
-    folder: Path, description: Description, side: int, findings: Findings
+    folder: Path, description: Description, side: int | None, findings: Findings
 ) -> tuple[Tensor, Tensor] | None:
     """The private images uint8 [n, 3, side, side] and their labels int64 [n]; None where something is wrong."""
     assert description.private is not None
@@ -212,7 +216,7 @@ def _check_domains(
             "public.table",
             f"{count(misplaced, 'sensitive image')} of targets in the public set; their looks are then no secret.",
         )
-    if unseen := [str(t) for t in targets.tolist() if t not in set(labels.tolist())]:
+    if unseen := [str(t) for t in targets[~torch.isin(targets, labels)].tolist()]:
         findings.warn("public.table", f"there is no public image of target {listed(unseen)}.")
 
 

@@ -74,19 +74,20 @@ def inspect(folder: Path) -> Inspection:
     if description is None:
         return Inspection(findings, None)
     _check_targets(description, findings)
-    if findings.errors:  # what follows would speak of the wrong people
-        return Inspection(findings, None)
-    public = read_public(folder, description, findings)
-    if public is None:
+    public, rows = read_public(folder, description, findings)
+    private = None
+    if description.private is not None:
+        side = public.data.image_size[0] if public is not None else description.public.image_size
+        private = read_private(folder, description, side, findings)
+    if rows is None:
         findings.warn(
             "uploads", "were not looked at: how many rows they have is known when the public set is."
         )
         return Inspection(findings, None)
-    private = None
-    if description.private is not None:
-        private = read_private(folder, description, public.data.image_size[0], findings)
-    present = _Uploads(folder, description, public, findings).check()
-    if findings.errors:
+    present = _Uploads(
+        folder, description, public.labels if public is not None else None, rows, findings
+    ).check()
+    if public is None or findings.errors:
         return Inspection(findings, None)
     return Inspection(findings, Content(folder, description, public, private, present))
 
@@ -131,15 +132,18 @@ def _check_targets(description: Description, findings: Findings) -> None:
 class _Uploads:
     """Goes through the outputs of clients and server, and collects what is said once for many files."""
 
-    def __init__(self, folder: Path, description: Description, public: PublicSet, findings: Findings) -> None:
-        self.folder, self.description, self.public, self.findings = folder, description, public, findings
+    def __init__(
+        self, folder: Path, description: Description, labels: Tensor | None, rows: int, findings: Findings
+    ) -> None:
+        self.folder, self.description, self.findings = folder, description, findings
+        self.labels, self.rows = labels, rows
         self.seen: dict[str, str] = {}  # digest to the first file that had it
         self.copies: list[str] = []
         self.odd: dict[str, list[str]] = {}  # what is odd, to the files where it is
 
     def check(self) -> dict[int, list[int]]:
         """The clients that answered in every round."""
-        d, n = self.description, len(self.public.data)
+        d, n = self.description, self.rows
         present: dict[int, list[int]] = {}
         if n * d.classes > _MOST_VALUES:
             self.findings.error(
@@ -187,7 +191,7 @@ class _Uploads:
                 "ridge and pli with q=client.",
             )
             return None
-        wanted = _server_wanted(d, len(self.public.data))
+        wanted = _server_wanted(d, self.rows)
         for number in d.round_numbers:
             outputs = self._file(fill(d.server.files, number), wanted, "logits")
             if outputs is None:
@@ -220,7 +224,7 @@ class _Uploads:
 
     def _order(self, outputs: Outputs) -> None:
         """Rows in the wrong order cannot be seen, but a model that knows nothing of its own public set can."""
-        labels = self.public.labels
+        labels = self.labels
         if labels is None or not self.description.public.labelled:
             return
         truth = labels.numpy() if outputs.rows is None else labels.numpy()[outputs.rows]
