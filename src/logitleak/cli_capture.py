@@ -8,10 +8,9 @@ from typing import Annotated
 
 import tyro
 
+from logitleak.capture.places import DESCRIPTIONS
 from logitleak.errors import UserError
 from logitleak.progress import progress_of
-
-_DESCRIPTIONS = ("capture.yaml", "capture.yml", "capture.json")
 
 
 def import_(
@@ -35,6 +34,8 @@ def import_(
 
     if seed < 0:
         raise UserError("A seed is not negative; give --seed 0 or more.")
+    if source.name in DESCRIPTIONS:
+        source = source.parent
     out = out or Path("runs") / source.resolve().name
     with ExitStack() as stack:
         imported = import_recorded(
@@ -74,7 +75,7 @@ def validate(
         path: A config file, the folder of a capture, or the folder of a run; without one, the defaults.
         overrides: Changes to the config.
     """
-    if path is not None and path.name in _DESCRIPTIONS:
+    if path is not None and path.name in DESCRIPTIONS:
         path = path.parent
     if path is None or not path.is_dir():
         from logitleak import config as configs

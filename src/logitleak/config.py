@@ -24,6 +24,7 @@ from pydantic import (
 
 from logitleak import registry
 from logitleak.errors import UserError
+from logitleak.overrides import by_name, one_line, parse_override, set_value
 
 _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
@@ -188,7 +189,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"There is no config file {path}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML: {_one_line(error)}.") from None
+        raise UserError(f"{path} is not valid YAML: {one_line(error)}.") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
     return values
@@ -242,7 +243,7 @@ def _attack_entries(given: Any) -> Any:
     if isinstance(given, str):
         given = [given]
     if isinstance(given, list):
-        given = _by_name(given)
+        given = by_name(given)
     if not isinstance(given, dict):
         return given
     for name in given:
@@ -262,49 +263,5 @@ def _attack_entries(given: Any) -> Any:
     return entries
 
 
-def _by_name(given: list[Any]) -> dict[str, Any]:
-    return {name if isinstance(name, str) else repr(name): {} for name in given}
-
-
-def parse_override(override: str) -> tuple[str, Any]:
-    """``section.key=value`` as the path and the YAML value.
-
-    Raises:
-        UserError: it is none.
-    """
-    path, equals, text = override.partition("=")
-    if not equals or not path:
-        raise UserError(f'"{override}" is no override; write section.key=value, for example data.targets=20.')
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f'The value of "{path}" is not valid YAML: {_one_line(error)}.') from None
-    return path, value
-
-
-def set_value(values: dict[str, Any], path: str, value: Any) -> None:
-    """Set what a dotted path names in a nested mapping, in place; what is missing on the way is made.
-
-    Raises:
-        UserError: a part of the path holds a plain value.
-    """
-    *parents, last = path.split(".")
-    at = values
-    for part in parents:
-        if isinstance(at.get(part), list) and part == "attacks":
-            at[part] = _by_name(at[part])
-        nested = at.setdefault(part, {})
-        if nested is None:
-            nested = at[part] = {}
-        if not isinstance(nested, dict):
-            raise UserError(f'"{path}" cannot be set: "{part}" holds a plain value.')
-        at = nested
-    at[last] = value
-
-
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -117,12 +117,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: the file is missing, truncated or of another format.
     """
+    _require_file(path)
     try:
         return safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(f"{path} is damaged or no safetensors file ({error}).") from None
+
+
+def _require_file(path: Path) -> None:
+    """Raise a `UserError` where there is no plain file: reading a pipe would wait for ever."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist.")
+    if not path.is_file():
+        raise UserError(f"{path} is damaged or no safetensors file (it is no file at all).")
 
 
 class TensorFile:
@@ -134,6 +143,7 @@ class TensorFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        _require_file(path)
         try:
             self._file = safetensors.safe_open(path, framework="pt")
         except FileNotFoundError:

@@ -32,7 +32,7 @@ WIRE_FILES = [
     "manifest.json", "public.safetensors", "round-01/upload.safetensors", "round-02/upload.safetensors",
     "round-02/own.safetensors",
 ]  # fmt: skip
-quick = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+quick = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 Edit = Callable[[bytes], bytes]
 

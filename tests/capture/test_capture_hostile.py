@@ -162,7 +162,7 @@ def test_links_out_of_the_capture(capture: Path, tmp_path: Path, what: str) -> N
     (capture / what).rename(outside)
     (capture / what).symlink_to(outside)
     lines = inspect(capture).findings.lines()
-    assert any("is a link out of the capture" in line for line in lines), lines
+    assert any("is a link out of the folder" in line for line in lines), lines
 
 
 def test_listed_files_stay_in_the_folder(capture: Path) -> None:
@@ -249,6 +249,19 @@ def test_manifests_of_a_stranger(capture: Path, changes: dict[str, Any]) -> None
     with pytest.raises(UserError) as caught:
         Transcript(run)
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["round-01/upload.safetensors", "public.safetensors", "manifest.json"])
+def test_links_and_pipes_in_a_transcript(capture: Path, tmp_path: Path, name: str) -> None:
+    path = manifest(capture) / "wire" / name
+    path.rename(tmp_path / "outside")
+    path.symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match="is a link out of the"):
+        import_recorded(tmp_path / "run/wire", tmp_path / "copy")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=r"is no file at all|there is no manifest\.json"):
+        Transcript(tmp_path / "run")
 
 
 def test_a_manifest_of_gigabytes_is_not_read(capture: Path) -> None:

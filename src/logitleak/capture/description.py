@@ -12,11 +12,10 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from logitleak.capture.findings import Findings
-from logitleak.capture.places import check_pattern, check_relative, fill, has_field
+from logitleak.capture.places import DESCRIPTIONS, check_pattern, check_relative, fill, has_field
 from logitleak.errors import UserError, did_you_mean
 from logitleak.wire import MOST_CLASSES, MOST_CLIENTS
 
-FILES = ("capture.yaml", "capture.yml", "capture.json")
 _MOST_BYTES = 4 * 2**20  # of the description itself
 _MOST_UPLOADS = 1_000_000  # clients times rounds
 
@@ -195,7 +194,7 @@ def schema() -> str:
 
 def is_capture(folder: Path) -> bool:
     """Whether a folder has a description."""
-    return any((folder / name).is_file() for name in FILES)
+    return any((folder / name).is_file() for name in DESCRIPTIONS)
 
 
 def read(folder: Path, findings: Findings) -> Description | None:
@@ -204,7 +203,7 @@ def read(folder: Path, findings: Findings) -> Description | None:
     Raises:
         UserError: there is no such file, or more than one.
     """
-    present = [folder / name for name in FILES if (folder / name).is_file()]
+    present = [folder / name for name in DESCRIPTIONS if (folder / name).is_file()]
     if len(present) != 1:
         found = " and ".join(path.name for path in present) or "no capture.yaml"
         raise UserError(f"{folder} holds {found}; a capture has one description (see docs/capture.md).")

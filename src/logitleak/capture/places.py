@@ -7,6 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from logitleak.errors import UserError
 
+DESCRIPTIONS = ("capture.yaml", "capture.yml", "capture.json")
+"""How the description of a capture may be called."""
+
 _FIELD = re.compile(r"\{(round|client)(?::0(\d))?\}")
 
 
@@ -59,9 +62,9 @@ def inside(root: Path, relative: str) -> Path:
         path = (root / check_relative(relative)).resolve()
         home = root.resolve()
     except (ValueError, OSError, RuntimeError) as error:  # a loop of links
-        raise UserError(f"{relative!r:.100} is no path in the capture ({error}).") from None
+        raise UserError(f"{relative!r:.100} is no path in the folder ({error}).") from None
     if not path.is_relative_to(home):
-        raise UserError(f"{relative!r:.100} is a link out of the capture; put the file itself there.")
+        raise UserError(f"{relative!r:.100} is a link out of the folder; put the file itself there.")
     return path
 
 

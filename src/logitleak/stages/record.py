@@ -16,6 +16,7 @@ from logitleak.capture.export import export
 from logitleak.capture.findings import Findings
 from logitleak.capture.images import PublicSet
 from logitleak.capture.inspect import Content, inspect
+from logitleak.capture.places import inside
 from logitleak.errors import UserError
 from logitleak.progress import Progress, Quiet
 from logitleak.recorded import Recorded, RecordedConfig
@@ -178,13 +179,13 @@ def _from_transcript(source: Path, out: Path, seed: int) -> Findings:
     """Copy the files of a transcript that a reader opens, and no others."""
     view = Transcript(source)
     (out / "wire").mkdir(parents=True)
-    for name in ("manifest.json", "public.safetensors"):
-        shutil.copyfile(view.folder / name, out / "wire" / name)
+    files = [view.folder / "manifest.json", view.folder / "public.safetensors"]
     for round in range(1, view.rounds + 1):
-        folder = round_folder(out / "wire", round)
-        folder.mkdir()
-        for file in sorted(round_folder(view.folder, round).glob("*.safetensors")):
-            shutil.copyfile(file, folder / file.name)
+        files += sorted(round_folder(view.folder, round).glob("*.safetensors"))
+    for file in files:
+        name = file.relative_to(view.folder)
+        (out / "wire" / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(inside(view.folder, name.as_posix()), out / "wire" / name)
     _finish(out, "a recorded transcript", None, seed)
     return Findings()
 
