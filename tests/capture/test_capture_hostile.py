@@ -215,6 +215,12 @@ def test_images_that_are_programs_or_bombs(capture: Path) -> None:
     assert "2-1.png: larger than 50 million pixels" in lines[1]
 
 
+def test_a_table_of_gigabytes_is_not_read(capture: Path) -> None:
+    with (capture / "public.csv").open("r+b") as file:
+        file.truncate(2**32)
+    assert "public.csv: is larger than 256 MiB" in inspect(capture).findings.lines()[0]
+
+
 def manifest(folder: Path, **changes: Any) -> Path:
     run = import_recorded(folder, folder.parent / "run").path
     path = run / "wire/manifest.json"

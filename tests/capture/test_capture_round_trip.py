@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from make_capture import describe, logits, outputs
+from PIL import Image
 
 import logitleak
 from logitleak.config import AttackConfig
 from logitleak.errors import UserError
+from logitleak.sealed import read_truth
 from logitleak.stages.record import export_run, import_recorded
 from logitleak.stages.run import attack_run, run, write_report
 from logitleak.transcript import Transcript
@@ -47,6 +50,24 @@ def test_the_same_attack_result(simulated: Path, tmp_path: Path) -> None:
     original, again = (logitleak.attack(path, "ridge") for path in (simulated, imported.path))
     assert torch.equal(original.images, again.images)
     assert torch.equal(original.chosen, again.chosen)
+
+
+def test_the_same_scores(simulated: Path, tmp_path: Path) -> None:
+    """With the truth beside the capture, an imported federation is scored as the simulated one was."""
+    export_run(simulated, tmp_path / "capture")
+    truth = read_truth(simulated / "sealed")
+    for row, (image, label) in enumerate(zip(truth.images, truth.labels.tolist(), strict=True)):
+        folder = tmp_path / "capture/private" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{row}.png")
+    path = tmp_path / "capture/capture.yaml"
+    owners = {str(label): truth.owner_of(label) for label in truth.target_labels.tolist()}
+    described = yaml.safe_load(path.read_text()) | {"private": {"images": "private", "owners": owners}}
+    path.write_text(yaml.safe_dump(described | {"names": list(truth.names)}))
+    again = import_recorded(tmp_path / "capture", tmp_path / "again").path
+    attack_run(again, "ridge", AttackConfig(attack="ridge"))
+    assert metrics(again)["attacks"] == metrics(simulated)["attacks"]
+    assert metrics(again)["data"]["private"] == metrics(simulated)["data"]["private"]
 
 
 @pytest.mark.parametrize("scheme", ["dsfl", "fedgems"])
@@ -143,8 +164,6 @@ def test_gaps(capture: Path, tmp_path: Path) -> None:
 
 
 def test_rows_of_each_client(capture: Path, tmp_path: Path) -> None:
-    import numpy as np
-
     outputs(capture, "1-a", x=logits(1, 0, rows=10), rows=np.arange(10)[::-1].copy())
     view = Transcript(import_recorded(capture, tmp_path / "run").path)
     assert view.client_logits(0, 1)[0].tolist() == list(range(9, -1, -1))

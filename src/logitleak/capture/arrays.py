@@ -113,7 +113,11 @@ def choose(held: Mapping[str, Held], wanted: Wanted) -> tuple[str, str | None]:
 
 
 def read_npy(path: Path, wanted: Wanted) -> tuple[Array, Array | None]:
-    """The outputs of a .npy file, which has no place for row ids."""
+    """The outputs of a .npy file, which has no place for row ids: None.
+
+    Raises:
+        UserError: the file is damaged, holds anything but plain numbers, or has another shape than wanted.
+    """
     with path.open("rb") as file:
         header = _npy_header(file)
         choose({"array": header}, Wanted(wanted.classes, wanted.public, "array", None))
@@ -123,7 +127,11 @@ def read_npy(path: Path, wanted: Wanted) -> tuple[Array, Array | None]:
 
 
 def read_npz(path: Path, wanted: Wanted) -> tuple[Array, Array | None]:
-    """The outputs and row ids of a .npz file. Sizes that the zip directory claims must be those of the headers."""
+    """The outputs and row ids of a .npz file. Sizes that the zip directory claims must be those of the headers.
+
+    Raises:
+        UserError: as `read_npy`, or the file holds many tensors, or grows like a zip bomb.
+    """
     _check_directory(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -142,7 +150,11 @@ def read_npz(path: Path, wanted: Wanted) -> tuple[Array, Array | None]:
 
 
 def read_safetensors(path: Path, wanted: Wanted) -> tuple[Array, Array | None]:
-    """The outputs and row ids of a .safetensors file; the library checks its header against its size."""
+    """The outputs and row ids of a .safetensors file; the library checks its header against its size.
+
+    Raises:
+        UserError: as `read_npy`.
+    """
     with path.open("rb") as file:
         start = file.read(8)
     if len(start) < 8 or int.from_bytes(start, "little") > _TENSOR_HEADER:

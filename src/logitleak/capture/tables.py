@@ -17,7 +17,7 @@ from logitleak.errors import UserError
 
 _CELL = 64  # characters of a number with its comma
 _LINE = 10_000  # characters of a line of the public table
-_MOST_LINES = 1_000_000
+_MOST_LINES, _MOST_BYTES = 1_000_000, 2**28  # of the public table, which is kept whole
 
 DOMAINS = ("sensitive", "insensitive")
 
@@ -75,6 +75,10 @@ def read_table(path: Path) -> Table:
     Raises:
         UserError: it has no column ``file``, names a file twice, or has a line that does not fit.
     """
+    if path.stat().st_size > _MOST_BYTES:
+        raise UserError(
+            f"is larger than {_MOST_BYTES >> 20} MiB; keep the columns file, label and domain only."
+        )
     with _text(path) as file:
         reader = csv.DictReader(_lines(file, _LINE), restkey="", strict=True)
         try:
