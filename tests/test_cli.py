@@ -279,7 +279,7 @@ def test_bad_yaml(content: str, fails: Fails, tmp_path: Path) -> None:
 
 def test_missing_config(fails: Fails, tmp_path: Path) -> None:
     assert "There is no config file" in fails("run", tmp_path / "none.yaml")
-    assert "directory" in fails("validate", tmp_path)
+    assert "neither a capture" in fails("validate", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from logitleak import cli_data
+from logitleak import cli_capture, cli_data
 from logitleak.errors import UserError, did_you_mean
 from logitleak.progress import progress_of
 
@@ -164,22 +164,6 @@ def report(folder: Annotated[Path, tyro.conf.Positional], /, quiet: bool = False
     _print_result(result, quiet)
 
 
-def validate(
-    config: Annotated[Path | None, tyro.conf.Positional] = None, /, overrides: Overrides = ()
-) -> None:
-    """Say what a run would do, and what its federation would need and take, without doing it.
-
-    Args:
-        config: A YAML file; without one, the defaults.
-        overrides: Changes to the config.
-    """
-    from logitleak import config as configs
-    from logitleak.stages.plan import plan
-
-    for line in plan(configs.load(config, overrides)):
-        print(line)
-
-
 def ls(kind: Annotated[str | None, tyro.conf.Positional] = None, /) -> None:
     """List what is registered, with one line each.
 
@@ -214,9 +198,11 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "attack": attack,
     "sweep": sweep,
     "report": report,
+    "import": cli_capture.import_,
+    "export": cli_capture.export,
     "data": data,
     "ls": ls,
-    "validate": validate,
+    "validate": cli_capture.validate,
 }
 
 

@@ -24,12 +24,15 @@ from pydantic import (
 
 from logitleak import registry
 from logitleak.errors import UserError
+from logitleak.overrides import by_name, one_line, parse_override, set_value
 
 _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a configuration: nothing unknown in it, and nothing that changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -37,7 +40,7 @@ def _expanded(path: Any) -> Any:
     return os.path.expanduser(os.path.expandvars(path)) if isinstance(path, str) else path
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """What the private and public images are, and how they are divided.
 
     Attributes:
@@ -77,7 +80,7 @@ class DataConfig(_Section):
     labelled: bool = True
 
 
-class FederationConfig(_Section):
+class FederationConfig(Section):
     """Who takes part, and how everybody trains.
 
     Attributes:
@@ -102,7 +105,7 @@ class FederationConfig(_Section):
     precision: Literal["float32", "bf16"] = "float32"
 
 
-class AttackConfig(_Section):
+class AttackConfig(Section):
     """One attack; an entry of ``attacks`` may be called anything.
 
     Attributes:
@@ -120,21 +123,12 @@ class AttackConfig(_Section):
     tune: Literal["none", "public"] = "none"
 
 
-class Config(_Section):
-    """Everything a run depends on.
-
-    Attributes:
-        seed: the root seed.
-        device: "cpu", "cuda", or "auto" (CUDA where there is one).
-        data, federation: see there.
-        attacks: name to attack; empty simulates the federation only.
-    """
+class Attacked(Section):
+    """What every run has, wherever its federation is from."""
 
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    data: DataConfig = DataConfig()
-    federation: FederationConfig = FederationConfig()
-    attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
+    attacks: dict[str, AttackConfig] = Field(default_factory=dict)
 
     def hash(self) -> str:
         """Content hash of the whole configuration."""
@@ -148,14 +142,29 @@ class Config(_Section):
         """Content hash of what one attack's result depends on, given the transcript."""
         return _digest([self.seed, self.attacks[name].model_dump(mode="json")])
 
+    def to_yaml(self) -> str:
+        """The resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class Config(Attacked):
+    """Everything a run depends on.
+
+    Attributes:
+        seed: the root seed.
+        device: "cpu", "cuda", or "auto" (CUDA where there is one).
+        data, federation: see there.
+        attacks: name to attack; empty simulates the federation only.
+    """
+
+    data: DataConfig = DataConfig()
+    federation: FederationConfig = FederationConfig()
+    attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
+
     def tuned(self, how: Literal["none", "public"]) -> Config:
         """The same configuration with every attack's settings chosen in this way."""
         attacks = {name: entry.model_copy(update={"tune": how}) for name, entry in self.attacks.items()}
         return self.model_copy(update={"attacks": attacks})
-
-    def to_yaml(self) -> str:
-        """The resolved configuration as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -182,7 +191,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"There is no config file {path}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML: {_one_line(error)}.") from None
+        raise UserError(f"{path} is not valid YAML: {one_line(error)}.") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
     return values
@@ -205,6 +214,10 @@ def parse(values: Mapping[str, Any]) -> Config:
         UserError: the first problem, in one line.
     """
     values = dict(values)
+    if "recorded" in values:
+        raise UserError(
+            "This federation was recorded elsewhere and cannot be run again; use `logitleak attack` on its folder."
+        )
     if "attacks" in values:
         values["attacks"] = _attack_entries(values["attacks"])
     try:
@@ -217,17 +230,22 @@ def parse(values: Mapping[str, Any]) -> Config:
         registry.check("model", model)
     if config.data.degradation is not None:
         registry.check("degradation", config.data.degradation)
+    check_attacks(config)
+    return config
+
+
+def check_attacks(config: Attacked) -> None:
+    """Raise a `UserError` where an attack or a prior is not registered."""
     for entry in config.attacks.values():
         registry.check("attack", entry.attack)
         registry.check("prior", entry.prior)
-    return config
 
 
 def _attack_entries(given: Any) -> Any:
     if isinstance(given, str):
         given = [given]
     if isinstance(given, list):
-        given = _by_name(given)
+        given = by_name(given)
     if not isinstance(given, dict):
         return given
     for name in given:
@@ -247,49 +265,5 @@ def _attack_entries(given: Any) -> Any:
     return entries
 
 
-def _by_name(given: list[Any]) -> dict[str, Any]:
-    return {name if isinstance(name, str) else repr(name): {} for name in given}
-
-
-def parse_override(override: str) -> tuple[str, Any]:
-    """``section.key=value`` as the path and the YAML value.
-
-    Raises:
-        UserError: it is none.
-    """
-    path, equals, text = override.partition("=")
-    if not equals or not path:
-        raise UserError(f'"{override}" is no override; write section.key=value, for example data.targets=20.')
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f'The value of "{path}" is not valid YAML: {_one_line(error)}.') from None
-    return path, value
-
-
-def set_value(values: dict[str, Any], path: str, value: Any) -> None:
-    """Set what a dotted path names in a nested mapping, in place; what is missing on the way is made.
-
-    Raises:
-        UserError: a part of the path holds a plain value.
-    """
-    *parents, last = path.split(".")
-    at = values
-    for part in parents:
-        if isinstance(at.get(part), list) and part == "attacks":
-            at[part] = _by_name(at[part])
-        nested = at.setdefault(part, {})
-        if nested is None:
-            nested = at[part] = {}
-        if not isinstance(nested, dict):
-            raise UserError(f'"{path}" cannot be set: "{part}" holds a plain value.')
-        at = nested
-    at[last] = value
-
-
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -18,7 +18,10 @@ from torch import Tensor
 
 from logitleak.errors import UserError
 
-_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_BYTES = {
+    "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+    "I8": 1, "U8": 1, "BOOL": 1,
+}  # fmt: skip
 """Bytes of a number, by its name in the safetensors format."""
 
 
@@ -75,7 +78,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is a plain ValueError
         raise UserError(f"{path} is not valid JSON ({error}).") from None
 
 
@@ -114,12 +117,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: the file is missing, truncated or of another format.
     """
+    _require_file(path)
     try:
         return safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(f"{path} is damaged or no safetensors file ({error}).") from None
+
+
+def _require_file(path: Path) -> None:
+    """Raise a `UserError` where there is no plain file: reading a pipe would wait for ever."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist.")
+    if not path.is_file():
+        raise UserError(f"{path} is damaged or no safetensors file (it is no file at all).")
 
 
 class TensorFile:
@@ -131,6 +143,7 @@ class TensorFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        _require_file(path)
         try:
             self._file = safetensors.safe_open(path, framework="pt")
         except FileNotFoundError:
@@ -158,13 +171,21 @@ class TensorFile:
 
     def nbytes(self, name: str) -> int:
         """Size of one tensor in bytes, without reading it."""
-        self._require(name)
-        return math.prod(self.shape(name)) * _BYTES[self._file.get_slice(name).get_dtype()]
+        return math.prod(self.shape(name)) * _BYTES.get(
+            self.dtype(name), 1
+        )  # other types are of 8 bits or less
 
     def read(self, name: str) -> Tensor:
-        """Read one tensor."""
+        """Read one tensor.
+
+        Raises:
+            UserError: there is none of this name, or it is of a type that torch has not.
+        """
         self._require(name)
-        tensor: Tensor = self._file.get_tensor(name)
+        try:
+            tensor: Tensor = self._file.get_tensor(name)
+        except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f'{self.path}: "{name}" cannot be read ({error}).') from None
         return tensor
 
     def _require(self, name: str) -> None:

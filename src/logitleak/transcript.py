@@ -19,8 +19,9 @@ from torch import Tensor
 from logitleak.errors import UserError
 from logitleak.storage import TensorFile, read_json, read_tensors
 from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, PublicData, check_rows, provided
-from logitleak.wire import FORMAT, Manifest, round_folder
+from logitleak.wire import FORMAT, Manifest, read_absent, round_folder
 
+_MANIFEST_BYTES = 64 * 2**20
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
 
@@ -63,31 +64,43 @@ class Transcript:
     @property
     def provides(self) -> frozenset[str]:
         """What an attack can ask of this transcript."""
-        return provided(self.manifest.uploads.kind, self.knowledge.public.labels is not None)
+        everything = provided(self.manifest.uploads.kind, self.knowledge.public.labels is not None)
+        return everything if self.manifest.server_logits else everything - {"server_logits"}
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
-        """Public row ids int64 [n] and values float32 [n, J] that a client uploaded in a round.
+        """Public row ids int64 [n] and values float32 [n, J] that a client uploaded in a round; none of a client
+        that was absent.
 
         Raises:
             UserError: a value is not finite, or the file is damaged.
         """
-        file = self._uploads(round)
-        values = file.read(self._name(client)).to(torch.float32)
+        rows, values = self.client_values(client, round)
         if self.manifest.uploads.kind == "probabilities":
             values = values.clamp_min(torch.finfo(torch.float32).tiny).log()
-        _check_finite(values, f"The upload of client {client} in round {round}")
-        rows = file.read("sent/rows") if "sent/rows" in file.names() else torch.arange(len(values))
         return rows, values
+
+    def client_values(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        """Like `client_logits`, with probabilities as they travelled."""
+        file = self._uploads(round)
+        if client in read_absent(file, self.clients):
+            return torch.empty(0, dtype=torch.int64), torch.empty(0, self.knowledge.num_classes)
+        values = file.read(self._name(client)).to(torch.float32)
+        _check_finite(values, f"The upload of client {client} in round {round}")
+        named = _rows_name(file, client)
+        return torch.arange(len(values)) if named is None else file.read(named), values
 
     def server_logits(self, round: int) -> Tensor:
         """The server's own model on the public set after its training in a round, float32 [N, J].
 
         Raises:
-            UserError: a value is not finite, or the file is damaged.
+            UserError: there are none, a value is not finite, or the file is damaged.
         """
-        values = TensorFile(round_folder(self.folder, round) / "own.safetensors").read("logits")
+        if not self.manifest.server_logits:
+            raise UserError(f"{self.folder} holds no logits of the server's own.")
+        file = TensorFile(round_folder(self.folder, round) / "own.safetensors")
+        values = file.read("logits").to(torch.float32)
         _check_finite(values, f"The server's own logits in round {round}")
-        return values.to(torch.float32)
+        return values
 
     def global_model(self, round: int) -> GlobalModel:
         """The model that the server sent out in a round.
@@ -162,28 +175,40 @@ class Transcript:
         if labels is not None and (labels.shape != (len(images),) or labels.dtype != torch.int64):
             raise UserError(f"{path}: labels must be int64 [N] like images, not {_describe(labels)}.")
         classes = self.manifest.num_classes
-        targets = torch.tensor(sorted(set(self.manifest.target_labels)), dtype=torch.int64)
-        for what, values in (("labels", labels), ("target labels", targets)):
-            if values is not None and values.numel() and not (values.min() >= 0 and values.max() < classes):
-                raise UserError(f"{self.folder}: {what} must be in 0..{classes - 1}.")
-        if len(targets) == 0:
+        listed = sorted(set(self.manifest.target_labels))
+        if not listed:
             raise UserError(f"{self.folder}/manifest.json names no target label; there is nothing to attack.")
+        spans = {"target labels": (listed[0], listed[-1])}
+        if labels is not None:
+            spans["labels"] = int(labels.min()), int(labels.max())
+        for what, (low, high) in spans.items():
+            if low < 0 or high >= classes:
+                raise UserError(f"{self.folder}: {what} must be in 0..{classes - 1}.")
+        targets = torch.tensor(listed, dtype=torch.int64)
         return Knowledge(PublicData(images, labels, sensitive), targets, classes)
 
     def _check_round(self, round: int) -> None:
         """Shapes only; values are checked when they are read."""
         public, classes = len(self.knowledge.public), self.knowledge.num_classes
         where, uploads = f"{self.folder}, round {round}", self._uploads(round)
-        own = TensorFile(round_folder(self.folder, round) / "own.safetensors")
-        _check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
+        if self.manifest.server_logits:
+            own = TensorFile(round_folder(self.folder, round) / "own.safetensors")
+            _check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
         if self.manifest.uploads.kind in MODEL_KINDS:
             self._check_models(uploads, where)
             return
-        rows = public
-        if "sent/rows" in uploads.names():
-            rows = _check_row_ids(uploads.read("sent/rows"), public, where)
-        for k in range(self.clients):
-            _check_tensor(uploads, self._name(k), (rows, classes), f"{where}: the upload of client {k}")
+        absent = read_absent(uploads, self.clients)
+        present = [k for k in range(self.clients) if k not in absent]
+        if not present:
+            raise UserError(f"{where}: no client uploaded anything; there is nothing to attack.")
+        counts: dict[str | None, int] = {None: public}
+        for k in present:
+            named = _rows_name(uploads, k)
+            if named not in counts:
+                counts[named] = _check_row_ids(uploads.read(str(named)), public, where)
+            _check_tensor(
+                uploads, self._name(k), (counts[named], classes), f"{where}: the upload of client {k}"
+            )
 
     def _check_models(self, file: TensorFile, where: str) -> None:
         """Every client must send the parameters that the server sent."""
@@ -200,7 +225,15 @@ class Transcript:
                 )
 
 
+def _rows_name(file: TensorFile, client: int) -> str | None:
+    """Where it is said which public rows a client's upload is for: by the client, or in what all were asked; None
+    where it is for all rows."""
+    return next((n for n in (f"client-{client}/rows", "sent/rows") if n in file.names()), None)
+
+
 def _read_manifest(path: Path) -> Manifest:
+    if path.stat().st_size > _MANIFEST_BYTES:
+        raise UserError(f"{path} is larger than any manifest; the transcript is damaged.")
     try:
         return Manifest.model_validate(read_json(path))
     except ValidationError as error:

@@ -29,11 +29,12 @@ class GroundTruth:
     Attributes:
         images: uint8 [n, 3, H, W], all private images of all clients.
         labels: int64 [n].
-        owners: int64 [n], the client that holds each image.
+        owners: int64 [n], the client that holds each image; -1 where nobody said (recorded federations).
         held_images, held_labels: sensitive images that nobody trained on, for utility; may be empty.
         public_labels: int64 [N], whom each public image shows. In a labelled federation they are the labels of
             the public set. In an unlabelled one nobody there has them, and people who are no class are numbered
-            from J; evaluation compares reconstructions with their public means all the same.
+            from J; evaluation compares reconstructions with their public means all the same. -1 where nobody
+            said whom an image shows.
         names: the name of every label, in a labelled federation J of them.
     """
 

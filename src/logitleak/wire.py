@@ -11,10 +11,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
-from logitleak.storage import write_json, write_tensors
+from logitleak.errors import UserError
+from logitleak.storage import TensorFile, write_json, write_tensors
 from logitleak.types import Event, PublicData, UploadKind
 
 FORMAT = 1
+MOST_CLIENTS, MOST_CLASSES = 10_000, 1_000_000
+"""Far above any federation that is attacked; a stranger's manifest may claim more, to use up a reader's memory."""
 
 
 class Uploads(BaseModel):
@@ -28,17 +31,21 @@ class Uploads(BaseModel):
 
 
 class Manifest(BaseModel):
-    """``wire/manifest.json``: the public facts of a federation."""
+    """``wire/manifest.json``: the public facts of a federation.
+
+    ``server_logits`` says whether every round has the server's own outputs; a capture may come without them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1]
     scheme: str
-    clients: PositiveInt
+    clients: int = Field(gt=0, le=MOST_CLIENTS)
     rounds: PositiveInt
-    num_classes: PositiveInt
+    num_classes: int = Field(gt=0, le=MOST_CLASSES)
     target_labels: list[int]
     uploads: Uploads
+    server_logits: bool = True
 
 
 class TranscriptWriter:
@@ -58,18 +65,21 @@ class TranscriptWriter:
             if public.labels is not None:
                 tensors["labels"] = public.labels
             write_tensors(folder / "public.safetensors", tensors)
-        write_json(folder / "manifest.json", manifest.model_dump())
+        write_json(folder / "manifest.json", manifest.model_dump(exclude_defaults=True))
 
     def write(self, event: Event) -> None:
-        """Keep one exchange. Messages that carry nothing leave no file."""
+        """Keep one exchange. One that carried nothing, and that no client missed, leaves no file."""
         tensors = {f"sent/{name}": value for name, value in event.sent.tensors.items()}
         scalars = {f"sent/{name}": value for name, value in event.sent.scalars.items()}
         for client, payload in event.received.items():
             tensors.update({f"client-{client}/{name}": value for name, value in payload.tensors.items()})
             scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
-        if tensors or scalars:
+        if tensors or scalars or event.absent:
             path = self._partial(event.round) / f"{event.action}.safetensors"
-            write_tensors(path, tensors, {"scalars": json.dumps(scalars, sort_keys=True)})
+            described = {"scalars": json.dumps(scalars, sort_keys=True)}
+            if event.absent:
+                described["absent"] = json.dumps(dict(event.absent), sort_keys=True)
+            write_tensors(path, tensors, described)
 
     def write_own(self, round: int, logits: Tensor) -> None:
         """Keep the server's own logits on the public set after its training in this round."""
@@ -93,3 +103,19 @@ class TranscriptWriter:
 def round_folder(folder: Path, round: int) -> Path:
     """Where a finished round is kept in ``wire/``."""
     return folder / f"round-{round:02d}"
+
+
+def read_absent(file: TensorFile, clients: int) -> dict[int, str]:
+    """Who was missing in an exchange, and why.
+
+    Raises:
+        UserError: the list is damaged, or names a client that there is not.
+    """
+    try:
+        said = json.loads(file.metadata().get("absent", "{}"))
+        listed = {int(client): str(reason) for client, reason in said.items()}
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        raise UserError(f"{file.path} has a damaged list of absent clients.") from None
+    if any(client not in range(clients) for client in listed):
+        raise UserError(f"{file.path} calls a client absent that there is not; clients are 0..{clients - 1}.")
+    return listed

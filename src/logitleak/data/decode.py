@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from PIL import Image, ImageOps
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".gif"}
 )
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
+"""What those are. Pillow looks at content, not at names, and would start another program for some formats."""
 _MAX_PIXELS = 50_000_000  # larger is a mistake or an attack; a photograph of a face is far below
 
 
@@ -52,23 +56,40 @@ def decode(path: Path, side: int, crop: Window | None = None) -> np.ndarray[Any,
     Raises:
         ValueError: the file is no image, is damaged, is empty or is larger than 50 million pixels.
     """
+    with _opened(path) as opened:
+        image = _to_rgb(ImageOps.exif_transpose(opened))
+    image = image.crop(_window(image.width, image.height, crop))
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def dimensions(path: Path) -> tuple[int, int]:
+    """Width and height as the file says them, with nothing decoded.
+
+    Raises:
+        ValueError: as `decode`.
+    """
+    with _opened(path) as opened:
+        return opened.size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file of a reasonable size; what goes wrong with it, even later in the block, is a ValueError."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", module="PIL"
             )  # on sizes and damage, which we tell in our own words
-            with Image.open(path) as opened:
+            with Image.open(path, formats=_FORMATS) as opened:
                 if opened.width * opened.height > _MAX_PIXELS:
                     raise _TooLarge
-                image = _to_rgb(ImageOps.exif_transpose(opened))
+                yield opened
     except (_TooLarge, Image.DecompressionBombError):
         raise ValueError(f"larger than {_MAX_PIXELS // 1_000_000} million pixels") from None
     except Exception as error:  # a damaged file can make Pillow's readers raise nearly anything
         raise ValueError(f"not a readable image ({type(error).__name__})") from None
-    image = image.crop(_window(image.width, image.height, crop))
-    if image.size != (side, side):
-        image = image.resize((side, side), Image.Resampling.LANCZOS)
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -29,7 +29,7 @@ class References:
         private: float32 [T, 3, H, W], mean private image of each target.
         public_labels: int64 [P], labels that have public images.
         public: float32 [P, 3, H, W], mean public image of each of them.
-        owners: int64 [T].
+        owners: int64 [T]; -1 where nobody said who owns a target.
         names: T names.
     """
 
@@ -60,6 +60,7 @@ def references(truth: GroundTruth, public: PublicData) -> References:
     """Means of private and public images, by label. Public means count whether or not the federation labels
     its public set: whom an image shows is the truth's to say."""
     labels, public_labels = truth.target_labels, torch.unique(truth.public_labels)
+    public_labels = public_labels[public_labels >= 0]  # below: nobody said whom an image shows
     return References(
         labels=labels,
         private=label_means(truth.images, truth.labels, labels),
@@ -129,14 +130,14 @@ def summarize(result: Reconstructions, verdicts: Verdicts, known: References) ->
     best = result.best
     values = {name: registry.load("metric", name)()(best, known.private) for name in registry.names("metric")}
     values["ssim"] = verdicts.ssim
-    clients = len(result.images)
+    owned = len(result.images) > 1 and bool((known.owners >= 0).all())
     named = (result.chosen == known.owners).tolist()
     per_target = []
     for i, label in enumerate(known.labels.tolist()):
         row = {
             "label": label,
             "name": known.names[i],
-            "owner": int(known.owners[i]),
+            "owner": int(known.owners[i]) if known.owners[i] >= 0 else None,
             "chosen": int(result.chosen[i]),
             "success": bool(verdicts.success[i]),
             "too_close_to_public": bool(verdicts.too_close[i]),
@@ -148,7 +149,7 @@ def summarize(result: Reconstructions, verdicts: Verdicts, known: References) ->
     return {
         "accuracy": share(verdicts.success.tolist()),
         "too_close_to_public": share(verdicts.too_close.tolist()),
-        "owner_named": share(named) if clients > 1 else None,
+        "owner_named": share(named) if owned else None,
         "mean": {name: number(column.mean()) for name, column in values.items()},
         "per_target": per_target,
     }

@@ -65,6 +65,7 @@ class Run:
     labels: list[int]
     notes: list[str]
     shared: str = "logits"
+    own_model: bool = True
 
     @property
     def data(self) -> dict[str, Any]:
@@ -106,7 +107,8 @@ def load(folder: Path) -> Run:
     _note_unscored(attacks, notes)
     uploads = table(manifest, "uploads").get("kind")
     shared = _SHARED.get(str(uploads), "logits")
-    return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared)
+    own_model = manifest.get("server_logits") is not False
+    return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared, own_model)
 
 
 def read_required(path: Path, missing: str) -> dict[str, Any]:

@@ -88,6 +88,7 @@ def _facts(run: Run) -> list[Row]:
     rounds = _rounds(run)
     listed = [
         ("Scheme", _scheme(run)),
+        ("Federation", "recorded elsewhere and imported" if data.get("recorded") else None),
         ("Data", data.get("title") or data.get("source")),
         ("Nature of the data", _nature(data.get("synthetic"))),
         ("Protocol", data.get("protocol")),

@@ -140,6 +140,8 @@ def _close(best: Attack) -> list[str]:
 
 def _data_sentence(run: Run) -> str:
     synthetic = run.data.get("synthetic")
+    if synthetic is None and run.data.get("recorded"):
+        return "Nobody said whether the recorded data are synthetic or real: treat this file as if they were real."
     if synthetic is None:
         return "The run does not say whether its data are synthetic or real."
     if synthetic:
@@ -155,7 +157,8 @@ def _means(run: Run) -> list[str]:
     return [
         "The reconstruction is more similar (SSIM) to the mean private image of its own identity than to "
         f"that of any other target and to the mean public image of any label.{blind}",
-        f"The server needed only what its role gives it: the {run.shared}, the public set and its own model.",
+        f"The server needed only what its role gives it: the {run.shared}"
+        + (", the public set and its own model." if run.own_model else " and the public set."),
     ]
 
 

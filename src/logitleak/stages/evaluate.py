@@ -13,11 +13,11 @@ from torch import Tensor
 
 from logitleak import __version__, registry
 from logitleak.attacks.selection import select
-from logitleak.config import Config
 from logitleak.metrics.attack import References, judge, number, references, summarize
 from logitleak.metrics.proportion import share
 from logitleak.metrics.ssim import mean_ssim_to_others
 from logitleak.progress import Progress
+from logitleak.recorded import RecordedConfig, RunConfig
 from logitleak.sealed import read_truth
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.threat import threat_model
@@ -36,15 +36,16 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     no score.
     """
     config, view, names = run.config(), Transcript(run.path), run.attacks()
+    recorded = isinstance(config, RecordedConfig)
     metrics: dict[str, Any] = {
         "format": FORMAT,
         "config": config.model_dump(mode="json", exclude={"device"}),
         "config_hash": config.hash(),
         "seed": config.seed,
         "versions": versions(),
-        "threat_model": threat_model(view),
+        "threat_model": threat_model(view, recorded),
         "attacks": {},
-        "federation": {"losses": [], "bytes": _bytes(view)},
+        "federation": {"losses": [], "bytes": [] if recorded else _bytes(view)},
     }
     if not (run.sealed / "truth.safetensors").exists():
         progress.stage("evaluation", 1)
@@ -55,7 +56,8 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         write_json(run.path / "metrics.json", metrics)
         return metrics
 
-    truth, training = read_truth(run.sealed), read_json(run.sealed / "training.json")
+    truth = read_truth(run.sealed)
+    training = {} if recorded else read_json(run.sealed / "training.json")
     known = references(truth, view.knowledge.public)
     progress.stage("evaluation", len(names) * view.rounds + 2)
     rivals = _rivals(view, known)
@@ -68,9 +70,9 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
     metrics["data"] = _describe_data(config, view, truth, training, known)
-    metrics["confidence"] = training["confidence"]
-    metrics["utility"] = _utility(training["utility"], len(truth.held_labels))
-    metrics["federation"]["losses"] = training["losses"]
+    metrics["confidence"] = training.get("confidence")
+    metrics["utility"] = _utility(training["utility"], len(truth.held_labels)) if training else None
+    metrics["federation"]["losses"] = training.get("losses", [])
     gallery = {"truth": known.private, "public": known.public_of_targets}
     write_tensors(run.path / "gallery.safetensors", gallery)
     write_json(run.path / "metrics.json", metrics)
@@ -153,7 +155,7 @@ def _describe_attack(folder: Path) -> dict[str, Any]:
 
 def _client_ssim(images: Tensor, owners: Tensor) -> dict[str, list[float | None]] | None:
     """Fig. 4: how like the other clients' reconstructions those of owners and of others are."""
-    if len(images) < 2:
+    if len(images) < 2 or bool((owners < 0).any()):
         return None
     similarity = mean_ssim_to_others(images)
     owns = torch.arange(len(images))[:, None] == owners[None]
@@ -167,10 +169,11 @@ def _rivals(view: Transcript, known: References) -> dict[str, dict[str, Any]]:
     """Two ways to answer without attacking: what any attack must beat."""
     mean = registry.load("prior", "mean")
     prior = mean(mean.Settings(), 0).estimate(view.knowledge, known.labels)
-    return {
-        "prior": _rival("Returns the mean sensitive public image for everybody", prior, known),
-        "public-mean": _rival("Returns the mean public image of the label", known.public_of_targets, known),
-    }
+    rivals = {"prior": _rival("Returns the mean sensitive public image for everybody", prior, known)}
+    if len(known.public_labels):  # a recorded federation may not say whom its public images show
+        summary = "Returns the mean public image of the label"
+        rivals["public-mean"] = _rival(summary, known.public_of_targets, known)
+    return rivals
 
 
 def _rival(summary: str, images: Tensor, known: References) -> dict[str, Any]:
@@ -183,7 +186,7 @@ def _rival(summary: str, images: Tensor, known: References) -> dict[str, Any]:
 
 
 def _describe_data(
-    config: Config,
+    config: RunConfig,
     view: Transcript,
     truth: GroundTruth | None,
     training: dict[str, Any],
@@ -191,19 +194,29 @@ def _describe_data(
 ) -> dict[str, Any]:
     public = view.knowledge.public
     sensitive = int(public.sensitive.sum())
-    return {
-        "source": config.data.source,
-        "title": training.get("title", config.data.source),
-        "protocol": config.data.protocol,
-        "synthetic": training.get("synthetic"),
-        "identities": len(truth.names) if truth else view.knowledge.num_classes,
+    if isinstance(config, RecordedConfig):  # what nobody said stays unsaid
+        origin = {
+            "recorded": True, "title": config.recorded.title, "synthetic": config.recorded.synthetic,
+            "source": None, "protocol": None, "identities": None,
+        }  # fmt: skip
+    else:
+        origin = {
+            "recorded": False,
+            "title": training.get("title", config.data.source),
+            "synthetic": training.get("synthetic"),
+            "source": config.data.source,
+            "protocol": config.data.protocol,
+            "identities": len(truth.names) if truth else view.knowledge.num_classes,
+        }
+    owned = truth is not None and bool((truth.owners >= 0).all())
+    return origin | {
         "classes": view.knowledge.num_classes,
         "targets": len(view.knowledge.target_labels),
         "clients": view.clients,
         "public_sensitive": sensitive,
         "public_insensitive": len(public) - sensitive,
-        "private": [len(truth.client(k)) for k in range(view.clients)] if truth else None,
-        "held_out": len(truth.held_labels) if truth else None,
+        "private": [len(truth.client(k)) for k in range(view.clients)] if truth and owned else None,
+        "held_out": len(truth.held_labels) if truth and training else None,
         "image_size": public.image_size[0],
         "skipped": training.get("skipped", []),
         "chance": number(known.chance) if known else None,

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from logitleak import config as configs
 from logitleak.allocator import keep_freed_memory
 from logitleak.errors import UserError
+from logitleak.recorded import RunConfig, load_run
 from logitleak.storage import read_json, write_json, write_text
 
 FORMAT = 1
@@ -63,7 +63,7 @@ class RunFolder:
         """Change entries of ``run.json``."""
         write_json(self.path / "run.json", {"format": FORMAT, **self.status(), **changes})
 
-    def config(self) -> configs.Config:
+    def config(self) -> RunConfig:
         """The configuration that the run was made with.
 
         Raises:
@@ -71,8 +71,11 @@ class RunFolder:
         """
         file = self.path / "config.yaml"
         if not file.is_file():
-            raise UserError(f"{self.path} is no run folder: there is no config.yaml in it.")
-        return configs.load(file)
+            hint = ""
+            if (self.path / "manifest.json").is_file() or (self.path / "wire").is_dir():
+                hint = f"; give its transcript one with `logitleak import {self.path} --out RUN`"
+            raise UserError(f"{self.path} is no run folder: there is no config.yaml in it{hint}.")
+        return load_run(file)
 
     def time(self, stage: str, seconds: float) -> None:
         """Add to the seconds of a stage, and keep the peak memory of the process."""
@@ -94,7 +97,7 @@ def timed(run: RunFolder, stage: str) -> Iterator[None]:
     run.time(stage, time.perf_counter() - start)
 
 
-def open_run(path: Path, config: configs.Config, overwrite: bool) -> RunFolder:
+def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
     """Create a run folder, or go on with one of the same configuration.
 
     Attacks may be added to a finished federation; a changed federation, or a changed attack of the same
@@ -136,7 +139,7 @@ class _FileHandler(logging.FileHandler):
             super().close()
 
 
-def _conflict(status: dict[str, Any], config: configs.Config) -> str | None:
+def _conflict(status: dict[str, Any], config: RunConfig) -> str | None:
     """What a folder holds that is not of this configuration, as the start of a sentence; None if nothing."""
     if status and status.get("federation") != config.federation_hash():
         return "a run with another seed, data or federation;"

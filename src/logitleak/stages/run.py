@@ -64,7 +64,7 @@ def run(
     checked = as_config(config)
     check(checked)
     folder = open_run(Path(out), checked, overwrite)
-    resolved = folder.config()
+    resolved = configs.load(folder.path / "config.yaml")
     with logged(folder):
         with timed(folder, "federation"):
             federate(resolved, folder, progress)

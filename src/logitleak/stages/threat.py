@@ -15,16 +15,21 @@ _UPLOADED = {
 }
 
 
-def threat_model(view: Transcript) -> dict[str, Any]:
-    """Who attacks, what it sees and knows, and what it never sees."""
+def threat_model(view: Transcript, recorded: bool = False) -> dict[str, Any]:
+    """Who attacks, what it sees and knows, and what it never sees.
+
+    Args:
+        view: the transcript.
+        recorded: whether the federation ran elsewhere: then nothing is claimed but what the transcript holds.
+    """
+    if recorded:
+        return _recorded(view)
     public, kind = view.knowledge.public, view.manifest.uploads.kind
-    labelled = "labelled" if public.labels is not None else "unlabelled"
     shares_models = kind in MODEL_KINDS
     knows = [
-        f"The public set: {len(public)} {labelled} images, of which {int(public.sensitive.sum())} are "
+        f"The public set: {len(public)} {_labelled(view)} images, of which {int(public.sensitive.sum())} are "
         "sensitive-domain images of people who are no targets.",
-        f"Which {len(view.knowledge.target_labels)} of {view.knowledge.num_classes} labels are private targets.",
-        "Which public images are of the sensitive domain and which of the insensitive one.",
+        *_tells_apart(view),
         "The model that it sends out in every round." if shares_models
         else "A model of its own, trained without any private image.",
     ]  # fmt: skip
@@ -42,3 +47,40 @@ def threat_model(view: Transcript) -> dict[str, Any]:
         "knows": knows,
         "never_sees": [*never, "Which client holds which identity."],
     }
+
+
+def _recorded(view: Transcript) -> dict[str, Any]:
+    """The threat model of a federation that ran elsewhere. What its server saw besides is not known here."""
+    public, kind = view.knowledge.public, view.manifest.uploads.kind
+    own = view.manifest.server_logits
+    return {
+        "scheme": view.manifest.scheme,
+        "adversary": "An honest-but-curious server that has what was recorded and nothing else. The federation ran "
+        "elsewhere: what its recording says of it was not checked.",
+        "sees": [
+            f"Each client's {_UPLOADED[kind]}, in {view.rounds} recorded rounds where it answered.",
+            "Which client sent them.",
+        ],
+        "knows": [
+            f"The public set: {len(public)} {_labelled(view)} images, of which {int(public.sensitive.sum())} were "
+            "recorded as sensitive.",
+            *_tells_apart(view),
+            "What a model of its own says of the public images." if own
+            else "No model of its own: none of its outputs were recorded.",
+        ],
+        "never_sees": [
+            "Private images: attacks read the transcript alone.",
+            "Anything that was not recorded. The server of this federation may see more, such as weights.",
+        ],
+    }  # fmt: skip
+
+
+def _labelled(view: Transcript) -> str:
+    return "labelled" if view.knowledge.public.labels is not None else "unlabelled"
+
+
+def _tells_apart(view: Transcript) -> list[str]:
+    return [
+        f"Which {len(view.knowledge.target_labels)} of {view.knowledge.num_classes} labels are private targets.",
+        "Which public images are of the sensitive domain and which of the insensitive one.",
+    ]

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logitleak.config import Config, parse, set_value
+from logitleak.config import Config, parse
 from logitleak.errors import UserError, did_you_mean
+from logitleak.overrides import set_value
 from logitleak.stages.check import check
 from logitleak.sweep.config import Bundle, Sweep, axis_name
 

@@ -18,8 +18,9 @@ from pydantic import (
 )
 
 from logitleak import registry
-from logitleak.config import parse_override, read_yaml, set_value
+from logitleak.config import read_yaml
 from logitleak.errors import UserError, did_you_mean
+from logitleak.overrides import parse_override, set_value
 
 Bundle = dict[str, dict[str, Any]]
 """A label to the settings that it stands for: ``{"lfw": {"data.source": "lfw", "data.degradation": "mask"}}``."""

@@ -1,0 +1,272 @@
+"""``capture.yaml``: what a capture says of itself. Its JSON Schema is docs/capture.schema.json."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from logitleak.capture.findings import Findings
+from logitleak.capture.places import DESCRIPTIONS, check_pattern, check_relative, fill, has_field
+from logitleak.errors import UserError, did_you_mean
+from logitleak.wire import MOST_CLASSES, MOST_CLIENTS
+
+_MOST_BYTES = 4 * 2**20  # of the description itself
+_MOST_UPLOADS = 1_000_000  # clients times rounds
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Inside = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_relative)]
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_pattern)]
+Client = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+Round = Annotated[int, Field(ge=0, lt=10**9)]
+Label = Annotated[int, Field(ge=0, lt=MOST_CLASSES)] | Text
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class Outputs(_Part):
+    """What the clients sent.
+
+    Attributes:
+        kind: "logits" or "probabilities" (softmax outputs, as in DS-FL).
+        files: one file for each client and round, with {round} and {client}: .npz, .npy, .safetensors or .csv.
+        values: the name of the outputs in a file that holds several tensors; null for the only one besides
+            the row ids.
+        rows: the name of the row ids, a tensor or a CSV column, in files that hold some public rows only.
+    """
+
+    kind: Literal["logits", "probabilities"]
+    files: Pattern
+    values: Text | None = None
+    rows: Text = "rows"
+
+
+class Server(_Part):
+    """The outputs of the server's own model on the public set, for every round: always logits, and all rows.
+
+    Attributes:
+        files: one file for each round, with {round}.
+        values: as for the clients.
+    """
+
+    files: Pattern
+    values: Text | None = None
+
+
+class Public(_Part):
+    """The public set.
+
+    Attributes:
+        images: a folder of images.
+        table: a CSV file with a line for each image, and the columns file, label and domain ("sensitive" or
+            "insensitive"), the last two of which may be missing.
+        order: which image is row 0, 1, ...: "sorted" by file name, in the order of the "table", or a list of
+            file names. Everything that is rows long is in this order.
+        image_size: images are cropped to the largest centered square and resized to this side in pixels; null
+            where they are squares of one size already.
+        labelled: whether the server knows the labels of the table. false (DS-FL) keeps them for scoring.
+    """
+
+    images: Inside
+    table: Inside | None = None
+    order: Literal["sorted", "table"] | Annotated[list[Text], Field(min_length=1, max_length=1_000_000)] = (
+        "sorted"
+    )
+    image_size: int | None = Field(default=None, ge=11, le=512)
+    labelled: bool = True
+
+
+class Private(_Part):
+    """What only those know who own the data: attacks never see it, scores need it.
+
+    Attributes:
+        images: a folder with a folder of images for each target, called by its number or name.
+        owners: the client that holds each target's images, by number or name of the target.
+    """
+
+    images: Inside
+    owners: dict[Text, Client | int] | None = None
+
+
+class Description(_Part):
+    """The whole of ``capture.yaml``.
+
+    Attributes:
+        format: 1.
+        title: what to call these data in the report.
+        scheme: what to call the federation's scheme, such as fedmd.
+        synthetic: whether the people are made up; null leaves it unsaid.
+        classes: J, the length of a row of outputs.
+        clients: their number, or their names as they stand in file names; a number K means 0 to K-1.
+        rounds: their number, or a list of those that were recorded; a number T means 1 to T.
+        targets: labels whose images are private, by number or name.
+        names: the names of all labels, J of them.
+        uploads, server, public, private: see there. Without ``server`` only attacks can run that need no outputs
+            of the server's own; without ``private`` nothing can be scored.
+    """
+
+    format: Literal[1]
+    title: Text
+    scheme: Text = "Federated distillation"
+    synthetic: bool | None = None
+    classes: int = Field(ge=2, le=MOST_CLASSES)
+    clients: (
+        Annotated[int, Field(ge=1, le=MOST_CLIENTS)]
+        | Annotated[list[Client], Field(min_length=1, max_length=MOST_CLIENTS)]
+    )
+    rounds: (
+        Annotated[int, Field(ge=1, le=100_000)]
+        | Annotated[list[Round], Field(min_length=1, max_length=100_000)]
+    )
+    targets: list[Label] = Field(min_length=1, max_length=MOST_CLASSES)
+    names: Annotated[list[Text], Field(max_length=MOST_CLASSES)] | None = None
+    uploads: Outputs
+    server: Server | None = None
+    public: Public
+    private: Private | None = None
+
+    @property
+    def client_names(self) -> list[str]:
+        """How the K clients are called in file names; client k of the transcript is the k-th of them."""
+        return [str(k) for k in range(self.clients)] if isinstance(self.clients, int) else list(self.clients)
+
+    @property
+    def round_numbers(self) -> list[int]:
+        """How the T rounds are numbered in file names; round t of the transcript is the t-th of them."""
+        return list(range(1, self.rounds + 1)) if isinstance(self.rounds, int) else list(self.rounds)
+
+    def upload_file(self, round: int, client: str) -> str:
+        """Where a client's outputs of a round are, in the capture. Numbers of clients are padded like rounds."""
+        return fill(self.uploads.files, round, int(client) if isinstance(self.clients, int) else client)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.names or ())}
+
+    def label_of(self, given: int | str) -> int | None:
+        """The number of a label that is given by number or name; None where there is none such."""
+        if given in self._numbers:
+            return self._numbers[str(given)]
+        digits = str(given)
+        if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+            return None
+        return int(digits)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Description:
+        for what, items in (("clients", self.client_names), ("rounds", self.round_numbers)):
+            if len(set(items)) < len(items):
+                raise ValueError(f'"{what}" names one twice')
+            if len(items) > 1 and not has_field(self.uploads.files, what.removesuffix("s")):
+                raise ValueError(f'"uploads.files" must differ by {{{what.removesuffix("s")}}}')
+        if (
+            self.server is not None
+            and len(self.round_numbers) > 1
+            and not has_field(self.server.files, "round")
+        ):
+            raise ValueError('"server.files" must differ by {round}')
+        if self.server is not None and has_field(self.server.files, "client"):
+            raise ValueError('"server.files" is one file for each round; it has no {client}')
+        if len(self.client_names) * len(self.round_numbers) > _MOST_UPLOADS:
+            raise ValueError(f"clients times rounds are more than {_MOST_UPLOADS:,}; leave rounds out")
+        if self.names is not None and (
+            len(self.names) != self.classes or len(set(self.names)) < len(self.names)
+        ):
+            raise ValueError(f'"names" must be {self.classes} different names, as many as "classes"')
+        if self.names is not None and any(name.isdigit() for name in self.names):
+            raise ValueError('"names" must not be numbers, which mean the labels themselves')
+        if self.public.order == "table" and self.public.table is None:
+            raise ValueError('"public.order" is "table", and there is no "public.table"')
+        return self
+
+
+def schema() -> str:
+    """The JSON Schema of a description, as docs/capture.schema.json holds it."""
+    return json.dumps(Description.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def is_capture(folder: Path) -> bool:
+    """Whether a folder has a description."""
+    return any((folder / name).is_file() for name in DESCRIPTIONS)
+
+
+def read(folder: Path, findings: Findings) -> Description | None:
+    """The description of a capture, or None and every reason why it is none.
+
+    Raises:
+        UserError: there is no such file, or more than one.
+    """
+    present = [folder / name for name in DESCRIPTIONS if (folder / name).is_file()]
+    if len(present) != 1:
+        found = " and ".join(path.name for path in present) or "no capture.yaml"
+        raise UserError(f"{folder} holds {found}; a capture has one description (see docs/capture.md).")
+    with findings.at(present[0].name):
+        values = _parse(present[0])
+        try:
+            return Description.model_validate(values)
+        except ValidationError as error:
+            for message in _messages(error):
+                findings.error(present[0].name, message)
+    return None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: a few hundred bytes of them can stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise UserError("Aliases (*name) are not read in a capture; write the value out.")
+        return super().compose_node(parent, index)
+
+
+def _parse(path: Path) -> Any:
+    if path.stat().st_size > _MOST_BYTES:
+        raise UserError(f"is larger than {_MOST_BYTES >> 20} MiB; list long orders of files in public.table.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text) if path.suffix == ".json" else yaml.load(text, _PlainLoader)
+    except UserError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"is not valid {path.suffix[1:].upper()} ({error}).") from None
+
+
+def _messages(error: ValidationError) -> list[str]:
+    """Every problem of a validation, in the words of the file."""
+    said = []
+    for problem in error.errors(include_url=False):
+        path = [str(part) for part in problem["loc"] if not _is_type_name(part)]
+        where = f'"{".".join(path)}": ' if path else ""
+        if problem["type"] == "extra_forbidden":
+            said.append(f"{where}there is no such setting.{did_you_mean(path[-1], _settings_of(path[:-1]))}")
+            continue
+        message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+        given = (
+            "" if problem["type"] in ("missing", "value_error") else f" (given: {_short(problem['input'])})"
+        )
+        said.append(f"{where}{message}{given}.")
+    return list(dict.fromkeys(said))
+
+
+def _is_type_name(part: Any) -> bool:
+    """Pydantic names the tried alternative of a union in the path; that is nothing the user wrote."""
+    return isinstance(part, str) and ("[" in part or part in ("int", "str"))
+
+
+def _settings_of(path: list[str]) -> list[str]:
+    parts: dict[str, type[_Part]] = {
+        "uploads": Outputs, "server": Server, "public": Public, "private": Private,
+    }  # fmt: skip
+    model = Description if not path else parts.get(path[0])
+    return list(model.model_fields) if model is not None else []
+
+
+def _short(value: Any) -> str:
+    return reprlib.repr(value)[:80]

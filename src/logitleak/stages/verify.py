@@ -1,0 +1,108 @@
+"""What is wrong with a capture, or with the transcript of a run: everything, before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from logitleak.capture.description import is_capture
+from logitleak.capture.findings import Findings
+from logitleak.capture.inspect import Content, inspect
+from logitleak.capture.outputs import check_kind, oddities
+from logitleak.errors import UserError
+from logitleak.sealed import read_truth
+from logitleak.transcript import Transcript
+from logitleak.types import MODEL_KINDS
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Lines that say what is there, and every finding."""
+
+    facts: list[str]
+    findings: Findings
+
+
+def verify(path: Path) -> Checked:
+    """Look at a capture, or at the transcript and the truth of a run, from end to end.
+
+    Raises:
+        UserError: the folder is neither.
+    """
+    if is_capture(path):
+        inspection = inspect(path)
+        return Checked(
+            _facts_of_capture(inspection.content) if inspection.content else [], inspection.findings
+        )
+    if not any((path / name).exists() for name in ("wire", "manifest.json", "config.yaml")):
+        raise UserError(
+            f"{path} is neither a capture (there is no capture.yaml in it) nor the folder of a run."
+        )
+    findings = Findings()
+    with findings.at("wire"):
+        return Checked(_check_transcript(Transcript(path), path, findings), findings)
+    return Checked([], findings)
+
+
+def _facts_of_capture(content: Content) -> list[str]:
+    d, public = content.description, content.public.data
+    uploads = sum(map(len, content.present.values()))
+    return [
+        f"capture     {d.title}: {len(public)} public images, {int(public.sensitive.sum())} of them sensitive",
+        f"federation  {d.scheme}, K = {len(d.client_names)} clients, T = {len(d.round_numbers)} rounds, "
+        f"{uploads} files of {d.uploads.kind}",
+        f"server      {'logits of its own' if d.server else 'none recorded'}",
+        f"targets     {len(d.targets)} of {d.classes} classes, "
+        + (f"{len(content.private[0])} private images to score with" if content.private else "no truth to score with"),
+    ]  # fmt: skip
+
+
+def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[str]:
+    """Read every value once. The facts of it."""
+    public = view.knowledge.public
+    for round in range(1, view.rounds + 1):
+        where = f"wire/round-{round:02d}"
+        seen: dict[bytes, int] = {}
+        for client in range(view.clients):
+            with findings.at(where):
+                _check_upload(view, client, round, where, seen, findings)
+        if view.manifest.server_logits:
+            with findings.at(where):
+                _note_oddities(view.server_logits(round).numpy(), f"{where}, server", findings)
+    if (path / "sealed").is_dir():
+        with findings.at("sealed"):
+            truth = read_truth(path / "sealed")
+            if truth.target_labels.tolist() != view.knowledge.target_labels.tolist():
+                raise UserError("its targets are not those of the transcript; nothing can be scored.")
+    return [
+        f"transcript  {view.manifest.scheme}, K = {view.clients} clients, T = {view.rounds} rounds of "
+        f"{view.manifest.uploads.kind}",
+        f"public      {len(public)} images, {int(public.sensitive.sum())} of them sensitive, "
+        f"{'labelled' if public.labels is not None else 'unlabelled'}",
+        f"targets     {len(view.knowledge.target_labels)} of {view.knowledge.num_classes} classes",
+    ]
+
+
+def _check_upload(
+    view: Transcript, client: int, round: int, where: str, seen: dict[bytes, int], findings: Findings
+) -> None:
+    kind = view.manifest.uploads.kind
+    if kind in MODEL_KINDS:
+        view.client_gradients(client, round)
+        return
+    rows, found = view.client_values(client, round)
+    if len(rows) == 0:
+        return
+    values = found.numpy()
+    check_kind(values, "logits" if kind == "logits" else "probabilities")
+    _note_oddities(values, f"{where}, client {client}", findings)
+    first = seen.setdefault(values.tobytes(), client)
+    if first != client:
+        findings.warn(where, f"clients {first} and {client} uploaded the same.")
+
+
+def _note_oddities(values: np.ndarray, where: str, findings: Findings) -> None:
+    for message in oddities(values):
+        findings.warn(where, message)

@@ -1,0 +1,27 @@
+"""The example of docs/capture.md leads from logits to a report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from logitleak import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/capture.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (described,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    _, commands, *_ = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    Path("capture/capture.yaml").write_text(described)
+    for line in commands.splitlines():
+        program, *arguments = line.split()
+        assert program == "logitleak"
+        cli.main(arguments)
+    assert Path("runs/pilot/report.html").is_file()
