@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import rival
 import torch
@@ -85,7 +86,7 @@ class ClientStep(Stage):
 
     unit = "step"
     batches = 6
-    precision = "float32"
+    precision: Literal["float32", "bf16"] = "float32"
 
     def __init__(self, size: Size, clients: int) -> None:
         super().__init__(size, clients)
@@ -125,7 +126,7 @@ class ClientStep(Stage):
 class ClientStepBf16(ClientStep):
     """The same in bfloat16, `federation.precision: bf16`."""
 
-    precision = "bf16"
+    precision: Literal["float32", "bf16"] = "bf16"
 
 
 class Prediction(Stage):
