@@ -11,7 +11,7 @@ from logitleak.attacks.upsampling import Kernels, Spread
 def library_layer(layer: Kernels) -> nn.ConvTranspose2d:
     """The library's layer with the same weights."""
     stride, padding = (1, 0) if isinstance(layer, Spread) else (2, 1)
-    made = nn.ConvTranspose2d(layer.kernel.shape[0], len(layer.bias), 4, stride, padding)
+    made = nn.ConvTranspose2d(len(layer.kernel), len(layer.bias), layer.kernel.shape[1], stride, padding)
     made.load_state_dict({"weight": layer.kernel.permute(0, 3, 1, 2), "bias": layer.bias})
     return made
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from logitleak.attacks.networks import build
 from logitleak.attacks.upsampling import Kernels
+from logitleak.sides import SIDES
 
 
 def test_the_papers_layers() -> None:
@@ -19,7 +20,7 @@ def test_the_papers_layers() -> None:
     assert [m.num_features for m in norms] == [1024, 512, 256, 128]
 
 
-@pytest.mark.parametrize("side", [16, 32, 64, 128])
+@pytest.mark.parametrize("side", SIDES)
 def test_every_side(side: int) -> None:
     images = build(5, side, 32, torch.Generator().manual_seed(0))(torch.rand(2, 5))
     assert images.shape == (2, 3, side, side)

@@ -69,7 +69,7 @@ def test_overwrite_goes_on_with_the_same_config(tmp_path: Path, tiny_config: Con
         ({"data": {"disjoint": True, "protocol": "half-degraded"}}, "disjoint"),
         ({"data": {"clean_public": True, "protocol": "domain-pair"}}, "clean_public"),
         ({"data": {"degradation": None, "degradation_settings": {"size": 3}}}, "degradation_settings"),
-        ({"data": {"image_size": 20}}, "side 16, 32, 64 or 128"),
+        ({"data": {"image_size": 50}}, "not 50x50; prepare the data with another image_size"),
         ({"federation": {"lr": 1e30}}, "loss.*not finite; lower"),
     ],
 )

@@ -19,6 +19,7 @@ from logitleak.attacks.features import Q, input_width, public_inputs
 from logitleak.errors import UserError
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
+from logitleak.sides import SIDES
 from logitleak.types import ServerView
 
 TARGET_GROUP = 64
@@ -84,9 +85,10 @@ class NetworkInversion(Attack):
     def check_public(self, image_size: tuple[int, int], counts: Mapping[str, int]) -> None:
         super().check_public(image_size, counts)
         height, width = image_size
-        if height != width or height not in (16, 32, 64, 128):
+        if height != width or height not in SIDES:
+            sides = ", ".join(map(str, SIDES))
             raise UserError(
-                f"Inversion networks need square images of side 16, 32, 64 or 128, not {height}x{width}; "
+                f"Inversion networks make square images of side {sides}, not {height}x{width}; "
                 "prepare the data with another image_size."
             )
         rows = counts[self.rows]

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from logitleak.attacks.upsampling import Doubling, Kernels, Spread
+from logitleak.sides import doublings
 
 
 class InversionNetwork(nn.Module):
-    """Transposed convolutions 4×4 from a 1×1 map, each doubling the side: in→W, W/2, W/4, ... →3.
+    """A map of 4×4 from a vector, and transposed convolutions 4×4, each doubling the side: in→W, W/2, W/4, ... →3.
 
     Batch normalization and tanh follow all but the last layer, tanh ends it, so images are in [−1, 1]. At
-    64×64 and W = 1024 these are the paper's channels 1024, 512, 256, 128, 3.
+    64×64 and W = 1024 these are the paper's channels 1024, 512, 256, 128, 3. Sides that are no power of two begin
+    with a map of 5×5, 6×6 or 7×7.
 
     Args:
         inputs: length of the input vector.
-        side: image side in pixels, a power of two from 16.
+        side: image side in pixels, one of `logitleak.sides.SIDES`.
         width: W, channels of the first layer.
     """
 
     def __init__(self, inputs: int, side: int, width: int) -> None:
         super().__init__()
-        doublings = round(math.log2(side / 4))
-        channels = [width // 2**i for i in range(doublings)]
-        layers: list[nn.Module] = [Spread(inputs, width), nn.BatchNorm2d(width), nn.Tanh()]
+        count = doublings(side)
+        channels = [width // 2**i for i in range(count)]
+        layers: list[nn.Module] = [Spread(inputs, width, side >> count), nn.BatchNorm2d(width), nn.Tanh()]
         for before, after in pairwise(channels):
             layers += [Doubling(before, after), nn.BatchNorm2d(after), nn.Tanh()]
         self.layers = nn.Sequential(*layers, Doubling(channels[-1], 3), nn.Tanh())

@@ -1,7 +1,7 @@
-"""Transposed convolutions with 4×4 kernels as matrix products, for the two shapes that inversion networks have.
+"""Transposed convolutions as matrix products, for the two shapes that inversion networks have.
 
 The library's transposed convolutions reach a third of the speed of a matrix product where maps are small and channels
-are many, which is where most of an inversion network's arithmetic is. Kernels lie in memory as [in, 4, 4, out], the
+are many, which is where most of an inversion network's arithmetic is. Kernels lie in memory as [in, h, w, out], the
 order that products and channels-last images want, so no step copies or reorders them.
 """
 
@@ -19,36 +19,36 @@ _FEW_CHANNELS = 8
 
 
 class Kernels(nn.Module):
-    """A layer's parameters: ``kernel`` [in, 4, 4, out] and ``bias`` [out]."""
+    """A layer's parameters: ``kernel`` [in, side, side, out] and ``bias`` [out]."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, side: int = 4) -> None:
         super().__init__()
-        self.kernel = nn.Parameter(torch.empty(inputs, 4, 4, outputs))
+        self.kernel = nn.Parameter(torch.empty(inputs, side, side, outputs))
         self.bias = nn.Parameter(torch.empty(outputs))
 
     @torch.no_grad()
     def start(self, generator: torch.Generator) -> None:
         """The start that a `torch.nn.ConvTranspose2d` of these sizes would draw from this generator."""
-        inputs, _, _, outputs = self.kernel.shape
-        weight = torch.empty(inputs, outputs, 4, 4)
+        inputs, height, width, outputs = self.kernel.shape
+        weight = torch.empty(inputs, outputs, height, width)
         nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
         self.kernel.copy_(weight.permute(0, 2, 3, 1))
-        bound = 1 / math.sqrt(outputs * 16)
+        bound = 1 / math.sqrt(outputs * height * width)
         nn.init.uniform_(self.bias, -bound, bound, generator=generator)
 
 
 class Spread(Kernels):
-    """Vectors [n, in] to maps [n, out, 4, 4]: the transposed convolution of a 1×1 map, one product. It is float32
+    """Vectors [n, in] to maps [n, out, side, side]: the transposed convolution of a 1×1 map, one product. It is float32
     under autocast too: a batch reads each of its many weights once, and converting them would cost more."""
 
     def forward(self, vectors: Tensor) -> Tensor:
         with torch.autocast(vectors.device.type, enabled=False):
-            maps = (vectors @ self.kernel.flatten(1)).view(len(vectors), 4, 4, -1)
+            maps = (vectors @ self.kernel.flatten(1)).view(len(vectors), *self.kernel.shape[1:])
         return (maps + self.bias).permute(0, 3, 1, 2)
 
 
 class Doubling(Kernels):
-    """Maps [n, in, H, W] to [n, out, 2H, 2W]: the transposed convolution with stride 2 and padding 1.
+    """Maps [n, in, H, W] to [n, out, 2H, 2W]: the transposed convolution 4×4 with stride 2 and padding 1.
 
     Every input pixel times the whole kernel is a 4×4 patch of outputs; patches of neighbors overlap by two
     pixels and are added.

@@ -20,11 +20,11 @@ from logitleak.capture.tables import Image, Table, read_table
 from logitleak.data.decode import decode, dimensions
 from logitleak.data.folder import images_in, subfolders
 from logitleak.errors import UserError
+from logitleak.sides import SIDES
 from logitleak.types import PublicData
 
 T = TypeVar("T")
 _MOST_BYTES = 2**33  # of decoded images
-_NETWORK_SIDES = (16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
@@ -236,10 +236,11 @@ def _decode(root: Path, files: list[str], side: int | None, where: str, findings
             where, f"{len(files)} images of side {side} need more than 8 GiB; lower public.image_size."
         )
         return None
-    if side not in _NETWORK_SIDES and where == "public.images":
+    if side not in SIDES and where == "public.images":
         findings.warn(
             where,
-            f"images of side {side} suit ridge only; pli and tbi need 16, 32, 64 or 128 (public.image_size).",
+            f"images of side {side} suit ridge only; pli and tbi need one of {', '.join(map(str, SIDES))} "
+            "(public.image_size).",
         )
     pixels = np.empty((len(files), 3, side, side), np.uint8)
     for row, file in enumerate(files):
