@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from logitleak.models import base
-from logitleak.seeds import derive
+from logitleak.models import base, own
+from logitleak.seeds import derive, derive_int
 from logitleak.together import Stack, stackable
 
 Loss = Callable[..., Tensor]
@@ -46,7 +46,7 @@ class ModelBank:
     """K models with the same architecture and their optimizers' states. All results have a leading axis K.
 
     Args:
-        architecture: a registered model name.
+        architecture: a registered model name, or ``module:function``.
         image_size: height and width in pixels.
         num_classes: J.
         members: one name for each model, for example client numbers; a model's start depends on the seed,
@@ -72,6 +72,7 @@ class ModelBank:
         together: bool | None = None,
     ) -> None:
         self.architecture = architecture
+        self.num_classes = num_classes
         self.members = list(members)
         self.optimization = optimization
         self.seed = seed
@@ -81,11 +82,20 @@ class ModelBank:
         self.models: list[nn.Module] = []
         self.optimizers: list[torch.optim.Optimizer] = []
         for member in self.members:
-            generator = derive(seed, "init", architecture, member)
-            model = base.build(architecture, image_size, num_classes, generator, dtype)
+            if own.is_own(architecture):
+                start = derive_int(seed, "init", architecture, member)
+                model: nn.Module = own.build(architecture, image_size, num_classes, start, dtype)
+            else:
+                generator = derive(seed, "init", architecture, member)
+                model = base.build(architecture, image_size, num_classes, generator, dtype)
             model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.models.append(model)
             self.optimizers.append(optimization.over(model))
+
+        batch_norm = nn.modules.batchnorm._BatchNorm
+        self._normalizes_batches = any(
+            isinstance(m, batch_norm) for model in self.models for m in model.modules()
+        )
 
     def __len__(self) -> int:
         return len(self.models)
@@ -115,11 +125,11 @@ class ModelBank:
         """
         several = [wanted if isinstance(wanted, tuple) else (wanted,) for wanted in targets]
         resident = _Resident(self.device)
-        x = [resident(own) for own in images]
-        y = [[resident(target) for target in own] for own in several]
+        x = [resident(each) for each in images]
+        y = [[resident(target) for target in each] for each in several]
         orders = [derive(self.seed, "order", *purpose, member) for member in self.members]
         tell = on_epoch or _ignore
-        equal = len({len(own) for own in x}) == 1 and len(x[0]) > 0
+        equal = len({len(each) for each in x}) == 1 and len(x[0]) > 0
         if self.together and equal and epochs > 0 and stackable(self.models, self.optimizers):
             return self._fit_together(x, y, loss, epochs, orders, tell)
         losses = []
@@ -141,6 +151,8 @@ class ModelBank:
         order = torch.randperm(len(images), generator=generator).to(self.device)
         rough = self.optimization.precision == "bf16"
         for rows in order.split(self.optimization.batch):
+            if len(rows) == 1 and self._normalizes_batches:
+                continue  # a single image has no batch statistics
             with torch.autocast(self.device.type, torch.bfloat16, enabled=rough):
                 logits = model(images[rows])
             value = loss(logits.to(self.dtype), *(t[rows] for t in targets))
@@ -180,7 +192,10 @@ class ModelBank:
         images = images.to(self.device)
         for model in self.models:
             model.eval()
-            yield torch.cat([model(chunk).cpu() for chunk in images.split(batch)])
+            if len(images) == 0:  # not every model takes an empty batch
+                yield torch.empty(0, self.num_classes, dtype=self.dtype)
+            else:
+                yield torch.cat([model(chunk).cpu() for chunk in images.split(batch)])
 
     def predict(self, images: Tensor, batch: int = 256) -> Tensor:
         """Logits [K, n, J] of all models on the CPU, for images uint8 [n, 3, H, W]."""
@@ -243,7 +258,7 @@ def _rows(tensors: Sequence[Tensor], rows: Tensor) -> Tensor:
     """Row numbers [K, b] of K tensors [n, ...], as [K, b, ...]."""
     if all(tensor is tensors[0] for tensor in tensors):
         return tensors[0][rows]
-    return torch.stack([tensor[own] for tensor, own in zip(tensors, rows, strict=True)])
+    return torch.stack([tensor[mine] for tensor, mine in zip(tensors, rows, strict=True)])
 
 
 class _Resident:

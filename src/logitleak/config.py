@@ -87,7 +87,8 @@ class FederationConfig(Section):
         scheme: a registered scheme; ``settings`` are its own.
         clients: K.
         rounds: T.
-        models: architectures of the clients, dealt out in turn.
+        models: architectures of the clients, dealt out in turn: registered names, or ``module:function`` for a
+            model of one's own.
         server_model: the architecture of f_0.
         lr, weight_decay, batch: mini-batch Adam of every classifier.
         precision: "float32", or "bf16" to train classifiers with products in bfloat16.
@@ -227,7 +228,8 @@ def parse(values: Mapping[str, Any]) -> Config:
     registry.check("scheme", config.federation.scheme)
     registry.check("data", config.data.source)
     for model in (*config.federation.models, config.federation.server_model):
-        registry.check("model", model)
+        if ":" not in model:  # module:function is looked up when it is needed, not when a config is read
+            registry.check("model", model)
     if config.data.degradation is not None:
         registry.check("degradation", config.data.degradation)
     check_attacks(config)

@@ -8,6 +8,7 @@ from logitleak.config import Config, DataConfig
 from logitleak.data.base import DataSource, Survey
 from logitleak.data.split import check_numbers, choose_identities, degradation
 from logitleak.errors import UserError
+from logitleak.models import own
 from logitleak.schemes.base import Scheme
 from logitleak.stages.folder import choose_device
 
@@ -54,6 +55,11 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
     other = None if degrade is not None or survey.insensitive is None else set(survey.insensitive)
     people, left_out = choose_identities(survey.sensitive, other, d)
     check_numbers(len(people), d, config.federation.clients)
+    for model in sorted({*config.federation.models, config.federation.server_model}):
+        if own.is_own(model):
+            own.build(
+                model, (d.image_size, d.image_size), len(people) if scheme.labelled else d.targets, seed=0
+            )
     public, _ = count_images(d, survey, people)
     for (
         made
