@@ -172,3 +172,20 @@ def test_gpu_equals_cpu() -> None:
     for each in (on_cpu, on_gpu):
         each.fit([images] * 2, [labels] * 2, F.cross_entropy, 2, ("t",))
     torch.testing.assert_close(on_cpu.predict(images), on_gpu.predict(images), rtol=1e-8, atol=1e-8)
+
+
+def test_every_change_is_counted() -> None:
+    """Whoever keeps what a bank said must know when it would say something else."""
+    images, labels = data(5, 6)
+    one, other = bank([0]), bank([0])
+    seen = [one.changes]
+    for change in (
+        lambda: one.fit([images], [labels], F.cross_entropy, 1, ("a",)),
+        lambda: one.set_weights(0, other.weights(0)),
+        lambda: one.load_state(other.state()),
+    ):
+        change()
+        seen.append(one.changes)
+    assert len(set(seen)) == 4
+    one.predict(images)
+    assert one.changes == seen[-1]

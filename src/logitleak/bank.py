@@ -73,6 +73,7 @@ class ModelBank:
     ) -> None:
         self.architecture = architecture
         self.num_classes = num_classes
+        self.changes = 0  # how often weights were given or learnt
         self.members = list(members)
         self.optimization = optimization
         self.seed = seed
@@ -123,6 +124,7 @@ class ModelBank:
         Returns:
             K mean losses of the last epoch (nan where nothing was trained).
         """
+        self.changes += 1
         several = [wanted if isinstance(wanted, tuple) else (wanted,) for wanted in targets]
         resident = _Resident(self.device)
         x = [resident(each) for each in images]
@@ -211,6 +213,7 @@ class ModelBank:
         Raises:
             RuntimeError: the names or shapes are those of another architecture.
         """
+        self.changes += 1
         self.models[k].load_state_dict(dict(weights))
 
     def state(self) -> dict[str, Tensor]:
@@ -231,6 +234,7 @@ class ModelBank:
         Raises:
             KeyError: a tensor of this bank is not in the table.
         """
+        self.changes += 1
         for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
             for name, value in model.named_buffers():
                 value.copy_(table[f"{member}/buffer/{name}"])

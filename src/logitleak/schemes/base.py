@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
+import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
@@ -71,13 +72,14 @@ class ClientContext:
         self.fit(bank, phase, [self.public.images] * len(bank), [targets] * len(bank), loss, epochs)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
     """The curious server's own model f_0, trained on public data only."""
 
     bank: ModelBank
     public: PublicData
     listener: Listener = field(default=_ignore)
+    _kept: tuple[int, Tensor] = field(default=(-1, torch.empty(0)), init=False, repr=False)
 
     def fit(self, round: int, targets: Targets, loss: Loss, epochs: int) -> None:
         """Train f_0 on the public set toward ``targets`` [N, ...]."""
@@ -88,8 +90,10 @@ class Server:
         self.bank.fit([self.public.images], [targets], loss, epochs, ("server", round), tell)
 
     def logits(self) -> Tensor:
-        """f_0 on the public set, float32 [N, J]."""
-        return self.bank.predict(self.public.images)[0]
+        """f_0 on the public set, float32 [N, J]; computed once for as long as f_0 does not change."""
+        if self._kept[0] != self.bank.changes:
+            self._kept = self.bank.changes, self.bank.predict(self.public.images)[0]
+        return self._kept[1].clone()
 
 
 class SchemeSettings(BaseModel):
