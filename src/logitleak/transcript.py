@@ -8,6 +8,7 @@ use.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 from logitleak.errors import UserError
 from logitleak.storage import TensorFile, read_json, read_tensors
 from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, PublicData, check_rows, provided
-from logitleak.wire import FORMAT, Manifest, round_folder
+from logitleak.wire import FORMAT, Manifest, read_absent, round_folder
 
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
@@ -66,12 +67,15 @@ class Transcript:
         return provided(self.manifest.uploads.kind, self.knowledge.public.labels is not None)
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
-        """Public row ids int64 [n] and values float32 [n, J] that a client uploaded in a round.
+        """Public row ids int64 [n] and values float32 [n, J] that a client uploaded in a round; no row where it was
+        absent.
 
         Raises:
             UserError: a value is not finite, or the file is damaged.
         """
         file = self._uploads(round)
+        if client in read_absent(file, self.clients):
+            return torch.empty(0, dtype=torch.int64), torch.empty(0, self.knowledge.num_classes)
         values = file.read(self._name(client)).to(torch.float32)
         if self.manifest.uploads.kind == "probabilities":
             values = values.clamp_min(torch.finfo(torch.float32).tiny).log()
@@ -103,12 +107,15 @@ class Transcript:
         return GlobalModel(architecture, lr, self._model(file, "sent", f"The model sent in round {round}"))
 
     def client_gradients(self, client: int, round: int) -> dict[str, Tensor]:
-        """(old − new weights) / learning rate of a client in a round, float32, by parameter.
+        """(old − new weights) / learning rate of a client in a round, float32, by parameter; empty where it was
+        absent.
 
         Raises:
             UserError: a value is not finite, or the file is damaged.
         """
         what = f"The upload of client {client} in round {round}"
+        if client in read_absent(self._uploads(round), self.clients):
+            return {}
         sent = self.global_model(round)
         values = self._model(self._uploads(round), f"client-{client}", what)
         if self.manifest.uploads.kind == "gradients":
@@ -124,16 +131,37 @@ class Transcript:
             _check_finite(value, what)
         return values
 
+    def absent(self, round: int) -> dict[str, dict[int, str]]:
+        """Who was missing in a round (0 is before the first), and why: by action, then by client.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        found = {}
+        for path in sorted(round_folder(self.folder, round).glob("*.safetensors")):
+            if missing := read_absent(TensorFile(path), self.clients):
+                found[path.stem] = missing
+        return found
+
     def bytes_received(self, round: int) -> dict[int, int]:
         """Bytes that the server received from each client in a round."""
+        return self._bytes(round, "client-{}")
+
+    def bytes_sent(self, round: int) -> dict[int, int]:
+        """Bytes that the server sent to each client in a round, in exchanges that the client answered."""
+        return self._bytes(round, "sent")
+
+    def _bytes(self, round: int, prefix: str) -> dict[int, int]:
+        """Bytes of tensors for each client: of those under a name with its number, or of those sent to all."""
         totals = dict.fromkeys(range(self.clients), 0)
-        owners = {f"client-{k}": k for k in totals}
         for path in sorted(round_folder(self.folder, round).glob("*.safetensors")):
             file = TensorFile(path)
+            absent = read_absent(file, self.clients)
+            sizes: Counter[str] = Counter()
             for name in file.names():
-                owner = owners.get(name.partition("/")[0])
-                if owner is not None:
-                    totals[owner] += file.nbytes(name)
+                sizes[name.partition("/")[0]] += file.nbytes(name)
+            for client in totals:
+                totals[client] += 0 if client in absent else sizes[prefix.format(client)]
         return totals
 
     def _round_numbers(self) -> range:
@@ -182,8 +210,17 @@ class Transcript:
         rows = public
         if "sent/rows" in uploads.names():
             rows = _check_row_ids(uploads.read("sent/rows"), public, where)
-        for k in range(self.clients):
+        for k in self._present(uploads, where):
             _check_tensor(uploads, self._name(k), (rows, classes), f"{where}: the upload of client {k}")
+
+    def _present(self, file: TensorFile, where: str) -> list[int]:
+        """The clients whose upload must be there: all but those whose absence is recorded."""
+        absent = read_absent(file, self.clients)
+        for name in file.names():
+            sender = name.partition("/")[0]
+            if any(sender == f"client-{k}" for k in absent):
+                raise UserError(f"{where}: {sender} is said to be absent, and has sent {name}.")
+        return [k for k in range(self.clients) if k not in absent]
 
     def _check_models(self, file: TensorFile, where: str) -> None:
         """Every client must send the parameters that the server sent."""
@@ -192,7 +229,7 @@ class Transcript:
         sent = {name.removeprefix(prefix) for name in file.names() if name.startswith(prefix)}
         if not sent:
             raise UserError(f"{where}: the server sent no model.")
-        for k in range(self.clients):
+        for k in self._present(file, where):
             for name in sorted(sent):
                 what = f"{where}: {name} of client {k}"
                 _check_tensor(

@@ -30,13 +30,24 @@ class Payload:
 
 
 @dataclass(frozen=True)
+class Absence:
+    """Why a client has no answer in an exchange, in a few words: it stayed away, came late or sent rubbish."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Event:
-    """One exchange: the server sent ``sent`` and got one payload from each client that answered."""
+    """One exchange: the server sent ``sent`` and got one payload from each client that answered validly.
+
+    ``absent`` says of every other client why its answer is missing.
+    """
 
     round: int
     action: str
     sent: Payload
     received: Mapping[int, Payload]
+    absent: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,7 +149,8 @@ class ServerView(Protocol):
         """What this view can answer: a subset of {"logits", "gradients", "server_logits", "labels"}."""
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
-        """What client k uploaded in round t: public row ids int64 [n], and values float32 [n, J].
+        """What client k uploaded in round t: public row ids int64 [n], and values float32 [n, J]. A client that
+        was absent uploaded no row.
 
         Where a scheme sends probabilities their logarithm is returned, so that softmax(value / τ) is the
         tempered distribution either way.
@@ -152,7 +164,7 @@ class ServerView(Protocol):
 
     def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
         """The sum of the gradients of client k's steps in round t, (old − new weights) / learning rate, by
-        parameter, where the scheme shares weights."""
+        parameter, where the scheme shares weights; empty where the client was absent."""
 
 
 def provided(kind: UploadKind, labelled: bool) -> frozenset[str]:

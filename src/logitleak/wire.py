@@ -11,7 +11,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
-from logitleak.storage import write_json, write_tensors
+from logitleak.answers import printable
+from logitleak.errors import UserError
+from logitleak.storage import TensorFile, write_json, write_tensors
 from logitleak.types import Event, PublicData, UploadKind
 
 FORMAT = 1
@@ -52,6 +54,7 @@ class TranscriptWriter:
 
     def __init__(self, folder: Path, manifest: Manifest, public: PublicData) -> None:
         self.folder = folder
+        self._manifest = manifest
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "public.safetensors").exists():
             tensors = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
@@ -61,23 +64,33 @@ class TranscriptWriter:
         write_json(folder / "manifest.json", manifest.model_dump())
 
     def write(self, event: Event) -> None:
-        """Keep one exchange. Messages that carry nothing leave no file."""
+        """Keep one exchange. One that carried nothing, and that no client missed, leaves no file."""
         tensors = {f"sent/{name}": value for name, value in event.sent.tensors.items()}
         scalars = {f"sent/{name}": value for name, value in event.sent.scalars.items()}
         for client, payload in event.received.items():
             tensors.update({f"client-{client}/{name}": value for name, value in payload.tensors.items()})
             scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
-        if tensors or scalars:
+        if tensors or scalars or event.absent:
             path = self._partial(event.round) / f"{event.action}.safetensors"
-            write_tensors(path, tensors, {"scalars": json.dumps(scalars, sort_keys=True)})
+            described = {"scalars": json.dumps(scalars, sort_keys=True)}
+            if event.absent:
+                described["absent"] = json.dumps(dict(event.absent), sort_keys=True)
+            write_tensors(path, tensors, described)
 
     def write_own(self, round: int, logits: Tensor) -> None:
         """Keep the server's own logits on the public set after its training in this round."""
         write_tensors(self._partial(round) / "own.safetensors", {"logits": logits})
 
     def commit(self, round: int) -> None:
-        """Declare a round whole."""
-        self._partial(round).rename(round_folder(self.folder, round))
+        """Declare a round whole. Round 0, before the first, leaves a folder only if something travelled in it."""
+        if round > 0 or self._partial(round).exists():
+            self._partial(round).rename(round_folder(self.folder, round))
+
+    def finish(self, rounds: int) -> None:
+        """Close a transcript that ends before its time: it has this many whole rounds, at least one."""
+        self.rewind(rounds)
+        self._manifest = self._manifest.model_copy(update={"rounds": rounds})
+        write_json(self.folder / "manifest.json", self._manifest.model_dump())
 
     def rewind(self, round: int) -> None:
         """Forget every round after this one, and what a killed run left half-written."""
@@ -93,3 +106,19 @@ class TranscriptWriter:
 def round_folder(folder: Path, round: int) -> Path:
     """Where a finished round is kept in ``wire/``."""
     return folder / f"round-{round:02d}"
+
+
+def read_absent(file: TensorFile, clients: int) -> dict[int, str]:
+    """Who was missing in an exchange, and why.
+
+    Raises:
+        UserError: the list is damaged, or names a client that there is not.
+    """
+    try:
+        said = json.loads(file.metadata().get("absent", "{}"))
+        listed = {int(client): printable(reason) for client, reason in said.items()}
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        raise UserError(f"{file.path} has a damaged list of absent clients.") from None
+    if any(client not in range(clients) for client in listed):
+        raise UserError(f"{file.path} calls a client absent that there is not; clients are 0..{clients - 1}.")
+    return listed
