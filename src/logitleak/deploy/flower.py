@@ -194,7 +194,7 @@ def _array_table(records: RecordDict) -> dict[str, Array]:
 
 def _scalar_table(records: RecordDict) -> dict[str, int | float | str]:
     """Scalars of an answer; whatever else Flower could carry here is left for the form to refuse."""
-    table = records.config_records.get(_SCALARS, {})
+    table: Mapping[str, object] = records.config_records.get(_SCALARS, {})
     return {str(name): v if isinstance(v, int | float | str) else repr(v)[:100] for name, v in table.items()}
 
 
