@@ -124,15 +124,16 @@ class FlowerTransport:
                 waiting[key] = ids[0]
             else:
                 found[key] = Absence("is not connected")
-        while waiting:
+        while waiting and time.monotonic() < end:
+            online = set(self._grid.get_node_ids())
             for key in list(waiting):
                 reply = self._pull(waiting[key])
+                if reply is None and nodes[key] not in online:
+                    reply = Absence("lost its connection")
                 if reply is not None:
                     found[key] = reply
                     del waiting[key]
-            if not waiting or time.monotonic() >= end:
-                break
-            time.sleep(_POLL)
+            time.sleep(_POLL if waiting else 0)
         late = {key: Absence(f"did not answer within {timeout:g} s") for key in waiting}
         return found | late
 
