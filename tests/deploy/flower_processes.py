@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -36,13 +38,14 @@ class Processes:
     def __init__(self, folder: Path, home: Path) -> None:
         self._folder, self._mark = folder, uuid.uuid4().hex
         self._started: list[subprocess.Popen[bytes]] = []
+        self._ray = Path(tempfile.gettempdir()) / f"ray-{self._mark[:8]}"  # Ray's sockets need a short path
         here = str(Path(sys.executable).parent)
         self.environment = os.environ | ENVIRONMENT | {
             "FLWR_HOME": str(home),
             "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
             "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
-            "RAY_TMPDIR": f"/tmp/ray-{self._mark[:8]}",  # Ray's sockets need a short path
+            "RAY_TMPDIR": str(self._ray),
             _MARK: self._mark,
         }  # fmt: skip
 
@@ -61,6 +64,7 @@ class Processes:
                 process.kill()
         for pid in self._descendants():
             os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self._ray, ignore_errors=True)
         if error is not None:
             for log in sorted(self._folder.glob("*.log")):
                 print(f"--- {log.name}\n{log.read_text(errors='replace')[-4000:]}")
