@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import stat
 import tomllib
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+import logitleak
 from logitleak import config as configs
 from logitleak.cli import main
 from logitleak.deploy.config import flat, of_run, parse
@@ -123,7 +125,20 @@ def test_data_for_another_number_of_clients(
                 str(tmp_path / "data"),
             ]
         )
-    assert "divided for 2 clients" in capsys.readouterr().err
+    assert "divided for fedmd with 2 clients" in capsys.readouterr().err
+
+
+def test_flower_is_imported_in_one_place() -> None:
+    """And from its three public modules alone."""
+    package = Path(logitleak.__file__).parent
+    found = {}
+    for path in package.rglob("*.py"):
+        for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in statement.names] if isinstance(statement, ast.Import) else []
+            names += [statement.module or ""] if isinstance(statement, ast.ImportFrom) else []
+            if used := {name for name in names if name.split(".")[0] == "flwr"}:
+                found.setdefault(str(path.relative_to(package)), set()).update(used)
+    assert found == {"deploy/flower.py": {"flwr.app", "flwr.clientapp", "flwr.serverapp"}}
 
 
 class TestConfig:

@@ -43,6 +43,17 @@ def test_private_images_stay_with_their_client(four_clients: Tiny, tmp_path: Pat
         assert not others & {row.numpy().tobytes() for row in own[k]["images"]}
 
 
+def test_a_client_does_not_share_weights_that_agreed_to_share_logits(
+    four_clients: Tiny, tmp_path: Path
+) -> None:
+    config = configs.parse(four_clients("fedmd"))
+    divide(config, tmp_path / "data")
+    other = config.federation.model_copy(update={"scheme": "fedavg", "settings": {}})
+    deployed = of_run(config, tmp_path / "data", tmp_path / "run").model_copy(update={"federation": other})
+    with pytest.raises(UserError, match="divided for fedmd with 4 clients, and this is fedavg with 4"):
+        Client(deployed, client_folder(tmp_path / "data", 0), 0)
+
+
 def test_a_folder_in_use(four_clients: Tiny, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     with pytest.raises(UserError, match="not empty"):
@@ -54,11 +65,11 @@ def test_another_clients_folder(four_clients: Tiny, tmp_path: Path) -> None:
     config = configs.parse(four_clients("fedmd"))
     divide(config, tmp_path / "data")
     deployed = of_run(config, tmp_path / "data", tmp_path / "run")
-    with pytest.raises(UserError, match=r"holds the data of client 2 of 4, and this is client 1 of 4"):
+    with pytest.raises(UserError, match="holds the data of client 2, and this is client 1"):
         Client(deployed, client_folder(tmp_path / "data", 2), 1)
     with pytest.raises(UserError, match="does not exist"):
         Client(deployed, tmp_path / "nowhere", 0)
-    with pytest.raises(UserError, match="is client None|data of client None"):
+    with pytest.raises(UserError, match="holds the data of the server"):
         Client(deployed, tmp_path / "data" / "server", 0)
     with pytest.raises(UserError, match='no action "erase"'):
         Client(deployed, client_folder(tmp_path / "data", 0), 0).answer("erase", 1, Payload(), {})

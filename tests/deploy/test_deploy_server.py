@@ -116,6 +116,21 @@ def test_too_few_clients_end_it_and_leave_what_can_be_attacked(four_clients: Tin
     assert Transcript(config.out).rounds == 1
     result = attack_run(config.out, "ridge", AttackConfig(attack="ridge"))
     assert list(result.metrics["attacks"]) == ["ridge"]
+    assert result.metrics["federation"]["ended"] == status["ended"]
+    assert "The federation ended early" in result.report.read_text()
+
+
+def test_a_server_that_is_stopped_keeps_whole_rounds(four_clients: Tiny, tmp_path: Path) -> None:
+    config = deployment(four_clients("dsfl"), tmp_path)
+
+    def spoil(round: int, action: str, client: int, answer: Payload) -> Payload | Absence:
+        if round == 2:
+            raise KeyboardInterrupt
+        return answer
+
+    with pytest.raises(KeyboardInterrupt):
+        serve(config, lambda form: Loopback(config, spoil))
+    assert Transcript(config.out).rounds == 1
 
 
 def test_too_few_clients_at_once(four_clients: Tiny, tmp_path: Path) -> None:
@@ -138,10 +153,10 @@ def test_a_run_folder_in_use(four_clients: Tiny, tmp_path: Path) -> None:
 def test_data_of_another_scheme_or_number(four_clients: Tiny, tmp_path: Path) -> None:
     config = deployment(four_clients("dsfl"), tmp_path)
     other = config.federation.model_copy(update={"scheme": "fedmd", "settings": {}})
-    with pytest.raises(UserError, match="divided for another scheme"):
+    with pytest.raises(UserError, match="divided for dsfl with 4 clients, and this is fedmd with 4"):
         serve(config.model_copy(update={"federation": other}), lambda form: Loopback(config))
     fewer = config.federation.model_copy(update={"clients": 3})
-    with pytest.raises(UserError, match="divided for 4 clients"):
+    with pytest.raises(UserError, match="divided for dsfl with 4 clients, and this is dsfl with 3"):
         serve(config.model_copy(update={"federation": fewer}), lambda form: Loopback(config))
     assert not config.out.exists()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from logitleak.config import Config
 from logitleak.deploy.config import flat, of_run
-from logitleak.deploy.folders import divide, read_facts
+from logitleak.deploy.folders import check_facts, divide, read_facts
 from logitleak.deploy.guide import guide
 from logitleak.errors import UserError
 from logitleak.storage import write_text
@@ -72,11 +72,8 @@ def write_app(config: Config, out: Path, data: Path | None, host: str, port: int
     table = flat(app)
     if data is None:
         divide(config, home)
-    elif (clients := read_facts(home / "server").clients) != config.federation.clients:
-        raise UserError(
-            f"{data} was divided for {clients} clients, and the config has {config.federation.clients}; "
-            "divide the data again."
-        )
+    else:
+        check_facts(home / "server", read_facts(home / "server"), config.federation)
     lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
     write_text(out / "app" / "pyproject.toml", _PYPROJECT.format(config="\n".join(lines)))
     write_text(out / "app" / "federation" / "__init__.py", '"""The two halves of the federation."""\n')

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from logitleak.bank import ModelBank
 from logitleak.deploy.config import DeployConfig
-from logitleak.deploy.folders import read_facts, read_private, read_public
+from logitleak.deploy.folders import check_facts, read_facts, read_private, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext
 from logitleak.stages.folder import choose_device
@@ -30,16 +30,13 @@ class Client:
 
     def __init__(self, config: DeployConfig, folder: Path, number: int) -> None:
         facts, self.public = read_facts(folder), read_public(folder)
-        if facts.client != number or facts.clients != config.federation.clients:
+        check_facts(folder, facts, config.federation)
+        if facts.client != number:
+            owner = "the server" if facts.client is None else f"client {facts.client}"
             raise UserError(
-                f"{folder} holds the data of client {facts.client} of {facts.clients}, and this is client "
-                f"{number} of {config.federation.clients}; name another folder."
+                f"{folder} holds the data of {owner}, and this is client {number}; name its own folder."
             )
         self.scheme = config.scheme()
-        if self.scheme.labelled != (self.public.labels is not None):
-            raise UserError(
-                f"{folder} was divided for another scheme than {config.federation.scheme}; divide the data again."
-            )
         self.data = read_private(folder, facts)
         self.number = number
         self.bank = ModelBank(

@@ -4,12 +4,12 @@ and the truth is kept apart, for scoring."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
-from logitleak.config import Config
+from logitleak.config import Config, FederationConfig
 from logitleak.data.split import prepare
 from logitleak.errors import UserError
 from logitleak.sealed import write_truth
@@ -23,6 +23,8 @@ class Facts(BaseModel):
     """``facts.json`` of a folder: what is not a tensor.
 
     Attributes:
+        scheme: what the data were divided for. A client whose owner agreed to share logits does not share its
+            weights because a server now runs another scheme.
         clients: for how many clients the data were divided.
         num_classes: J.
         target_labels: labels whose sensitive images are private; only the server's folder says them.
@@ -31,7 +33,8 @@ class Facts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: PositiveInt = 1
+    format: Literal[1] = 1
+    scheme: str
     clients: PositiveInt
     num_classes: PositiveInt
     target_labels: list[NonNegativeInt] = []
@@ -69,7 +72,8 @@ def _write(config: Config, split: Split, out: Path) -> None:
     shared = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
     if public.labels is not None:
         shared["labels"] = public.labels
-    facts = Facts(clients=config.federation.clients, num_classes=split.num_classes)
+    f = config.federation
+    facts = Facts(scheme=f.scheme, clients=f.clients, num_classes=split.num_classes)
     for client in range(facts.clients):
         folder, own = client_folder(out, client), truth.client(client)
         write_tensors(folder / "public.safetensors", shared)
@@ -100,6 +104,16 @@ def read_facts(folder: Path) -> Facts:
         return Facts.model_validate(read_json(path))
     except ValidationError as error:
         raise UserError(f"{path} is damaged: {error.errors()[0]['msg']}.") from None
+
+
+def check_facts(folder: Path, facts: Facts, federation: FederationConfig) -> None:
+    """Raise a `UserError` unless the data of a folder were divided for this federation."""
+    found, wanted = (facts.scheme, facts.clients), (federation.scheme, federation.clients)
+    if found != wanted:
+        raise UserError(
+            f"{folder} was divided for {found[0]} with {found[1]} clients, and this is {wanted[0]} with {wanted[1]}; "
+            "divide the data again."
+        )
 
 
 def read_public(folder: Path) -> PublicData:

@@ -12,7 +12,7 @@ from logitleak.answers import Form
 from logitleak.bank import ModelBank
 from logitleak.channel import Recorder, TooFewClients, Transport
 from logitleak.deploy.config import DeployConfig
-from logitleak.deploy.folders import Facts, read_facts, read_public
+from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import Scheme, Server
 from logitleak.stages.folder import RunFolder, choose_device, logged, open_run, timed
@@ -65,15 +65,7 @@ def serve(config: DeployConfig, connect: Connect) -> RunFolder:
 def _world(config: DeployConfig) -> _World:
     scheme, folder = config.scheme(), config.server_data
     facts, public = read_facts(folder), read_public(folder)
-    if facts.clients != config.federation.clients:
-        raise UserError(
-            f"{folder} was divided for {facts.clients} clients, and the app has {config.federation.clients}; "
-            "divide the data again."
-        )
-    if scheme.labelled != (public.labels is not None):
-        raise UserError(
-            f"{folder} was divided for another scheme than {config.federation.scheme}; divide the data again."
-        )
+    check_facts(folder, facts, config.federation)
     return _World(config, scheme, facts, public)
 
 
@@ -119,11 +111,17 @@ def _rounds(world: _World, run: RunFolder, writer: TranscriptWriter, channel: Re
             done = round
             log.info("round %d of %d is finished", round, config.federation.rounds)
     except TooFewClients as ended:
-        run.update(ended={"after_round": done, "reason": str(ended)})
-        if done == 0:
-            raise TooFewClients(f"{ended} No round was finished, so nothing can be attacked.") from None
-        writer.finish(done)
-        run.update(federated=True)
-        raise TooFewClients(
-            f"{ended} The federation ends after round {done}; what is recorded in {run.path} can be attacked."
-        ) from None
+        raise TooFewClients(f"{ended} {_end(run, writer, done, str(ended))}") from None
+    except BaseException as error:  # stopped or broken: the rounds that were whole stay
+        _end(run, writer, done, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _end(run: RunFolder, writer: TranscriptWriter, done: int, reason: str) -> str:
+    """Close a federation that ends before its time; what that means, in a sentence."""
+    run.update(ended={"after_round": done, "reason": reason})
+    if done == 0:
+        return "No round was finished, so nothing can be attacked."
+    writer.finish(done)
+    run.update(federated=True)
+    return f"The federation ends after round {done}; what is recorded in {run.path} can be attacked."

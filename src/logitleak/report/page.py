@@ -57,6 +57,7 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
         "utility": _utility(run),
         "bytes": _bytes(run),
         "absent": _absent(run),
+        "ended": table(table(run.metrics, "federation"), "ended"),
         "details": _details(run),
         "settings": [_settings(attack) for attack in run.attacks],
         "skipped": rows(run.data, "skipped"),

@@ -45,7 +45,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "versions": versions(),
         "threat_model": threat_model(view),
         "attacks": {},
-        "federation": {"losses": [], **traffic(view, config)},
+        "federation": {"losses": [], "ended": run.status().get("ended"), **traffic(view, config)},
     }
     if not (run.sealed / "truth.safetensors").exists():
         progress.stage("evaluation", 1)
