@@ -91,7 +91,11 @@ def test_bytes_beside_fedavg(four_clients: Tiny, tmp_path: Path) -> None:
         run = serve(config, lambda form, config=config: Loopback(config))  # type: ignore[misc]
         attack = "ridge" if scheme == "fedmd" else "gradients"
         entry = AttackConfig(attack=attack, settings={} if scheme == "fedmd" else {"steps": 1})
-        metrics[scheme] = attack_run(run.path, attack, entry).metrics["federation"]
+        result = attack_run(run.path, attack, entry)
+        metrics[scheme] = result.metrics["federation"]
+        page = result.report.read_text()
+        assert "With FedAvg the clients would have sent" in page
+        assert "Clients that were missing" not in page
     view = Transcript(tmp_path / "fedmd" / "run")
     upload = len(view.knowledge.public) * 8 * 4
     assert metrics["fedmd"]["bytes"][0] == {"round": 1, "client": 0, "received": upload, "sent": upload}
