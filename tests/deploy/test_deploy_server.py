@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from logitleak.channel import TooFewClients
 from logitleak.config import AttackConfig
 from logitleak.deploy.config import DeployConfig, of_run
 from logitleak.deploy.folders import divide
+from logitleak.deploy.logs import without_traceback
 from logitleak.deploy.server import serve
 from logitleak.errors import UserError
 from logitleak.stages.run import attack_run
@@ -172,3 +174,10 @@ def test_ridge_gives_the_same_result(four_clients: Tiny, tmp_path: Path) -> None
     logitleak.run(values, tmp_path / "simulated")
     found = [logitleak.attack(tmp_path / name, "ridge") for name in ("run", "simulated")]
     assert torch.equal(found[0].images, found[1].images)
+
+
+def test_a_mistake_is_one_line_in_flowers_log() -> None:
+    for error, kept in ((UserError("line"), False), (KeyError("bug"), True)):
+        record = logging.LogRecord("flwr", 40, "", 0, "app raised", (), (type(error), error, None))
+        assert without_traceback(record)
+        assert bool(record.exc_info) == kept

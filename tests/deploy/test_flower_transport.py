@@ -200,6 +200,26 @@ def test_a_stranger_is_not_asked_for_ever() -> None:
     assert grid.asked.count((11, "query.hello")) == 3
 
 
+@pytest.mark.parametrize("message", ["query.hello", "train.upload"])
+def test_what_goes_wrong_at_a_client_stays_there(
+    message: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The text of an exception may hold paths and values; Flower would send it to the server."""
+    from logitleak.deploy import flower
+
+    said: list[Any] = []
+    monkeypatch.setattr(flower, "Message", lambda content, reply_to: said.append(content))
+    node_config = {} if message == "query.hello" else {"partition-id": 0, "data": "/secret/place"}
+    context = SimpleNamespace(node_config=node_config, run_config={}, state=flwr.RecordDict())
+    sent = SimpleNamespace(content=flower._records(Payload(), 1))
+    with caplog.at_level("ERROR", logger="logitleak"):
+        flower.client_app._registered_funcs[message](sent, context)  # type: ignore[arg-type]
+    (error,) = said
+    assert error.reason == "its own log says why"
+    assert len(caplog.records) == 1
+    assert caplog.records[0].exc_info is None
+
+
 def test_actions_of_every_scheme_have_a_message() -> None:
     from logitleak.deploy import flower
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from torch import Tensor
@@ -23,6 +23,7 @@ from logitleak.deploy import arrays
 from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig, parse
 from logitleak.deploy.folders import client_folder
+from logitleak.deploy.logs import show_log
 from logitleak.deploy.server import Forms, serve
 from logitleak.errors import UserError
 from logitleak.types import Absence, Payload
@@ -215,18 +216,14 @@ def _tensors(record: ArrayRecord) -> dict[str, Tensor]:
 
 
 def _client(context: Context) -> Client:
-    config, number = parse(context.run_config), client_number(context)
+    config, number = parse(context.run_config), _client_number(context)
     own = context.node_config.get("data")
     folder = Path(str(own)) if own is not None else client_folder(config.client_data, number)
     return Client(config, folder, number)
 
 
-def client_number(context: Context) -> int:
-    """Which client this node is.
-
-    Raises:
-        UserError: its node config does not say.
-    """
+def _client_number(context: Context) -> int:
+    """Which client this node is, as its node config says."""
     number = context.node_config.get("partition-id")
     if type(number) is not int:
         raise UserError(
@@ -235,13 +232,35 @@ def client_number(context: Context) -> int:
     return number
 
 
+Handler = Callable[[Message, Context], Message]
+
+_RAISED = 2
+"""Flower's number for "the client's app raised an exception"."""
+
+
+def _discreet(handle: Handler) -> Handler:
+    """Keep what went wrong in the client's own log. Flower would send the exception's text to the server, with
+    whatever paths or values are in it."""
+
+    def guarded(message: Message, context: Context) -> Message:
+        try:
+            return handle(message, context)
+        except Exception as error:
+            show_log()
+            log.error("%s", error, exc_info=None if isinstance(error, UserError) else error)
+            return Message(Error(_RAISED, "its own log says why"), reply_to=message)
+
+    return guarded
+
+
 @client_app.query("hello")
+@_discreet
 def _hello(message: Message, context: Context) -> Message:
-    content = RecordDict({_SCALARS: ConfigRecord({"client": client_number(context)})})
+    content = RecordDict({_SCALARS: ConfigRecord({"client": _client_number(context)})})
     return Message(content, reply_to=message)
 
 
-def _action(action: str) -> Callable[[Message, Context], Message]:
+def _action(action: str) -> Handler:
     """The Flower function that does one action of the configured scheme."""
 
     def handle(message: Message, context: Context) -> Message:
@@ -254,7 +273,7 @@ def _action(action: str) -> Callable[[Message, Context], Message]:
         context.state[_MODEL] = _arrays(model)
         return Message(_records(payload, round), reply_to=message)
 
-    return handle
+    return _discreet(handle)
 
 
 def _actions() -> set[str]:
@@ -269,7 +288,7 @@ for _name in sorted(_actions()):
 
 @server_app.main()
 def _main(grid: Grid, context: Context) -> None:
-    _show_log()
+    show_log()
     try:
         config = parse(context.run_config)
         run = serve(config, lambda form: FlowerTransport(grid, config, form))
@@ -277,11 +296,3 @@ def _main(grid: Grid, context: Context) -> None:
         log.error("%s", error)
         raise
     log.info("the federation is finished; attack it with: logitleak attack %s", run.path)
-
-
-def _show_log() -> None:
-    """Send this package's log where Flower's goes."""
-    logger = logging.getLogger("logitleak")
-    logger.setLevel(logging.INFO)
-    for handler in logging.getLogger("flwr").handlers:
-        logger.addHandler(handler)
