@@ -1,15 +1,20 @@
-"""How the server asks its clients, and the recorder that keeps what travelled."""
+"""How the server asks its clients, and the recorder that checks the answers and keeps what travelled."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from logitleak.answers import Form, printable
 from logitleak.bank import ModelBank
+from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext, Scheme
 from logitleak.truth import ClientData
-from logitleak.types import Event, Payload
+from logitleak.types import Absence, Event, Payload
+
+log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -55,20 +60,69 @@ class InProcessChannel:
         return dict(sorted(answers.items()))
 
 
-class Recorder:
-    """A channel that writes down every exchange that goes through it."""
+class Transport(Protocol):
+    """Carries a message to all clients, and says for each client what came back, or why nothing did."""
 
-    def __init__(self, channel: InProcessChannel, sink: Sink) -> None:
-        self._channel = channel
+    @property
+    def clients(self) -> int: ...
+
+    def ask(
+        self, action: str, round: int, message: Payload | None = None
+    ) -> Mapping[int, Payload | Absence]: ...
+
+
+class TooFewClients(UserError):
+    """So few clients answered that the federation cannot go on."""
+
+
+class Recorder:
+    """The channel that a scheme is served with: it checks every answer before anybody uses it, goes on with the
+    clients whose answer is valid, and writes down what travelled and who was missing.
+
+    Args:
+        transport: how clients are reached.
+        sink: where events go.
+        form: from an action and its message to what a valid answer looks like.
+        minimum: how many clients must answer validly.
+    """
+
+    def __init__(
+        self, transport: Transport, sink: Sink, form: Callable[[str, Payload], Form], minimum: int = 1
+    ) -> None:
+        self._transport = transport
         self._sink = sink
+        self._form = form
+        self._minimum = minimum
 
     @property
     def clients(self) -> int:
         """K, the number of clients."""
-        return self._channel.clients
+        return self._transport.clients
 
     def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload]:
-        """Ask, record, and hand the answers on."""
-        answers = self._channel.ask(action, round, message)
-        self._sink.write(Event(round, action, message or Payload(), answers))
-        return answers
+        """Ask, check, record, and hand the valid answers on.
+
+        Raises:
+            TooFewClients: fewer than the minimum answered validly.
+        """
+        message = message or Payload()
+        replies = self._transport.ask(action, round, message)
+        form = self._form(action, message)
+        received: dict[int, Payload] = {}
+        absent: dict[int, str] = {}
+        for client in range(self.clients):
+            reply = replies.get(client, Absence("gave no answer"))
+            fault = reply.reason if isinstance(reply, Absence) else form.fault(reply)
+            if fault is not None:
+                absent[client] = printable(fault)
+                log.warning("round %d, %s: client %d is absent: %s", round, action, client, absent[client])
+            elif isinstance(reply, Payload):
+                received[client] = reply
+        self._sink.write(Event(round, action, message, received, absent))
+        if len(received) < self._minimum:
+            reasons = "; ".join(f"client {k}: {reason}" for k, reason in absent.items())
+            raise TooFewClients(
+                f"{len(received)} of {self.clients} clients answered {action} in round {round} validly, and "
+                f"{self._minimum} are needed ({printable(reasons, 400)})."
+            )
+        return received

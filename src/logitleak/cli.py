@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from logitleak import cli_capture, cli_data
+from logitleak import cli_capture, cli_data, cli_deploy
 from logitleak.errors import UserError, did_you_mean
 from logitleak.progress import progress_of
 
@@ -193,6 +193,20 @@ def data() -> None:
     main(["data", "--help"])
 
 
+_DEPLOY: dict[str, Callable[..., Any]] = {
+    "init": cli_deploy.deploy_init,
+    "split": cli_deploy.deploy_split,
+    "keys": cli_deploy.deploy_keys,
+}
+
+
+def deploy() -> None:
+    """Make a federation of real processes over Flower: deploy init, deploy split, deploy keys."""
+    main(["deploy", "--help"])
+
+
+_GROUPS = {"data": _DATA, "deploy": _DEPLOY}
+
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run,
     "attack": attack,
@@ -201,6 +215,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "import": cli_capture.import_,
     "export": cli_capture.export,
     "data": data,
+    "deploy": deploy,
     "ls": ls,
     "validate": cli_capture.validate,
 }
@@ -215,8 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(__version__)
         return
     commands, prog = _COMMANDS, "logitleak"
-    if arguments[:1] == ["data"] and len(arguments) > 1:
-        commands, prog, arguments = _DATA, "logitleak data", arguments[1:]
+    if len(arguments) > 1 and arguments[0] in _GROUPS:
+        commands, prog, arguments = _GROUPS[arguments[0]], f"logitleak {arguments[0]}", arguments[1:]
     try:
         tyro.extras.subcommand_cli_from_dict(
             commands,

@@ -8,6 +8,7 @@ use.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,15 @@ class Transcript:
         return GlobalModel(architecture, lr, self._model(file, "sent", f"The model sent in round {round}"))
 
     def client_gradients(self, client: int, round: int) -> dict[str, Tensor]:
-        """(old − new weights) / learning rate of a client in a round, float32, by parameter.
+        """(old − new weights) / learning rate of a client in a round, float32, by parameter; empty where it was
+        absent.
 
         Raises:
             UserError: a value is not finite, or the file is damaged.
         """
         what = f"The upload of client {client} in round {round}"
+        if client in read_absent(self._uploads(round), self.clients):
+            return {}
         sent = self.global_model(round)
         values = self._model(self._uploads(round), f"client-{client}", what)
         if self.manifest.uploads.kind == "gradients":
@@ -137,16 +141,37 @@ class Transcript:
             _check_finite(value, what)
         return values
 
+    def absent(self, round: int) -> dict[str, dict[int, str]]:
+        """Who was missing in a round (0 is before the first), and why: by action, then by client.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        found = {}
+        for path in sorted(round_folder(self.folder, round).glob("*.safetensors")):
+            if missing := read_absent(TensorFile(path), self.clients):
+                found[path.stem] = missing
+        return found
+
     def bytes_received(self, round: int) -> dict[int, int]:
         """Bytes that the server received from each client in a round."""
+        return self._bytes(round, "client-{}")
+
+    def bytes_sent(self, round: int) -> dict[int, int]:
+        """Bytes that the server sent to each client in a round, in exchanges that the client answered."""
+        return self._bytes(round, "sent")
+
+    def _bytes(self, round: int, prefix: str) -> dict[int, int]:
+        """Bytes of tensors for each client: of those under a name with its number, or of those sent to all."""
         totals = dict.fromkeys(range(self.clients), 0)
-        owners = {f"client-{k}": k for k in totals}
         for path in sorted(round_folder(self.folder, round).glob("*.safetensors")):
             file = TensorFile(path)
+            absent = read_absent(file, self.clients)
+            sizes: Counter[str] = Counter()
             for name in file.names():
-                owner = owners.get(name.partition("/")[0])
-                if owner is not None:
-                    totals[owner] += file.nbytes(name)
+                sizes[name.partition("/")[0]] += file.nbytes(name)
+            for client in totals:
+                totals[client] += 0 if client in absent else sizes[prefix.format(client)]
         return totals
 
     def _round_numbers(self) -> range:
@@ -197,8 +222,7 @@ class Transcript:
         if self.manifest.uploads.kind in MODEL_KINDS:
             self._check_models(uploads, where)
             return
-        absent = read_absent(uploads, self.clients)
-        present = [k for k in range(self.clients) if k not in absent]
+        present = self._present(uploads, where)
         if not present:
             raise UserError(f"{where}: no client uploaded anything; there is nothing to attack.")
         counts: dict[str | None, int] = {None: public}
@@ -210,6 +234,15 @@ class Transcript:
                 uploads, self._name(k), (counts[named], classes), f"{where}: the upload of client {k}"
             )
 
+    def _present(self, file: TensorFile, where: str) -> list[int]:
+        """The clients whose upload must be there: all but those whose absence is recorded."""
+        absent = read_absent(file, self.clients)
+        for name in file.names():
+            sender = name.partition("/")[0]
+            if any(sender == f"client-{k}" for k in absent):
+                raise UserError(f"{where}: {sender} is said to be absent, and has sent {name}.")
+        return [k for k in range(self.clients) if k not in absent]
+
     def _check_models(self, file: TensorFile, where: str) -> None:
         """Every client must send the parameters that the server sent."""
         tensor = self.manifest.uploads.tensor
@@ -217,7 +250,7 @@ class Transcript:
         sent = {name.removeprefix(prefix) for name in file.names() if name.startswith(prefix)}
         if not sent:
             raise UserError(f"{where}: the server sent no model.")
-        for k in range(self.clients):
+        for k in self._present(file, where):
             for name in sorted(sent):
                 what = f"{where}: {name} of client {k}"
                 _check_tensor(

@@ -30,6 +30,13 @@ class Payload:
 
 
 @dataclass(frozen=True)
+class Absence:
+    """Why a client has no answer in an exchange, in a few words: it stayed away, came late or sent rubbish."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Event:
     """One exchange: the server sent ``sent`` and got one payload from each client that answered validly.
 
@@ -157,7 +164,7 @@ class ServerView(Protocol):
 
     def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
         """The sum of the gradients of client k's steps in round t, (old − new weights) / learning rate, by
-        parameter, where the scheme shares weights."""
+        parameter, where the scheme shares weights; empty where the client was absent."""
 
 
 def provided(kind: UploadKind, labelled: bool) -> frozenset[str]:

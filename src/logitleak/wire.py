@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
+from logitleak.answers import printable
 from logitleak.errors import UserError
 from logitleak.storage import TensorFile, write_json, write_tensors
 from logitleak.types import Event, PublicData, UploadKind
@@ -59,6 +60,7 @@ class TranscriptWriter:
 
     def __init__(self, folder: Path, manifest: Manifest, public: PublicData) -> None:
         self.folder = folder
+        self._manifest = manifest
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "public.safetensors").exists():
             tensors = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
@@ -86,8 +88,15 @@ class TranscriptWriter:
         write_tensors(self._partial(round) / "own.safetensors", {"logits": logits})
 
     def commit(self, round: int) -> None:
-        """Declare a round whole."""
-        self._partial(round).rename(round_folder(self.folder, round))
+        """Declare a round whole. Round 0, before the first, leaves a folder only if something travelled in it."""
+        if round > 0 or self._partial(round).exists():
+            self._partial(round).rename(round_folder(self.folder, round))
+
+    def finish(self, rounds: int) -> None:
+        """Close a transcript that ends before its time: it has this many whole rounds, at least one."""
+        self.rewind(rounds)
+        self._manifest = self._manifest.model_copy(update={"rounds": rounds})
+        write_json(self.folder / "manifest.json", self._manifest.model_dump(exclude_defaults=True))
 
     def rewind(self, round: int) -> None:
         """Forget every round after this one, and what a killed run left half-written."""
@@ -113,7 +122,7 @@ def read_absent(file: TensorFile, clients: int) -> dict[int, str]:
     """
     try:
         said = json.loads(file.metadata().get("absent", "{}"))
-        listed = {int(client): str(reason) for client, reason in said.items()}
+        listed = {int(client): printable(reason) for client, reason in said.items()}
     except (ValueError, RecursionError, AttributeError, TypeError):
         raise UserError(f"{file.path} has a damaged list of absent clients.") from None
     if any(client not in range(clients) for client in listed):

@@ -1,11 +1,14 @@
 """Schemes that ask for some rows only: an attack uses what was transmitted, and nothing else."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import pytest
 import torch
 from memory import MemoryView
 from torch import Tensor
 
-from logitleak.attacks.base import create
+from logitleak.attacks.base import Attack, create
 from logitleak.attacks.features import newest_inputs, public_inputs
 from logitleak.attacks.pli import PLI
 
@@ -100,3 +103,66 @@ def test_steps_go_with_the_rows() -> None:
     passes = create("pli", {"width": 16, "batch": 4, "epochs": 3})
     assert isinstance(passes, PLI)
     assert [passes._steps(rows, 100) for rows in (100, 50, 2)] == [75, 39, 3]
+
+
+@pytest.mark.parametrize("name", ["pli", "tbi", "ridge", "gradients"])
+class TestAbsentClients:
+    settings: ClassVar = {"pli": {"width": 16, "batch": 4, "steps": 3}, "gradients": {"steps": 2}}
+
+    def attack(self, name: str) -> Attack:
+        return create(name, self.settings.get("pli" if name == "tbi" else name, {}))
+
+    def test_a_client_that_never_answered_is_not_chosen(self, name: str) -> None:
+        for _, result in self.attack(name).replay(Gaps({(1, 1), (1, 2)})):
+            assert not (result.chosen == 1).any()
+            assert result.scores[1].isinf().all()
+            assert result.scores[[0, 2]].isfinite().all()
+            assert result.images.isfinite().all()
+
+    def test_the_others_are_compared_as_if_it_were_not_there(self, name: str) -> None:
+        view = Gaps({(2, 1), (2, 2)})
+        *_, (_, gaps) = self.attack(name).replay(view)
+        two = MemoryView()
+        two.clients = 2
+        *_, (_, alone) = self.attack(name).replay(two)
+        if name != "ridge":  # which tunes on all clients alike
+            assert torch.equal(gaps.images[:2], alone.images)
+            assert torch.equal(gaps.scores[:2], alone.scores)
+        assert (gaps.chosen < 2).all()
+
+    def test_a_client_that_comes_back_counts(self, name: str) -> None:
+        view = Gaps({(0, 1)})
+        first, second = (result for _, result in self.attack(name).replay(view))
+        assert first.scores[0].isinf().all()
+        assert second.scores.isfinite().all()
+
+    def test_nobody_at_all(self, name: str) -> None:
+        view = Gaps({(k, t) for k in range(3) for t in (1, 2)})
+        for _, result in self.attack(name).replay(view):
+            assert result.images.isfinite().all()
+
+
+class Gaps(MemoryView):
+    """Some clients are absent in some rounds."""
+
+    def __init__(self, absent: set[tuple[int, int]]) -> None:
+        super().__init__()
+        self.absent = absent
+
+    def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        if (client, round) in self.absent:
+            return torch.empty(0, dtype=torch.int64), torch.empty(0, 7)
+        return super().client_logits(client, round)
+
+    def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
+        return {} if (client, round) in self.absent else super().client_gradients(client, round)
+
+
+def test_ridge_keeps_the_newest_pair_of_who_is_absent() -> None:
+    """Absent in round 2: what it sent in round 1 is still what is known of it, with the server's pair of round 1."""
+    view = Gaps({(0, 2)})
+    wanted = view.knowledge.public.rows("sensitive")
+    rows, inputs = newest_inputs(view, 0, 2, 3.0, "full", wanted)
+    first_rows, first = public_inputs(view, 0, 1, 3.0, "full", wanted)
+    assert torch.equal(rows, first_rows)
+    assert torch.equal(inputs, first)

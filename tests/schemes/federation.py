@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +65,8 @@ def simulate(scheme: Scheme, clients: int, models: list[str]) -> tuple[list[Even
     for k in range(clients):
         by_model.setdefault(models[k % len(models)], []).append(k)
     groups = [ClientGroup(bank(m, ks), ks, [data[k] for k in ks]) for m, ks in by_model.items()]
-    channel = Recorder(InProcessChannel(scheme, groups, ClientContext(public)), tape)
+    form = partial(scheme.form, public=len(public), num_classes=CLASSES, dtype=torch.float64)
+    channel = Recorder(InProcessChannel(scheme, groups, ClientContext(public)), tape, form, clients)
     server = Server(bank("cnn", ["server"]), public)
     scheme.begin(channel, server)
     own = []

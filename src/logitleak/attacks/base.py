@@ -80,6 +80,9 @@ class Attack(ABC):
         self.seed = seed
         self.device = torch.device(device)
         self.trace = Trace()
+        self.unheard: set[int] = (
+            set()
+        )  # clients without one usable row so far; a subclass keeps account of them
         self.listener: Listener = lambda round, client, step, loss: None
 
     @abstractmethod
@@ -93,7 +96,7 @@ class Attack(ABC):
 
     def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
         """Choose among the clients' images [K, T, 3, H, W]: Eq. 11 unless the attack knows better."""
-        return select(images, labels, self.settings.beta)
+        return select(images, labels, self.settings.beta, self.unheard)
 
     @property
     def uses_prior(self) -> bool:

@@ -63,6 +63,8 @@ class GradientInversion(Attack):
         model = self._model(view, sent)
         for client in range(view.clients):
             gradients = view.client_gradients(client, round)
+            if not gradients:  # absent in this round: what is known of it stays
+                continue
             self._presence[client] = _last_bias(gradients, view.knowledge.num_classes)
             labels = torch.nonzero(self._presence[client] < 0).flatten()
             if len(labels):
@@ -78,7 +80,12 @@ class GradientInversion(Attack):
         return images
 
     def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
-        scores = torch.stack([self._presence[k][labels] for k in range(len(images))])
+        never = torch.full(
+            (len(labels),), torch.inf
+        )  # a client that never answered owns nothing that is known
+        scores = torch.stack(
+            [self._presence[k][labels] if k in self._presence else never for k in range(len(images))]
+        )
         return Reconstructions(images, labels, scores.argmin(0), scores)
 
     def steps_planned(self, view: ServerView) -> int:

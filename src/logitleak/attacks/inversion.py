@@ -103,7 +103,7 @@ class NetworkInversion(Attack):
         wanted, pull = view.knowledge.public.rows(self.rows), self._pull(view)
         for client in range(view.clients):
             rows, inputs = public_inputs(view, client, round, self.settings.tau, self.q, wanted)
-            if len(rows) < 2:  # the server asked for less (FedGEMS): nothing new to learn from
+            if len(rows) < 2:  # the server asked for less (FedGEMS), or the client was absent: nothing new
                 self.trace.choices.setdefault("rounds without rows", []).append(
                     {"round": round, "client": client}
                 )
@@ -111,6 +111,7 @@ class NetworkInversion(Attack):
             images = to_network_range(view.knowledge.public.pixels(rows)).to(self.device)
             priors, steps = self._priors(view, rows), self._steps(len(rows), len(wanted))
             self._train(client, round, inputs.to(self.device), images, priors, pull, steps)
+        self.unheard = {k for k, optimizer in enumerate(self.optimizers) if not optimizer.state}
 
     @property
     def uses_prior(self) -> bool:

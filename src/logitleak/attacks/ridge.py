@@ -89,7 +89,9 @@ class Ridge(Attack):
         s, known = self.settings, view.knowledge
         rows, z, target = self._inputs(view, client, self.tau, known.target_labels)
         self.listener(self.round, client, 1, float("nan"))
-        if len(rows) < 2:  # nothing was asked of this client yet: nothing is claimed but the mean image
+        self.unheard.discard(client)
+        if len(rows) < 2:  # nothing came from this client yet: nothing is claimed but the mean image
+            self.unheard.add(client)
             self.trace.choices.setdefault("rounds without rows", []).append(
                 {"round": self.round, "client": client}
             )

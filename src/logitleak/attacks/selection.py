@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import torch
 from torch import Tensor
 
 from logitleak.metrics.image import total_variation
@@ -9,7 +12,7 @@ from logitleak.metrics.ssim import mean_ssim_to_others
 from logitleak.types import Reconstructions
 
 
-def select(images: Tensor, labels: Tensor, beta: float) -> Reconstructions:
+def select(images: Tensor, labels: Tensor, beta: float, unheard: Collection[int] = ()) -> Reconstructions:
     """Choose, for each target, the most distinct and cleanest of the clients' reconstructions.
 
     The score of client k is the mean SSIM of its image to the other clients' images of the same label, plus
@@ -20,6 +23,10 @@ def select(images: Tensor, labels: Tensor, beta: float) -> Reconstructions:
         images: float32 [K, T, 3, H, W] in [0, 1].
         labels: int64 [T].
         beta: weight of total variation.
+        unheard: clients of whom nothing is known, because they were absent in every round. What stands for them
+            is no reconstruction: they are not compared with, and their score is infinite, unless nobody was heard.
     """
-    scores = beta * total_variation(images) + mean_ssim_to_others(images)
+    heard = torch.tensor([k for k in range(len(images)) if k not in unheard] or range(len(images)))
+    scores = torch.full(images.shape[:2], torch.inf)
+    scores[heard] = beta * total_variation(images[heard]) + mean_ssim_to_others(images[heard])
     return Reconstructions(images, labels, scores.argmin(0), scores)

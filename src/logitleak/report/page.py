@@ -56,6 +56,8 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
         "clients": run.data.get("clients"),
         "utility": _utility(run),
         "bytes": _bytes(run),
+        "absent": _absent(run),
+        "ended": table(table(run.metrics, "federation"), "ended"),
         "details": _details(run),
         "settings": [_settings(attack) for attack in run.attacks],
         "skipped": rows(run.data, "skipped"),
@@ -175,10 +177,10 @@ def _utility(run: Run) -> dict[str, Any] | None:
 
 
 def _bytes(run: Run) -> dict[str, Any] | None:
-    """Bytes that the server received: a row for each round, a column for each client."""
-    entries = [
-        row for row in rows(table(run.metrics, "federation"), "bytes") if row.get("received") is not None
-    ]
+    """Bytes that the server received: a row for each round, a column for each client. What it sent, and what the
+    clients of FedAvg would have sent in as many rounds, are for comparison."""
+    federation = table(run.metrics, "federation")
+    entries = [row for row in rows(federation, "bytes") if row.get("received") is not None]
     if not entries:
         return None
     clients = sorted({row["client"] for row in entries})
@@ -186,7 +188,33 @@ def _bytes(run: Run) -> dict[str, Any] | None:
     cells = {(row["round"], row["client"]): row["received"] for row in entries}
     lines = [(round_, [size(cells.get((round_, client))) for client in clients]) for round_ in rounds]
     totals = [size(sum(cells.get((round_, client), 0) for round_ in rounds)) for client in clients]
-    return {"clients": clients, "lines": lines, "totals": totals, "all": size(sum(cells.values()))}
+    sent = [row["sent"] for row in entries if isinstance(row.get("sent"), int)]
+    weights = federation.get("weights")
+    known = isinstance(weights, list) and len(weights) == len(clients)
+    fedavg = [each * len(rounds) for each in weights] if known and weights else []
+    return {
+        "clients": clients,
+        "lines": lines,
+        "totals": totals,
+        "all": size(sum(cells.values())),
+        "sent": size(sum(sent)) if sent else None,
+        "fedavg": [size(each) for each in fedavg],
+        "fedavg_all": size(sum(fedavg)),
+    }
+
+
+def _absent(run: Run) -> list[dict[str, Any]]:
+    """Who was missing, an entry for each round and client: in which exchanges, and why."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for row in rows(table(run.metrics, "federation"), "absent"):
+        entry = found.setdefault(
+            (row.get("round", 0), row.get("client", 0)),
+            {"round": row.get("round"), "client": row.get("client"), "actions": [], "reasons": []},
+        )
+        entry["actions"].append(str(row.get("action")))
+        if (said := str(row.get("reason"))) not in entry["reasons"]:
+            entry["reasons"].append(said)
+    return [found[key] for key in sorted(found)]
 
 
 def _details(run: Run) -> list[tuple[str, list[Row]]]:

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from logitleak.answers import Form, Shape
 from logitleak.bank import Loss, ModelBank, Targets
 from logitleak.truth import ClientData
-from logitleak.types import Payload, PublicData, UploadKind, provided
+from logitleak.types import MODEL_KINDS, Payload, PublicData, UploadKind, provided
 
 Listener = Callable[[int, str, int | None, int, float], None]
 """(round, phase, client or None for the server, epoch, mean loss)."""
@@ -30,7 +31,8 @@ class Channel(Protocol):
     @property
     def clients(self) -> int: ...
 
-    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload]: ...
+    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload]:
+        """Have the clients do a named action; the answers of those who gave a valid one, at least one."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,26 @@ class Scheme(ABC):
     @abstractmethod
     def actions(self) -> Mapping[str, Action]:
         """Client actions by name. Each answers with one payload for each client of the bank, in order."""
+
+    def form(
+        self, action: str, message: Payload, public: int, num_classes: int, dtype: torch.dtype = torch.float32
+    ) -> Form:
+        """What a valid answer to a message looks like: an action that uploads nothing is answered by nothing.
+
+        Args:
+            action: a name of `actions`.
+            message: what the server sent.
+            public: N, the number of public images.
+            num_classes: J.
+            dtype: what models compute in.
+        """
+        carrier, tensor = self.uploads
+        if action != carrier:
+            return Form()
+        if self.upload_kind in MODEL_KINDS:
+            return Form({name: Shape(v.dtype, tuple(v.shape)) for name, v in message.tensors.items()})
+        rows = len(message.tensors["rows"]) if "rows" in message.tensors else public
+        return Form({tensor: Shape(dtype, (rows, num_classes), self.upload_kind == "probabilities")})
 
     def begin(self, channel: Channel, server: Server) -> None:
         """What happens before round 1; nothing by default."""

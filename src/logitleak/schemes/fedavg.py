@@ -9,6 +9,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
+from logitleak.answers import Form
 from logitleak.bank import ModelBank
 from logitleak.schemes.base import Action, Channel, ClientContext, Scheme, SchemeSettings, Server
 from logitleak.truth import ClientData
@@ -59,6 +60,11 @@ class FedAvg(Scheme):
                 value = answer.tensors[f"model/{name}"]
                 mean[name] += share * (value if self.settings.send == "weights" else sent[name] - lr * value)
         server.bank.set_weights(0, mean)
+
+    def form(
+        self, action: str, message: Payload, public: int, num_classes: int, dtype: torch.dtype = torch.float32
+    ) -> Form:
+        return Form(super().form(action, message, public, num_classes, dtype).tensors, frozenset({"images"}))
 
     def planned_epochs(self, clients: int, rounds: int) -> int:
         return rounds * clients * self.settings.epochs

@@ -21,6 +21,7 @@ from logitleak.recorded import RecordedConfig, RunConfig
 from logitleak.sealed import read_truth
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.threat import threat_model
+from logitleak.stages.traffic import traffic
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.transcript import Transcript
 from logitleak.truth import GroundTruth
@@ -45,7 +46,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "versions": versions(),
         "threat_model": threat_model(view, recorded),
         "attacks": {},
-        "federation": {"losses": [], "bytes": [] if recorded else _bytes(view)},
+        "federation": {"losses": [], "ended": run.status().get("ended"), **traffic(view, config)},
     }
     if not (run.sealed / "truth.safetensors").exists():
         progress.stage("evaluation", 1)
@@ -223,7 +224,9 @@ def _describe_data(
     }
 
 
-def _utility(by_round: list[dict[str, Any]], held_out: int) -> dict[str, Any]:
+def _utility(by_round: list[dict[str, Any]], held_out: int) -> dict[str, Any] | None:
+    if not by_round:  # a real server has no held-out images, and no client's model
+        return None
     last = by_round[-1]
     return {
         "held_out": held_out,
@@ -238,11 +241,3 @@ def _utility(by_round: list[dict[str, Any]], held_out: int) -> dict[str, Any]:
             for row in by_round
         ],
     }
-
-
-def _bytes(view: Transcript) -> list[dict[str, int]]:
-    return [
-        {"round": round, "client": client, "received": received}
-        for round in range(1, view.rounds + 1)
-        for client, received in view.bytes_received(round).items()
-    ]

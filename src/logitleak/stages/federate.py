@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+from functools import partial
 from typing import Any
 
 import torch
@@ -102,7 +103,8 @@ class _Federation:
                 f"The images have changed since {run.path} was begun; delete it, or choose another --out."
             )
         self.writer = TranscriptWriter(run.wire, manifest, split.public)
-        self.channel = Recorder(channel, self.writer)
+        form = partial(scheme.form, public=len(split.public), num_classes=split.num_classes)
+        self.channel = Recorder(channel, self.writer, form, minimum=channel.clients)
 
     def go_on(self) -> None:
         """Every round that is not finished yet."""

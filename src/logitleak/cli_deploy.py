@@ -1,0 +1,84 @@
+"""The commands ``logitleak deploy init``, ``deploy split`` and ``deploy keys``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from logitleak.errors import UserError
+
+Overrides = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(name="set", metavar="KEY=VALUE", help="Change single settings, such as data.targets=20."),
+]
+
+
+def deploy_init(
+    out: Annotated[Path, tyro.conf.Positional],
+    /,
+    config: Path | None = None,
+    overrides: Overrides = (),
+    data: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 9092,
+) -> None:
+    """Write a ready Flower app for a federation, everybody's data, and a README with every command.
+
+    Args:
+        out: The folder to fill.
+        config: A YAML file; without one, the defaults.
+        overrides: Changes to the config.
+        data: A folder that `deploy split` filled; by default the data are divided into OUT/data.
+        host: Where the SuperLink of a deployment will listen.
+        port: Its port; SuperNodes that run beside it take the next ones.
+    """
+    from logitleak import config as configs
+    from logitleak.deploy.app import write_app
+
+    if not 1 <= port <= 60000:
+        raise UserError(f"The port must be in 1..60000, not {port}.")
+    write_app(configs.load(config, overrides), out, data, host, port)
+    print(out / "README.md")
+
+
+def deploy_split(
+    config: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional],
+    /,
+    overrides: Overrides = (),
+) -> None:
+    """Divide the data: a folder for the server (public alone), one for each client, and one with the truth.
+
+    Args:
+        config: A YAML file.
+        out: The folder to fill.
+        overrides: Changes to the config.
+    """
+    from logitleak import config as configs
+    from logitleak.deploy.folders import divide
+
+    divide(configs.load(config, overrides), out)
+    print(out)
+
+
+def deploy_keys(
+    out: Annotated[Path, tyro.conf.Positional],
+    /,
+    clients: int = 4,
+    host: tuple[str, ...] = ("127.0.0.1", "localhost"),
+) -> None:
+    """Make test certificates for a SuperLink and a key pair for each SuperNode; they are valid for 30 days.
+
+    Args:
+        out: The folder to fill.
+        clients: How many SuperNodes.
+        host: Names and addresses of the SuperLink.
+    """
+    from logitleak.deploy.keys import make_keys
+
+    if clients < 1:
+        raise UserError("A federation needs at least one client; give --clients 1 or more.")
+    make_keys(out, clients, list(host))
+    print(out)

@@ -1,0 +1,91 @@
+"""Writes a ready Flower app for one federation: what ``logitleak deploy init`` leaves in a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from logitleak.config import Config
+from logitleak.deploy.config import flat, of_run
+from logitleak.deploy.folders import check_facts, divide, read_facts
+from logitleak.deploy.guide import guide
+from logitleak.errors import UserError
+from logitleak.storage import write_text
+
+_PYPROJECT = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "federation"
+version = "1.0.0"
+description = "A federation over Flower that Logitleak records"
+license = "Apache-2.0"
+dependencies = ["flwr[simulation]>=1.40,<1.43"]
+
+[tool.hatch.build.targets.wheel]
+packages = ["federation"]
+
+[tool.flwr.app]
+publisher = "logitleak"
+
+[tool.flwr.app.components]
+serverapp = "federation.server:app"
+clientapp = "federation.client:app"
+
+# Any of these can be changed for one run: flwr run --run-config "rounds=3"
+[tool.flwr.app.config]
+{config}
+"""
+
+_CONNECTIONS = """\
+[superlink]
+default = "local"
+
+[superlink.local]
+address = ":local:"
+
+[superlink.deployment]
+address = "{host}:{port}"
+root-certificates = {certificate}
+"""
+
+
+def write_app(config: Config, out: Path, data: Path | None, host: str, port: int) -> None:
+    """Write the app, its connections, a guide, and, unless there are some already, everybody's data.
+
+    Args:
+        config: what a simulation of the federation would run.
+        out: the folder to fill.
+        data: a folder that `folders.divide` filled; by default ``data`` in ``out``, which is filled then.
+        host, port: where the SuperLink of a deployment will listen.
+
+    Raises:
+        UserError: the folder holds something, or the data do not fit the configuration.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty; choose another folder, or delete it.")
+    out = out.absolute()
+    home = data.absolute() if data is not None else out / "data"
+    app = of_run(config, home, out / "run")
+    table = flat(app)
+    if data is None:
+        divide(config, home)
+    else:
+        check_facts(home / "server", read_facts(home / "server"), config.federation)
+    lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
+    write_text(out / "app" / "pyproject.toml", _PYPROJECT.format(config="\n".join(lines)))
+    write_text(out / "app" / "federation" / "__init__.py", '"""The two halves of the federation."""\n')
+    for side in ("client", "server"):
+        line = f'from logitleak.deploy.flower import {side}_app as app\n\n__all__ = ["app"]\n'
+        write_text(out / "app" / "federation" / f"{side}.py", f'"""The {side}\'s half."""\n\n{line}')
+    certificate = _toml(str(out / "keys" / "ca.crt"))
+    connections = _CONNECTIONS.format(host=host, port=port, certificate=certificate)
+    write_text(out / "flower" / "config.toml", connections)
+    write_text(out / "README.md", guide(app, out, host, port))
+
+
+def _toml(value: str | int | float | bool) -> str:
+    """A plain value as TOML; its strings and JSON's are the same."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,70 @@
+"""One client of a deployed federation: its own folder, its own model, and its answer to one message at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from logitleak.bank import ModelBank
+from logitleak.deploy.config import DeployConfig
+from logitleak.deploy.folders import check_facts, read_facts, read_private, read_public
+from logitleak.errors import UserError
+from logitleak.schemes.base import ClientContext
+from logitleak.stages.folder import choose_device
+from logitleak.types import Payload
+
+
+class Client:
+    """A bank of one model, named by the client's number: it equals that member of a simulation's bank.
+
+    Args:
+        config: what everybody is told.
+        folder: this client's data.
+        number: which client this is, from 0.
+
+    Raises:
+        UserError: the folder is missing, damaged, or another client's.
+    """
+
+    def __init__(self, config: DeployConfig, folder: Path, number: int) -> None:
+        facts, self.public = read_facts(folder), read_public(folder)
+        check_facts(folder, facts, config.federation)
+        if facts.client != number:
+            owner = "the server" if facts.client is None else f"client {facts.client}"
+            raise UserError(
+                f"{folder} holds the data of {owner}, and this is client {number}; name its own folder."
+            )
+        self.scheme = config.scheme()
+        self.data = read_private(folder, facts)
+        self.number = number
+        self.bank = ModelBank(
+            config.architecture(number), self.public.image_size, facts.num_classes, [number],
+            config.optimization(self.scheme), config.seed, choose_device(config.device),
+        )  # fmt: skip
+
+    def answer(
+        self, action: str, round: int, message: Payload, state: Mapping[str, Tensor]
+    ) -> tuple[Payload, dict[str, Tensor]]:
+        """Do one action of the scheme. Whatever leaves a client is the first of what this returns.
+
+        Args:
+            action: a name of the scheme's actions.
+            round: the round, 0 before the first.
+            message: what the server sent.
+            state: the model as it was after the last action; empty before the first.
+
+        Returns:
+            the answer, and the model to keep for the next message.
+
+        Raises:
+            UserError: the scheme has no such action.
+        """
+        if action not in self.scheme.actions:
+            raise UserError(f'This scheme has no action "{action}".')
+        if state:
+            self.bank.load_state(state)
+        context = ClientContext(self.public, round, [self.number])
+        (payload,) = self.scheme.actions[action](self.bank, [self.data], message, context)
+        return payload, self.bank.state()

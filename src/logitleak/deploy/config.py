@@ -1,0 +1,125 @@
+"""What everybody in a deployed federation is told: the flat table ``[tool.flwr.app.config]`` of a Flower app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+
+from logitleak import registry
+from logitleak.bank import Optimization
+from logitleak.config import Config, FederationConfig
+from logitleak.errors import UserError
+from logitleak.schemes.base import Scheme
+
+_SETTING = "settings."
+
+
+class DeployConfig(BaseModel):
+    """One federation, and where its parts are.
+
+    Attributes:
+        seed: the root seed; client k starts from the model of client k of a simulation with this seed.
+        device: "cpu", "cuda" or "auto", for clients and server alike.
+        federation: who takes part and how everybody trains.
+        minimum_clients: how many must answer validly; with fewer the federation ends.
+        answer_timeout: seconds that clients have for one action.
+        start_timeout: seconds that clients have for connecting before the first action.
+        server_data: the server's folder, with the public set alone.
+        client_data: the parent of the folders ``client-K``, for Flower's simulation; a SuperNode names its own
+            folder as ``data`` in its node config.
+        out: the run folder that the server writes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: NonNegativeInt = 0
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    federation: FederationConfig = Field(default_factory=FederationConfig)
+    minimum_clients: PositiveInt = 1
+    answer_timeout: PositiveFloat = 600.0
+    start_timeout: PositiveFloat = 120.0
+    server_data: Path
+    client_data: Path
+    out: Path
+
+    def scheme(self) -> Scheme:
+        """The scheme, with its settings.
+
+        Raises:
+            UserError: an unknown name or setting.
+        """
+        scheme_class = registry.load("scheme", self.federation.scheme)
+        name = f"scheme {self.federation.scheme}"
+        made: Scheme = scheme_class(registry.settings(name, scheme_class.Settings, self.federation.settings))
+        return made
+
+    def optimization(self, scheme: Scheme) -> Optimization:
+        """How every model trains."""
+        f = self.federation
+        return Optimization(f.lr, f.weight_decay, f.batch, scheme.optimizer)
+
+    def architecture(self, client: int) -> str:
+        """The model of a client; architectures are dealt out in turn."""
+        return self.federation.models[client % len(self.federation.models)]
+
+
+def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
+    """The table as Flower takes it: no lists, no nesting, no nulls.
+
+    Raises:
+        UserError: a setting of the scheme has no place in it.
+    """
+    values = config.model_dump(mode="json")
+    federation = values.pop("federation")
+    settings = federation.pop("settings")
+    federation["models"] = ",".join(federation["models"])
+    table = values | federation
+    for name, value in settings.items():
+        if not isinstance(value, str | int | float | bool):
+            raise UserError(f"federation.settings.{name} is {value!r}; a Flower app takes plain values only.")
+        table[_SETTING + name] = value
+    return table
+
+
+def parse(table: Mapping[str, Any]) -> DeployConfig:
+    """Read back what `flat` wrote.
+
+    Raises:
+        UserError: an unknown key, or a value out of range.
+    """
+    own = {k: v for k, v in table.items() if k in DeployConfig.model_fields and k != "federation"}
+    rest = {k: v for k, v in table.items() if k not in own}
+    settings = {k.removeprefix(_SETTING): v for k, v in rest.items() if k.startswith(_SETTING)}
+    federation = {k: v for k, v in rest.items() if not k.startswith(_SETTING)} | {"settings": settings}
+    if isinstance(federation.get("models"), str):
+        federation["models"] = [name.strip() for name in federation["models"].split(",")]
+    try:
+        parsed = FederationConfig.model_validate(federation)
+        config = DeployConfig.model_validate(own | {"federation": parsed})
+    except ValidationError as error:
+        raise UserError(registry.describe(error, "The app's config", DeployConfig)) from None
+    if config.minimum_clients > parsed.clients:
+        raise UserError(
+            f"minimum_clients is {config.minimum_clients}, and there are {parsed.clients} clients; lower it."
+        )
+    for model in (*parsed.models, parsed.server_model):
+        registry.check("model", model)
+    config.scheme()
+    return config
+
+
+def of_run(config: Config, data: Path, out: Path) -> DeployConfig:
+    """The deployment of a simulation's configuration.
+
+    Args:
+        config: what a simulation would run.
+        data: the folder that `folders.write` filled.
+        out: the run folder.
+    """
+    return DeployConfig(
+        seed=config.seed, device=config.device, federation=config.federation,
+        server_data=data / "server", client_data=data, out=out,
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""Everybody's own folder: the server's has the public set alone, a client's has the public set and its private images,
+and the truth is kept apart, for scoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+
+from logitleak.config import Config, FederationConfig
+from logitleak.data.split import prepare
+from logitleak.errors import UserError
+from logitleak.sealed import write_truth
+from logitleak.stages.check import check, scheme_of
+from logitleak.storage import read_json, read_tensors, write_json, write_tensors, write_text
+from logitleak.truth import ClientData, Split, unlabelled
+from logitleak.types import PublicData, check_rows
+
+
+class Facts(BaseModel):
+    """``facts.json`` of a folder: what is not a tensor.
+
+    Attributes:
+        scheme: what the data were divided for. A client whose owner agreed to share logits does not share its
+            weights because a server now runs another scheme.
+        clients: for how many clients the data were divided.
+        num_classes: J.
+        target_labels: labels whose sensitive images are private; only the server's folder says them.
+        client: whose folder it is; null in the server's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    scheme: str
+    clients: PositiveInt
+    num_classes: PositiveInt
+    target_labels: list[NonNegativeInt] = []
+    client: NonNegativeInt | None = None
+
+
+def divide(config: Config, out: Path) -> None:
+    """Divide the configured data as a simulation would, and write a folder for the server, one for each client, and
+    ``sealed``, which nobody in the federation gets.
+
+    Raises:
+        UserError: the data do not allow this, or the folder holds something.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty; choose another folder, or delete it.")
+    check(config)
+    prepared = prepare(config.data, config.federation.clients, config.seed)
+    split = prepared.split if scheme_of(config).labelled else unlabelled(prepared.split)
+    _write(config, split, out)
+    write_json(
+        out / "sealed" / "training.json",
+        {
+            "title": prepared.title,
+            "synthetic": prepared.synthetic,
+            "skipped": [{"path": s.path, "reason": s.reason} for s in prepared.skipped],
+            "losses": [],
+            "utility": [],
+            "confidence": None,
+        },
+    )
+
+
+def _write(config: Config, split: Split, out: Path) -> None:
+    truth, public = split.truth, split.public
+    shared = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
+    if public.labels is not None:
+        shared["labels"] = public.labels
+    f = config.federation
+    facts = Facts(scheme=f.scheme, clients=f.clients, num_classes=split.num_classes)
+    for client in range(facts.clients):
+        folder, own = client_folder(out, client), truth.client(client)
+        write_tensors(folder / "public.safetensors", shared)
+        write_tensors(folder / "private.safetensors", {"images": own.images, "labels": own.labels})
+        write_json(folder / "facts.json", facts.model_copy(update={"client": client}).model_dump())
+        folder.chmod(0o700)
+    write_tensors(out / "server" / "public.safetensors", shared)
+    known = facts.model_copy(update={"target_labels": truth.target_labels.tolist()})
+    write_json(out / "server" / "facts.json", known.model_dump())
+    write_text(out / "server" / "config.yaml", config.model_copy(update={"attacks": {}}).to_yaml())
+    write_truth(out / "sealed", truth)
+    (out / "sealed").chmod(0o700)
+
+
+def client_folder(data: Path, client: int) -> Path:
+    """Where a client's folder is, when all are in one place."""
+    return data / f"client-{client}"
+
+
+def read_facts(folder: Path) -> Facts:
+    """What a folder says.
+
+    Raises:
+        UserError: there is no such folder, or it is damaged.
+    """
+    path = folder / "facts.json"
+    try:
+        return Facts.model_validate(read_json(path))
+    except ValidationError as error:
+        raise UserError(f"{path} is damaged: {error.errors()[0]['msg']}.") from None
+
+
+def check_facts(folder: Path, facts: Facts, federation: FederationConfig) -> None:
+    """Raise a `UserError` unless the data of a folder were divided for this federation."""
+    found, wanted = (facts.scheme, facts.clients), (federation.scheme, federation.clients)
+    if found != wanted:
+        raise UserError(
+            f"{folder} was divided for {found[0]} with {found[1]} clients, and this is {wanted[0]} with {wanted[1]}; "
+            "divide the data again."
+        )
+
+
+def read_public(folder: Path) -> PublicData:
+    """The public set in a folder.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path = folder / "public.safetensors"
+    tensors = _tensors(path, "images", "sensitive")
+    return PublicData(tensors["images"], tensors.get("labels"), tensors["sensitive"].to(torch.bool))
+
+
+def read_private(folder: Path, facts: Facts) -> ClientData:
+    """The private images in a client's folder.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    path = folder / "private.safetensors"
+    tensors = _tensors(path, "images", "labels")
+    try:
+        check_rows(tensors["labels"], facts.num_classes)
+    except ValueError:
+        raise UserError(f"{path}: labels must be in 0..{facts.num_classes - 1}.") from None
+    return ClientData(tensors["images"], tensors["labels"])
+
+
+def _tensors(path: Path, *names: str) -> dict[str, Any]:
+    tensors = read_tensors(path)
+    for name in names:
+        if name not in tensors:
+            raise UserError(f'{path} holds no tensor called "{name}".')
+    images = tensors["images"]
+    if images.dim() != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
+        raise UserError(f"{path}: images must be uint8 [n, 3, H, W].")
+    if any(len(value) != len(images) for value in tensors.values()):
+        raise UserError(f"{path}: every tensor must have as many rows as there are images.")
+    return tensors

@@ -1,0 +1,98 @@
+"""The README of a Flower app: every command with its own paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+
+from logitleak.deploy.config import DeployConfig
+from logitleak.deploy.folders import client_folder
+
+ENVIRONMENT = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+}
+"""What keeps Flower from calling home and from installing anything; ``FLWR_HOME`` comes with it."""
+
+_GUIDE = """\
+# A federation over Flower
+
+{scheme} with {clients} clients and {rounds} rounds, recorded by Logitleak. Every command wants this environment:
+
+```sh
+{environment}
+```
+
+`data/client-K` is client K's alone, `data/server` is the server's, and `data/sealed` is the truth: nobody in the
+federation gets it.
+
+## On this machine, simulated
+
+```sh
+flwr run {app} local --stream --federation-config "num-supernodes={clients} client-resources-num-cpus=1"
+```
+
+`flwr run` leaves a SuperLink behind on port 39091, in a process called `flower-superlink`; stop it when you are done.
+
+## As processes, with TLS and node keys
+
+```sh
+logitleak deploy keys {keys} --clients {clients} --host {host}     # test certificates and keys
+flower-superlink --host {host} --port {port} --enable-supernode-auth \\
+    --ssl-ca-certfile {keys}/ca.crt --ssl-certfile {keys}/server.crt --ssl-keyfile {keys}/server.key
+```
+
+In another terminal, make each node known, then start it (each on its own machine, with its own data and key):
+
+```sh
+{register}
+{nodes}
+flwr run {app} deployment --stream
+```
+
+## Afterwards
+
+```sh
+logitleak attack {run} --attack ridge
+```
+
+To score attacks, whoever holds the truth copies it in: `cp -r {sealed} {run}/sealed`, then `logitleak report {run}`.
+"""
+
+
+def guide(config: DeployConfig, out: Path, host: str, port: int) -> str:
+    """The README of the app in a folder.
+
+    Args:
+        config: the app's.
+        out: the folder.
+        host, port: where the SuperLink will listen.
+    """
+    clients, keys, data = config.federation.clients, quote(str(out / "keys")), config.client_data
+    environment = ENVIRONMENT | {"FLWR_HOME": str(out / "flower")}
+    numbers = range(clients)
+    return _GUIDE.format(
+        scheme=config.federation.scheme,
+        clients=clients,
+        rounds=config.federation.rounds,
+        environment="\n".join(f"export {key}={quote(value)}" for key, value in environment.items()),
+        app=quote(str(out / "app")),
+        keys=keys,
+        host=host,
+        port=port,
+        register="\n".join(f"flwr supernode register {keys}/client-{k}.pub deployment" for k in numbers),
+        nodes="\n".join(
+            f"flower-supernode --superlink {host}:{port} --root-certificates {keys}/ca.crt "
+            f"--auth-supernode-private-key {keys}/client-{k} --port {port + 1 + k} "
+            f"--node-config {quote(node_config(k, client_folder(data, k)))} &"
+            for k in numbers
+        ),
+        run=quote(str(config.out)),
+        sealed=quote(str(data / "sealed")),
+    )
+
+
+def node_config(client: int, folder: Path) -> str:
+    """What a SuperNode is told about itself: which client it is, and where its data are."""
+    return f'partition-id={client} data="{folder}"'

@@ -1,0 +1,32 @@
+"""Small federations for tests of deployment: four clients, images of 16x16, two rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Tiny = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def eight_people(tmp_path_factory: pytest.TempPathFactory, people: Callable[..., Path]) -> Path:
+    """Eight people with six images each; do not change them."""
+    return people(tmp_path_factory.mktemp("deploy") / "eight-people", identities=8, images=6)
+
+
+@pytest.fixture(scope="session")
+def four_clients(tiny_config: Tiny, eight_people: Path) -> Tiny:
+    """A factory of configurations of a scheme with four clients; nothing attacks."""
+
+    def make(scheme: str) -> dict[str, Any]:
+        values = tiny_config(eight_people, targets=4)
+        settings = values["federation"]["settings"] if scheme == "fedmd" else {}
+        values["federation"] |= {"scheme": scheme, "settings": settings, "clients": 4}
+        if scheme == "fedgems":
+            values["federation"]["settings"] = {"learn": 1, "distill": 1}
+        return values | {"attacks": {}}
+
+    return make

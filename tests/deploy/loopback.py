@@ -1,0 +1,36 @@
+"""A deployed federation without a network: the clients of a Flower app, asked one after the other in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from logitleak.deploy.client import Client
+from logitleak.deploy.config import DeployConfig
+from logitleak.deploy.folders import client_folder
+from logitleak.types import Absence, Payload
+
+Spoil = Callable[[int, str, int, Payload], Payload | Absence]
+
+
+def faithful(round: int, action: str, client: int, answer: Payload) -> Payload | Absence:
+    return answer
+
+
+class Loopback:
+    """Every client is made anew for every message, as Flower does, and keeps its model in between."""
+
+    def __init__(self, config: DeployConfig, spoil: Spoil = faithful) -> None:
+        self._config, self._spoil = config, spoil
+        self._kept: dict[int, dict[str, Tensor]] = {}
+        self.clients = config.federation.clients
+
+    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload | Absence]:
+        answers: dict[int, Payload | Absence] = {}
+        for k in range(self.clients):
+            client = Client(self._config, client_folder(self._config.client_data, k), k)
+            payload, model = client.answer(action, round, message or Payload(), self._kept.get(k, {}))
+            self._kept[k] = {name: value.clone() for name, value in model.items()}
+            answers[k] = self._spoil(round, action, k, payload)
+        return answers

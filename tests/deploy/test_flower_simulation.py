@@ -1,0 +1,76 @@
+"""Flower's simulation records what a simulation in one process does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from flower_processes import Processes, free_port, listening, wait_until
+
+import logitleak
+from logitleak.cli import main
+from logitleak.transcript import Transcript
+
+Tiny = Callable[..., dict[str, Any]]
+
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+"""Logits are float32 and of the order 1; Ray's workers may sum in another order than this process."""
+
+
+@pytest.fixture(scope="module")
+def superlink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """A SuperLink for simulations, under the connection name "test"."""
+    pytest.importorskip("flwr", reason='Flower is not installed; pip install -e ".[flower]"')
+    folder, port = tmp_path_factory.mktemp("superlink"), free_port()
+    home = folder / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        f'[superlink]\ndefault = "test"\n\n[superlink.test]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
+    )
+    with Processes(folder, home) as processes:
+        processes.start(
+            "superlink", "flower-superlink", "--simulation", "--insecure",
+            "--host", "127.0.0.1", "--port", str(port),
+        )  # fmt: skip
+        wait_until(lambda: listening(port), 60, "the SuperLink listens")
+        yield processes
+
+
+@pytest.mark.flower
+@pytest.mark.parametrize("scheme", ["fedmd", "dsfl", "fedgems"])
+def test_equals_the_simulation_in_one_process(
+    scheme: str, superlink: Processes, four_clients: Tiny, tmp_path: Path
+) -> None:
+    values = four_clients(scheme)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values))
+    main(["deploy", "init", str(tmp_path / "dep"), "--config", str(tmp_path / "tiny.yaml")])
+    begun = superlink.call(
+        "flwr", "run", str(tmp_path / "dep" / "app"), "test",
+        "--federation-config", "num-supernodes=4 client-resources-num-cpus=1",
+    )  # fmt: skip
+    assert begun.returncode == 0, begun.stdout
+    status = tmp_path / "dep" / "run" / "run.json"
+    wait_until(
+        lambda: status.exists() and json.loads(status.read_text()).get("federated", False),
+        180,
+        "the federation is finished",
+    )
+    logitleak.run(values, tmp_path / "simulated")
+    found, expected = Transcript(tmp_path / "dep" / "run"), Transcript(tmp_path / "simulated")
+    assert found.manifest == expected.manifest
+    for round in (1, 2):
+        assert found.absent(round) == {}
+        torch.testing.assert_close(found.server_logits(round), expected.server_logits(round), **TOLERANCE)
+        for k in range(4):
+            rows, values_found = found.client_logits(k, round)
+            rows_expected, values_expected = expected.client_logits(k, round)
+            assert torch.equal(rows, rows_expected)
+            torch.testing.assert_close(values_found, values_expected, **TOLERANCE)
+    rebuilt = [logitleak.attack(view, "ridge") for view in (found, expected)]
+    torch.testing.assert_close(rebuilt[0].images, rebuilt[1].images, rtol=0, atol=1e-3)
+    assert torch.equal(rebuilt[0].chosen, rebuilt[1].chosen)

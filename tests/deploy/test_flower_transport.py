@@ -1,0 +1,226 @@
+"""Flower's side of the channel against a grid in memory, whose nodes are late, die, come back and lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from logitleak.config import FederationConfig
+from logitleak.deploy.config import DeployConfig
+from logitleak.types import Absence, Payload
+
+if TYPE_CHECKING:
+    from logitleak.deploy.flower import FlowerTransport
+
+pytestmark = pytest.mark.flower
+flwr = pytest.importorskip("flwr.app", reason='Flower is not installed; pip install -e ".[flower]"')
+
+ROWS, CLASSES = 5, 3
+LOGITS = torch.arange(15.0).view(ROWS, CLASSES)
+
+
+class Sent:
+    """A message on its way; Flower's own can only be made inside a running app."""
+
+    def __init__(self, content: Any, node: int, kind: str, ttl: float, group_id: str) -> None:
+        self.content = content
+        self.metadata = SimpleNamespace(dst_node_id=node, message_type=kind, ttl=ttl, group_id=group_id)
+
+
+@pytest.fixture(autouse=True)
+def _messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logitleak.deploy.flower.Message", Sent)
+
+
+Node = Callable[[Any], Any]
+"""What comes back to a message: a RecordDict, an Error, or None for nothing."""
+
+
+class Grid:
+    """Nodes by id; each answers by a function of its own."""
+
+    def __init__(self, nodes: dict[int, Node]) -> None:
+        self.nodes = nodes
+        self._replies: dict[str, Any] = {}
+        self.asked: list[tuple[int, str]] = []
+
+    def get_node_ids(self) -> Iterable[int]:
+        return list(self.nodes)
+
+    def push_messages(self, messages: Iterable[Any]) -> list[str]:
+        ids = []
+        for message in messages:
+            node, number = message.metadata.dst_node_id, f"{len(self._replies)}"
+            self.asked.append((node, message.metadata.message_type))
+            self._replies[number] = (node, message)
+            ids.append(number)
+        return ids
+
+    def pull_messages(self, ids: Iterable[str]) -> list[Any]:
+        node, message = self._replies[next(iter(ids))]
+        if node not in self.nodes:
+            return []
+        content = self.nodes[node](message)
+        return [] if content is None else [Reply(content)]
+
+
+class Reply:
+    """A message that came back."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = self.error = content
+
+    def has_error(self) -> bool:
+        return isinstance(self.content, flwr.Error)
+
+
+def node(client: Any, answer: Callable[[], Any] | None = None) -> Node:
+    """A node that says it is this client, and answers every action alike."""
+
+    def reply(message: Any) -> Any:
+        if message.metadata.message_type == "query.hello":
+            return flwr.RecordDict({"scalars": flwr.ConfigRecord({"client": client})})
+        return good() if answer is None else answer()
+
+    return reply
+
+
+def good(tensor: torch.Tensor = LOGITS, name: str = "logits") -> Any:
+    from logitleak.deploy import flower
+
+    return flower._records(Payload({name: tensor}), 1)
+
+
+def array(**changes: Any) -> Any:
+    """An answer whose array says or holds something else."""
+    true = good().array_records["tensors"]["logits"]
+    said = {"dtype": true.dtype, "shape": true.shape, "stype": true.stype, "data": true.data} | changes
+    return flwr.RecordDict({"tensors": flwr.ArrayRecord({"logits": flwr.Array(**said)})})
+
+
+def transport(grid: Grid, clients: int = 2, timeout: float = 1.0, start: float = 0.5) -> FlowerTransport:
+    from logitleak.deploy.flower import FlowerTransport
+
+    config = DeployConfig(
+        federation=FederationConfig(clients=clients), answer_timeout=timeout, start_timeout=start,
+        server_data=Path("s"), client_data=Path("c"), out=Path("o"),
+    )  # fmt: skip
+    form = partial(config.scheme().form, public=ROWS, num_classes=CLASSES)
+    return FlowerTransport(grid, config, form)  # type: ignore[arg-type]
+
+
+def reason(reply: Payload | Absence) -> str:
+    assert isinstance(reply, Absence)
+    return reply.reason
+
+
+def test_two_good_clients() -> None:
+    answers = transport(Grid({11: node(1), 10: node(0)})).ask("upload", 1)
+    for k in range(2):
+        found = answers[k]
+        assert isinstance(found, Payload)
+        assert torch.equal(found.tensors["logits"], LOGITS)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda: None, "did not answer within 1 s"),
+        (lambda: flwr.Error(3, "it\nbroke"), "failed: it\nbroke"),
+        (lambda: good(name="../../etc/passwd"), "'../../etc/passwd', which nobody asked for"),
+        (lambda: good(LOGITS[:4]), "is float32 [4, 3] instead of float32 [5, 3]"),
+        (lambda: good(LOGITS.double()), "is float64 [5, 3] instead"),
+        (lambda: array(stype="pickle"), "written as 'pickle'"),
+        (lambda: array(dtype="object"), "no message uses"),
+        (lambda: array(shape=(10**9, 10**9)), "instead of float32 [5, 3]"),
+        (lambda: array(data=bytes(10**6)), "takes 1000000 bytes"),
+        (lambda: array(data=b"\x80\x04N."), "damaged header"),
+        (lambda: (_ for _ in ()).throw(RuntimeError("no such object")), "cannot be read (RuntimeError)"),
+        (lambda: "no records at all", "cannot be read (AttributeError)"),
+    ],
+)
+def test_a_bad_answer_spoils_nobody_elses(answer: Callable[[], Any], says: str) -> None:
+    answers = transport(Grid({10: node(0), 11: node(1, answer)})).ask("upload", 1)
+    assert says in reason(answers[1])
+    assert isinstance(answers[0], Payload)
+
+
+def test_no_answer_is_left_for_the_form_to_refuse() -> None:
+    empty = transport(Grid({10: node(0, flwr.RecordDict), 11: node(1)})).ask("upload", 1)
+    assert empty[0] == Payload()
+
+
+def test_a_node_that_dies_while_it_is_asked() -> None:
+    grid = Grid({10: node(0)})
+
+    def die() -> None:
+        del grid.nodes[11]
+
+    grid.nodes[11] = node(1, die)
+    answers = transport(grid, timeout=30).ask("upload", 1)
+    assert reason(answers[1]) == "lost its connection"
+    assert reason(transport(grid).ask("upload", 1)[1]) == "is not connected"
+
+
+def test_a_client_that_comes_back_under_another_id() -> None:
+    grid = Grid({10: node(0), 11: node(1)})
+    channel = transport(grid)
+    grid.nodes = {10: node(0)}
+    assert reason(channel.ask("upload", 1)[1]) == "is not connected"
+    grid.nodes = {10: node(0), 12: node(1)}
+    assert isinstance(channel.ask("upload", 2)[1], Payload)
+
+
+@pytest.mark.parametrize("client", [2, -1, 10**9, "0", True, 0.0, [0], b"0"])
+def test_a_node_that_is_no_client(client: Any) -> None:
+    answers = transport(Grid({10: node(0), 11: node(client)})).ask("upload", 1)
+    assert reason(answers[1]) == "is not connected"
+
+
+def test_nobody_takes_the_number_of_a_client_that_is_there() -> None:
+    grid = Grid({10: node(0), 11: node(0, lambda: good(LOGITS + 1)), 12: node(1)})
+    answers = transport(grid).ask("upload", 1)
+    found = answers[0]
+    assert isinstance(found, Payload)
+    assert torch.equal(found.tensors["logits"], LOGITS)
+    assert (11, "train.upload") not in grid.asked
+
+
+def test_a_stranger_is_not_asked_for_ever() -> None:
+    grid = Grid({10: node(0), 11: node("who?")})
+    channel = transport(grid)
+    for round in range(1, 8):
+        channel.ask("upload", round)
+    assert grid.asked.count((11, "query.hello")) == 3
+
+
+@pytest.mark.parametrize("message", ["query.hello", "train.upload"])
+def test_what_goes_wrong_at_a_client_stays_there(
+    message: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The text of an exception may hold paths and values; Flower would send it to the server."""
+    from logitleak.deploy import flower
+
+    said: list[Any] = []
+    monkeypatch.setattr(flower, "Message", lambda content, reply_to: said.append(content))
+    node_config = {} if message == "query.hello" else {"partition-id": 0, "data": "/secret/place"}
+    context = SimpleNamespace(node_config=node_config, run_config={}, state=flwr.RecordDict())
+    sent = SimpleNamespace(content=flower._records(Payload(), 1))
+    with caplog.at_level("ERROR", logger="logitleak"):
+        flower.client_app._registered_funcs[message](sent, context)  # type: ignore[arg-type]
+    (error,) = said
+    assert error.reason == "its own log says why"
+    assert len(caplog.records) == 1
+    assert caplog.records[0].exc_info is None
+
+
+def test_actions_of_every_scheme_have_a_message() -> None:
+    from logitleak.deploy import flower
+
+    assert {f"train.{name}" for name in flower._actions()} <= set(flower.client_app._registered_funcs)
