@@ -22,13 +22,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from logitleak.memory import peak_bytes
 from stages import SIZES, STAGES
 
 
 def work(stage: str, size: str, clients: int, side: str, repeats: int) -> dict[str, Any]:
     """One side of one stage, in a process of its own."""
     prepared = STAGES[stage](SIZES[size], clients)
-    before = _peak()
+    before = peak_bytes()
     result: list[Tensor] = []
     if side == "ours":  # the first pass is from the start, so its result is what the rival's is compared with
         result.append(prepared.ours())
@@ -43,7 +44,7 @@ def work(stage: str, size: str, clients: int, side: str, repeats: int) -> dict[s
         "unit": prepared.unit,
         "operations": prepared.operations(),
         "traffic": prepared.traffic(),
-        "peak_mib": round(_peak() / 2**20),
+        "peak_mib": round(peak_bytes() / 2**20),
         "peak_of_preparation_mib": round(before / 2**20),
         "result": result[0].numpy(),
     }
@@ -73,14 +74,6 @@ def compare(stage: str, size: str, clients: int, repeats: int, limits: dict[str,
         "rival_peak_mib": theirs["peak_mib"],
         "difference": float((a - b).norm() / b.norm()),
     }
-
-
-def _peak() -> int:
-    """Bytes that this process held at most. What the system reports for children starts from their parent's."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status tells no peak memory; this benchmark wants Linux")
 
 
 def show(rows: list[dict[str, Any]], limits: dict[str, float]) -> None:

@@ -21,13 +21,15 @@ Config = Callable[..., dict[str, Any]]
 
 
 def everything(run: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """metrics.json, and every tensor of the transcript."""
+    """metrics.json but for the memory that was used, and every tensor of the transcript."""
     tensors = {
         f"{path.relative_to(run)}:{name}": value
         for path in sorted((run / "wire").rglob("*.safetensors"))
         for name, value in read_tensors(path).items()
     }
-    return json.loads((run / "metrics.json").read_text()), tensors
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics.pop("resources")["peak_memory_mib"] > 100
+    return metrics, tensors
 
 
 def assert_same(a: Path, b: Path) -> None:

@@ -12,6 +12,7 @@ from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import check_facts, read_facts, read_private, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext
+from logitleak.stages.check import optimization_of
 from logitleak.stages.folder import choose_device
 from logitleak.types import Payload
 
@@ -41,7 +42,7 @@ class Client:
         self.number = number
         self.bank = ModelBank(
             config.architecture(number), self.public.image_size, facts.num_classes, [number],
-            config.optimization(self.scheme), config.seed, choose_device(config.device),
+            optimization_of(config.federation, self.scheme), config.seed, choose_device(config.device),
         )  # fmt: skip
 
     def answer(

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from logitleak import registry
-from logitleak.bank import Optimization
 from logitleak.config import Config, FederationConfig
 from logitleak.errors import UserError
 from logitleak.schemes.base import Scheme
@@ -55,11 +54,6 @@ class DeployConfig(BaseModel):
         name = f"scheme {self.federation.scheme}"
         made: Scheme = scheme_class(registry.settings(name, scheme_class.Settings, self.federation.settings))
         return made
-
-    def optimization(self, scheme: Scheme) -> Optimization:
-        """How every model trains."""
-        f = self.federation
-        return Optimization(f.lr, f.weight_decay, f.batch, scheme.optimizer)
 
     def architecture(self, client: int) -> str:
         """The model of a client; architectures are dealt out in turn."""

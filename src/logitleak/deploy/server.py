@@ -15,6 +15,7 @@ from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import Scheme, Server
+from logitleak.stages.check import optimization_of
 from logitleak.stages.folder import RunFolder, choose_device, logged, open_run, timed
 from logitleak.types import Payload, PublicData
 from logitleak.wire import Manifest, TranscriptWriter, Uploads
@@ -97,7 +98,7 @@ def _rounds(world: _World, run: RunFolder, writer: TranscriptWriter, channel: Re
     config, scheme = world.config, world.scheme
     bank = ModelBank(
         config.federation.server_model, world.public.image_size, world.facts.num_classes, ["server"],
-        config.optimization(scheme), config.seed, choose_device(config.device),
+        optimization_of(config.federation, scheme), config.seed, choose_device(config.device),
     )  # fmt: skip
     server = Server(bank, world.public)
     done = 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from logitleak import registry
 from logitleak.attacks.base import create
-from logitleak.config import Config, DataConfig
+from logitleak.bank import Optimization
+from logitleak.config import Config, DataConfig, FederationConfig
 from logitleak.data.base import DataSource, Survey
 from logitleak.data.split import check_numbers, choose_identities, degradation
 from logitleak.errors import UserError
@@ -23,6 +24,11 @@ def scheme_of(config: Config) -> Scheme:
     scheme_class = registry.load("scheme", f.scheme)
     made: Scheme = scheme_class(registry.settings(f"scheme {f.scheme}", scheme_class.Settings, f.settings))
     return made
+
+
+def optimization_of(f: FederationConfig, scheme: Scheme) -> Optimization:
+    """How everybody trains."""
+    return Optimization(f.lr, f.weight_decay, f.batch, scheme.optimizer, f.precision)
 
 
 def check(config: Config) -> tuple[Survey, list[str], int]:

@@ -46,6 +46,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "versions": versions(),
         "threat_model": threat_model(view, recorded),
         "attacks": {},
+        "resources": {"peak_memory_mib": run.peak_memory_mib()},
         "federation": {"losses": [], "ended": run.status().get("ended"), **traffic(view, config)},
     }
     if not (run.sealed / "truth.safetensors").exists():

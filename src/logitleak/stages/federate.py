@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logitleak.bank import ModelBank, Optimization
+from logitleak.bank import ModelBank
 from logitleak.channel import ClientGroup, InProcessChannel, Recorder
 from logitleak.config import Config
 from logitleak.data.split import prepare
@@ -21,7 +21,7 @@ from logitleak.metrics.utility import accuracy
 from logitleak.progress import Progress
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.sealed import read_truth, write_truth
-from logitleak.stages.check import scheme_of
+from logitleak.stages.check import optimization_of, scheme_of
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.truth import Split, unlabelled
@@ -224,7 +224,7 @@ def build_banks(config: Config, scheme: Scheme, split: Split) -> tuple[list[Clie
     """One bank for each client architecture, and the server's; architectures are dealt out in turn."""
     f = config.federation
     device = choose_device(config.device)
-    optimization = Optimization(f.lr, f.weight_decay, f.batch, scheme.optimizer, f.precision)
+    optimization = optimization_of(f, scheme)
     size, classes = split.public.image_size, split.num_classes
     members: dict[str, list[int]] = {}
     for k in range(f.clients):

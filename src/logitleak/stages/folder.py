@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +16,7 @@ import torch
 
 from logitleak.allocator import keep_freed_memory
 from logitleak.errors import UserError
+from logitleak.memory import peak_bytes
 from logitleak.recorded import RunConfig, load_run
 from logitleak.storage import read_json, write_json, write_text
 
@@ -79,14 +78,20 @@ class RunFolder:
 
     def time(self, stage: str, seconds: float) -> None:
         """Add to the seconds of a stage, and keep the peak memory of the process."""
-        file = self.path / "timings.json"
-        timings = read_json(file) if file.exists() else {}
-        seconds += timings.get(f"{stage}_seconds", 0.0)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        timings[f"{stage}_seconds"] = round(seconds, 2)
-        timings["peak_memory_mib"] = max(round(peak / 2**20), timings.get("peak_memory_mib", 0))
+        timings = self._timings()
+        timings[f"{stage}_seconds"] = round(seconds + timings.get(f"{stage}_seconds", 0.0), 2)
+        timings["peak_memory_mib"] = self.peak_memory_mib()
         timings["threads"] = torch.get_num_threads()
-        write_json(file, timings)
+        write_json(self.path / "timings.json", timings)
+
+    def peak_memory_mib(self) -> int:
+        """The most memory that any process held that worked on this run so far, this one included, in MiB."""
+        return max(round(peak_bytes() / 2**20), self._timings().get("peak_memory_mib", 0))
+
+    def _timings(self) -> dict[str, Any]:
+        file = self.path / "timings.json"
+        timings: dict[str, Any] = read_json(file) if file.exists() else {}
+        return timings
 
 
 @contextmanager

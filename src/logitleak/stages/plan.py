@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 
-from logitleak.bank import ModelBank, Optimization
+from logitleak.bank import ModelBank
 from logitleak.config import Config
-from logitleak.stages.check import check, count_images, scheme_of
+from logitleak.stages.check import check, count_images, optimization_of, scheme_of
 from logitleak.stages.folder import choose_device
 from logitleak.types import MODEL_KINDS
 
@@ -48,7 +48,7 @@ def plan(config: Config) -> Iterator[str]:
 
 def _bank(config: Config, classes: int, model: str) -> ModelBank:
     f, side = config.federation, config.data.image_size
-    optimization = Optimization(f.lr, f.weight_decay, f.batch)
+    optimization = optimization_of(f, scheme_of(config))
     device = choose_device(config.device)
     return ModelBank(model, (side, side), classes, [0], optimization, 0, device)
 
