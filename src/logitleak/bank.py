@@ -140,6 +140,7 @@ class ModelBank:
             for epoch in range(1, epochs + 1):
                 mean = self._epoch(k, x[k], y[k], loss, orders[k])
                 tell(k, epoch, mean)
+            self.optimizers[k].zero_grad()  # a gradient is as large as the weights, and nobody waits for it
             losses.append(mean)
         return losses
 
