@@ -199,7 +199,8 @@ class NetworkInversion(Attack):
         generator = derive(self.seed, "inversion", type(self).__name__, "order", client, round)
         per_epoch = _batches_per_epoch(len(images), self.settings.batch)
         epochs_done, total, counted = 0, torch.zeros((), device=self.device), 0
-        for step, rows in enumerate(_batches(len(images), self.settings.batch, steps, generator), start=1):
+        batches = _batches(len(images), self.settings.batch, steps, generator, self.device)
+        for step, rows in enumerate(batches, start=1):
             output = self._images(network, inputs[rows])
             loss = inversion_loss(output, images[rows], None if priors is None else priors[rows], self.gamma)
             optimizer.zero_grad()
@@ -251,12 +252,14 @@ def to_network_range(pixels: Tensor) -> Tensor:
     return pixels * 2 - 1
 
 
-def _batches(images: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Row ids of ``steps`` mini-batches, shuffled anew for every pass. A last batch of one is left out: batch
-    normalization has no statistics of a single image."""
+def _batches(
+    images: int, batch: int, steps: int, generator: torch.Generator, device: torch.device
+) -> Iterator[Tensor]:
+    """Row ids of ``steps`` mini-batches, shuffled anew for every pass and moved to the device once for each. A last
+    batch of one is left out: batch normalization has no statistics of a single image."""
     done = 0
     while done < steps:
-        for rows in torch.randperm(images, generator=generator).split(batch):
+        for rows in torch.randperm(images, generator=generator).to(device).split(batch):
             if len(rows) > 1 and done < steps:
                 yield rows
                 done += 1
