@@ -492,21 +492,22 @@ def test_a_disk_that_does_not_take_it(
     assert not list((tmp_path / "run").rglob("*.partial"))
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no full disk to write to")
 def test_a_disk_that_fills_up_while_tensors_are_written(
     config_file: Callable[..., Path], fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Afterwards the same command goes on."""
-    save = storage.safetensors.torch.save_file
+    whole = storage.write_whole
 
-    def full(table: dict[str, torch.Tensor], target: Path, metadata: Any = None) -> None:
-        if "upload" in target.name:
-            words = "Error while serializing: I/O error: No space left on device (os error 28)"
-            raise storage.safetensors.SafetensorError(words)
-        save(table, target, metadata)
+    def full(path: Path, write: Callable[[Path], None]) -> None:
+        if "upload" in path.name:  # the temporary file is a device that is always full
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name(f".{path.name}.{os.getpid()}.partial").symlink_to("/dev/full")
+        whole(path, write)
 
     arguments = ["run", config_file(), "--out", tmp_path / "run", "--quiet"]
     with monkeypatch.context() as patch:
-        patch.setattr(storage.safetensors.torch, "save_file", full)
+        patch.setattr(storage, "write_whole", full)
         assert "The disk is full" in fails(*arguments)
     cli.main([str(argument) for argument in arguments])
     assert (tmp_path / "run" / "report.html").exists()

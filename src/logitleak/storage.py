@@ -6,7 +6,6 @@ import fcntl
 import json
 import math
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from logitleak.errors import UserError
@@ -23,6 +23,12 @@ _BYTES = {
     "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
 """Bytes of a number, by its name in the safetensors format."""
+
+_NAMES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
+    torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+"""What the format calls the types that are written."""
 
 
 @contextmanager
@@ -85,30 +91,37 @@ def read_json(path: Path) -> Any:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write a safetensors file, whole or not at all, one tensor after the other.
+
+    The library would copy all tensors before it writes the first, and those of a round are gigabytes. The
+    format is simple: the length of a header, the header as JSON, and the numbers.
 
     Raises:
         OSError: it cannot be written, for example because the disk is full.
     """
-    table = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    described = dict(metadata) if metadata else None  # an empty table with {} makes a file nobody can read
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": _NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # numbers begin at a multiple of eight bytes
 
     def save(target: Path) -> None:
-        target.touch()  # with the permissions that the user wants; safetensors makes files of its own private
-        mode = target.stat().st_mode
         try:
-            safetensors.torch.save_file(table, target, described)
-        except safetensors.SafetensorError as error:
-            raise _as_os_error(error, path) from None
-        target.chmod(mode)
+            with target.open("wb") as file:
+                file.write(len(text).to_bytes(8, "little") + text)
+                for tensor in tensors.values():
+                    flat = tensor.detach().cpu().contiguous().flatten()
+                    file.write(flat.view(torch.uint8).numpy().data)
+        except OSError as error:  # a failed write does not say where
+            raise OSError(error.errno, error.strerror, str(path)) from None
 
     write_whole(path, save)
-
-
-def _as_os_error(error: Exception, path: Path) -> Exception:
-    """The library says "(os error 28)" in words; the command line wants the number."""
-    found = re.search(r"os error (\d+)", str(error))
-    return error if found is None else OSError(int(found[1]), os.strerror(int(found[1])), str(path))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
