@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,7 +80,10 @@ class ModelBank:
         self.seed = seed
         self.device = torch.device(device)
         self.dtype = dtype
-        self.together = self.device.type != "cpu" if together is None else together
+        mine = not own.is_own(
+            architecture
+        )  # vmap may not take a stranger's layers, frozen ones and dropout above all
+        self.together = mine and (self.device.type != "cpu" if together is None else together)
         self.models: list[nn.Module] = []
         self.optimizers: list[torch.optim.Optimizer] = []
         for member in self.members:
@@ -135,14 +139,24 @@ class ModelBank:
         if self.together and equal and epochs > 0 and stackable(self.models, self.optimizers):
             return self._fit_together(x, y, loss, epochs, orders, tell)
         losses = []
-        for k in range(len(self)):
+        for k, member in enumerate(self.members):
             mean = float("nan")
-            for epoch in range(1, epochs + 1):
-                mean = self._epoch(k, x[k], y[k], loss, orders[k])
-                tell(k, epoch, mean)
+            with self._noise(*purpose, member):
+                for epoch in range(1, epochs + 1):
+                    mean = self._epoch(k, x[k], y[k], loss, orders[k])
+                    tell(k, epoch, mean)
             self.optimizers[k].zero_grad()  # a gradient is as large as the weights, and nobody waits for it
             losses.append(mean)
         return losses
+
+    @contextmanager
+    def _noise(self, *names: str | int) -> Iterator[None]:
+        """Seeds the global generator for layers that draw while they train, such as dropout in a model of one's own,
+        and leaves it as it was."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(derive_int(self.seed, "noise", *names))
+            yield
 
     def _epoch(
         self, k: int, images: Tensor, targets: Sequence[Tensor], loss: Loss, generator: torch.Generator

@@ -37,6 +37,13 @@ def gray(image_size, num_classes):
             return self.head(pixels.mean(1).flatten(1))
     return Gray()
 
+def frozen(image_size, num_classes):
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(3 * image_size[0] * image_size[1], 8), nn.Dropout(0.5), nn.Linear(8, num_classes)
+    )
+    model[1].requires_grad_(False)
+    return model
+
 def wrong_classes(image_size, num_classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size[0] * image_size[1], num_classes + 1))
 
@@ -89,6 +96,24 @@ def test_a_bank_trains_it_even_with_a_last_batch_of_one(module: str) -> None:
     assert not torch.equal(before[0], before[1])
     losses = [bank.fit([images] * 2, [labels] * 2, F.cross_entropy, 5, (i,))[0] for i in range(4)]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_frozen_layers_stay_and_dropout_is_seeded(module: str, together: bool) -> None:
+    images, labels = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8), torch.arange(8) % 4
+    state, found = torch.random.get_rng_state(), []
+    for _ in range(2):
+        optimization = Optimization(1e-2, 0.0, 4)
+        bank = ModelBank(f"{module}:frozen", (16, 16), 4, [0, 1], optimization, seed=3, together=together)
+        before = bank.weights(0)
+        bank.fit([images] * 2, [labels] * 2, F.cross_entropy, 2, ("a",))
+        after = bank.weights(0)
+        assert torch.equal(before["module.1.weight"], after["module.1.weight"])
+        assert not torch.equal(before["module.3.weight"], after["module.3.weight"])
+        found.append(bank.predict(images))
+        torch.rand(3)  # what others draw in between has no part in it
+    assert torch.equal(*found)
+    torch.random.set_rng_state(state)
 
 
 @pytest.mark.parametrize(
