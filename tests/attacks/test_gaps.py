@@ -9,7 +9,7 @@ from memory import MemoryView
 from torch import Tensor
 
 from logitleak.attacks.base import Attack, create
-from logitleak.attacks.features import newest_inputs, public_inputs
+from logitleak.attacks.features import newest_outputs, paired, public_inputs
 from logitleak.attacks.pli import PLI
 
 
@@ -26,7 +26,8 @@ class Selective(MemoryView):
 def test_newest_pair_of_every_row() -> None:
     view = Selective()
     wanted = view.knowledge.public.rows("sensitive")
-    rows, inputs = newest_inputs(view, 0, 2, 3.0, "full", wanted)
+    rows, outputs = newest_outputs(view, 0, 2, "full", wanted)
+    inputs = paired(outputs, 3.0)
     assert torch.equal(rows, wanted)
     _, first = public_inputs(view, 0, 1, 3.0, "full", wanted)
     _, second = public_inputs(view, 0, 2, 3.0, "full", wanted)
@@ -162,7 +163,8 @@ def test_ridge_keeps_the_newest_pair_of_who_is_absent() -> None:
     """Absent in round 2: what it sent in round 1 is still what is known of it, with the server's pair of round 1."""
     view = Gaps({(0, 2)})
     wanted = view.knowledge.public.rows("sensitive")
-    rows, inputs = newest_inputs(view, 0, 2, 3.0, "full", wanted)
+    rows, outputs = newest_outputs(view, 0, 2, "full", wanted)
+    inputs = paired(outputs, 3.0)
     first_rows, first = public_inputs(view, 0, 1, 3.0, "full", wanted)
     assert torch.equal(rows, first_rows)
     assert torch.equal(inputs, first)

@@ -53,48 +53,58 @@ def input_width(q: Q, num_classes: int) -> int:
     return num_classes * (uses_client(q) + uses_server(q))
 
 
-def public_inputs(
-    view: ServerView, client: int, round: int, tau: float, q: Q, wanted: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Inputs for the public images that the client answered for, as [p⁰, p^k] (Eq. 2).
+Outputs = tuple[Tensor, ...]
+"""Logits [n, J] of the server, the client or both, as Q wants them; n may be 0."""
+
+
+def public_outputs(view: ServerView, client: int, round: int, q: Q, wanted: Tensor) -> tuple[Tensor, Outputs]:
+    """Logits for the public images that the client answered for.
 
     Args:
         wanted: int64, public rows the attack would use, ascending; those that the client did not transmit
             are left out.
 
     Returns:
-        rows int64 [n], in the order they were asked for, and inputs float32 [n, width]; there may be none.
+        rows int64 [n], in the order they were asked for, and their logits; there may be none.
     """
     rows, logits = view.client_logits(client, round)
     keep = torch.isin(rows, wanted)
     rows, logits = rows[keep], logits[keep]
-    parts = []
-    if uses_server(q):
-        parts.append(tempered(view.server_logits(round)[rows], tau))
-    if uses_client(q):
-        parts.append(tempered(logits, tau))
-    return rows, torch.cat(parts, 1)
+    parts = (view.server_logits(round)[rows],) if uses_server(q) else ()
+    return rows, (*parts, logits) if uses_client(q) else parts
 
 
-def newest_inputs(
-    view: ServerView, client: int, round: int, tau: float, q: Q, wanted: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Like `public_inputs`, with each row's newest pair of rounds 1 to ``round``: where the server asks for some
+def newest_outputs(view: ServerView, client: int, round: int, q: Q, wanted: Tensor) -> tuple[Tensor, Outputs]:
+    """Like `public_outputs`, with each row's newest pair of rounds 1 to ``round``: where the server asks for some
     rows only (FedGEMS), what it asked for earlier is not forgotten.
 
     Returns:
-        rows int64 [n], ascending, and inputs float32 [n, width].
+        rows int64 [n], ascending, and their logits.
     """
-    found: list[tuple[Tensor, Tensor]] = []
+    found: list[tuple[Tensor, Outputs]] = []
     for t in range(round, 0, -1):
-        rows, inputs = public_inputs(view, client, t, tau, q, wanted)
-        found.append((rows, inputs))
+        rows, outputs = public_outputs(view, client, t, q, wanted)
+        found.append((rows, outputs))
         wanted = wanted[~torch.isin(wanted, rows)]
         if len(wanted) == 0:
             break
     every = torch.cat([rows for rows, _ in found])
     order = every.argsort()
-    return every[order], torch.cat([inputs for _, inputs in found])[order]
+    parts = zip(*(outputs for _, outputs in found), strict=True)
+    return every[order], tuple(torch.cat(part)[order] for part in parts)
+
+
+def paired(outputs: Outputs, tau: float) -> Tensor:
+    """The input of Eq. 2, [p⁰, p^k] or one of them: float32 [n, width]."""
+    return torch.cat([tempered(part, tau) for part in outputs], 1)
+
+
+def public_inputs(
+    view: ServerView, client: int, round: int, tau: float, q: Q, wanted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`public_outputs`, paired: rows int64 [n] and inputs float32 [n, width]."""
+    rows, outputs = public_outputs(view, client, round, q, wanted)
+    return rows, paired(outputs, tau)
 
 
 def target_inputs(labels: Tensor, num_classes: int, alpha: float, q: Q) -> Tensor:

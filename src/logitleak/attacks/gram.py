@@ -1,4 +1,4 @@
-"""Gram matrices ZᵀZ in float64, in bounded memory."""
+"""Gram matrices ZᵀZ, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _ROWS = 2048
 _TILES = 4
 
 
-def gram(z: Tensor) -> Tensor:
-    """ZᵀZ, float64 [d, d], of inputs [n, d].
+def gram(z: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+    """ZᵀZ [d, d] of inputs [n, d].
 
     It is singular but for a ridge term, and float32 is too coarse for a small one. Rows are widened a block
     at a time, and only tiles on and below the diagonal are multiplied: 5/8 of the arithmetic.
     """
     d = z.shape[1]
-    total = torch.zeros(d, d, dtype=torch.float64, device=z.device)
+    total = torch.zeros(d, d, dtype=dtype, device=z.device)
     tile = max(1, -(-d // _TILES))
     for block in z.split(_ROWS):
-        wide = block.double()
+        wide = block.to(dtype)
         for start in range(0, d, tile):
             end = min(start + tile, d)
             total[start:end, :end].addmm_(wide[:, start:end].T, wide[:, :end])

@@ -19,7 +19,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
-from logitleak.attacks.features import Q, assumed, needed, newest_inputs, target_inputs
+from logitleak.attacks.features import Outputs, Q, assumed, needed, newest_outputs, paired, target_inputs
 from logitleak.attacks.gram import gram
 from logitleak.attacks.validation import (
     GRID,
@@ -76,6 +76,7 @@ class Ridge(Attack):
             self.assumptions += ("The server knows which public images show the same person (for tuning).",)
         self.round, self.tau, self.lam = 0, 0.0, 0.0  # observe sets them
         self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+        self._read: tuple[tuple[int, int], tuple[Tensor, Outputs]] | None = None
 
     @property
     def uses_prior(self) -> bool:
@@ -111,10 +112,21 @@ class Ridge(Attack):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Public rows [n], their inputs [n, d], and the inputs of some labels [m, d], centered alike."""
         s, known = self.settings, view.knowledge
-        rows, inputs = newest_inputs(view, client, self.round, tau, s.q, known.public.rows("sensitive"))
+        rows, outputs = self._outputs(view, client)
+        inputs = paired(outputs, tau)
         center = inputs.mean(0) if len(inputs) else torch.zeros(inputs.shape[1])
         target = target_inputs(labels, known.num_classes, s.alpha, s.q)
         return rows, (inputs - center).to(self.device), (target - center).to(self.device)
+
+    def _outputs(self, view: ServerView, client: int) -> tuple[Tensor, Outputs]:
+        """What is on record of this client up to this round; kept, since every temperature begins with it."""
+        if self._read is None or self._read[0] != (client, self.round):
+            wanted = view.knowledge.public.rows("sensitive")
+            self._read = (
+                (client, self.round),
+                newest_outputs(view, client, self.round, self.settings.q, wanted),
+            )
+        return self._read[1]
 
     def _images(self, view: ServerView, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The mean image [p] of some public rows, and their departures from it [n, p]; not to be changed, since
@@ -219,7 +231,8 @@ def _cholesky_solve(right: Tensor, system: Tensor) -> Tensor:
 
 def spread(images: Tensor) -> float:
     """Root mean square of centered images: the public images' standard deviation around their mean image."""
-    return float(images.square().mean().sqrt())
+    lengths = torch.linalg.vector_norm(images, dim=1)  # of each image: one sum of so many squares would be inexact
+    return float(lengths.double().square().mean().div(images.shape[1]).sqrt())
 
 
 def rescale(departures: Tensor, length: float) -> Tensor:

@@ -12,6 +12,7 @@ remains where the public set has no labels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,13 @@ GRID = tuple(10 ** (e / 2) for e in range(-10, 5))
 
 PROJECTIONS = 128
 """Images are compared in so many random directions, which keep angles and lengths (Johnson and Lindenstrauss)."""
+
+
+_MANY = 1000
+"""With more inputs mock targets are scored in float32, which takes half the time. Scores are then the same from
+λ = 1e-2 on, where so many inputs have their optimum, and too low below 1e-3 (docs/performance.md)."""
+
+_BATCH_NUMBERS = 1 << 18
 
 
 class MockScore(NamedTuple):
@@ -57,50 +65,52 @@ def mock_target_scores(
         mock_inputs: [G, d] centered inputs that an attack on each identity would use.
         grid: candidate weights, > 0.
     """
-    squares = gram(z)
+    squares = gram(z, torch.float32 if z.shape[1] > _MANY else torch.float64)
     scale = float(squares.diagonal().mean())
     values, vectors = torch.linalg.eigh(squares)
     values, vectors = values.clamp_min(0).to(z.dtype), vectors.to(z.dtype)
     basis, mock = z @ vectors, mock_inputs @ vectors
     projected = basis.T @ images
-    people = len(mock_inputs)
-    means = images.new_zeros(people, images.shape[1]).index_add_(0, identities, images)
+    inverses = [1 / (values + lam * scale) for lam in grid]
+    residuals = [images - basis @ (inverse[:, None] * projected) for inverse in inverses]
+    predictions = [(mock * inverse) @ projected for inverse in inverses]
+    for members, rows in _groups_by_size(identities, len(mock_inputs), z.shape[1]):
+        own, wanted = basis[rows], mock[members][:, None]  # [g, m, d], [g, 1, d]
+        eye = torch.eye(rows.shape[1]).to(own)
+        for inverse, residual, predicted in zip(inverses, residuals, predictions, strict=True):
+            weighted = (own * inverse).transpose(1, 2)  # [g, d, m]
+            error = torch.linalg.solve(
+                torch.baddbmm(eye, own, weighted, alpha=-1), residual[rows]
+            )  # [g, m, p]
+            predicted[members] -= ((wanted @ weighted) @ error)[:, 0]
+    means = images.new_zeros(predictions[0].shape).index_add_(0, identities, images)
     means = torch.nn.functional.normalize(means, dim=1)  # of a sum or of a mean: the direction is the same
-    batches = [(members, rows, basis[rows]) for members, rows in _groups_by_size(identities, people)]
-    scores = []
-    for lam in grid:
-        inverse = 1 / (values + lam * scale)
-        residual = images - (basis * inverse) @ projected
-        weighted = mock * inverse
-        predicted = weighted @ projected
-        for members, rows, own in batches:  # own: [g, m, d], the m rows of g identities
-            left_out = torch.baddbmm(
-                torch.eye(rows.shape[1]).to(own), own * inverse, own.transpose(1, 2), alpha=-1
-            )
-            error = torch.linalg.solve(left_out, residual[rows])  # [g, m, p]
-            reach = own @ weighted[members][:, :, None]  # [g, m, 1]
-            predicted[members] -= (reach * error).sum(1)
-        cosines = torch.nn.functional.normalize(predicted, dim=1) @ means.T
-        right = cosines.argmax(1).cpu() == torch.arange(people)
-        scores.append(MockScore(float(right.float().mean()), float(cosines.diagonal().mean())))
-    return scores
+    return [_score(predicted, means) for predicted in predictions]
 
 
-def _groups_by_size(identities: Tensor, groups: int) -> list[tuple[Tensor, Tensor]]:
+def _score(predicted: Tensor, means: Tensor) -> MockScore:
+    """Predictions [G, p] against the directions of the mean images [G, p]."""
+    cosines = torch.nn.functional.normalize(predicted, dim=1) @ means.T
+    right = cosines.argmax(1).cpu() == torch.arange(len(predicted))
+    return MockScore(float(right.float().mean()), float(cosines.diagonal().mean()))
+
+
+def _groups_by_size(identities: Tensor, groups: int, width: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Groups of equal size together, so that none is padded: one with hundreds of photos would make all as large.
+    Batches are small enough that inputs of that width stay in the cache while every weight is tried.
 
-    Returns:
-        for every size m that occurs, int64 group numbers [g] and their row numbers [g, m].
+    Yields:
+        int64 group numbers [g] and their row numbers [g, m].
     """
     order = torch.argsort(identities, stable=True)
     counts = torch.bincount(identities, minlength=groups)
     starts = counts.cumsum(0) - counts
-    found = []
     for size in torch.unique(counts).tolist():
-        members = torch.nonzero(counts == size).flatten()
-        places = starts[members][:, None] + torch.arange(size, device=order.device)
-        found.append((members, order[places]))
-    return found
+        for members in (
+            torch.nonzero(counts == size).flatten().split(max(1, _BATCH_NUMBERS // (size * width)))
+        ):
+            places = starts[members][:, None] + torch.arange(size, device=order.device)
+            yield members, order[places]
 
 
 def project(images: Tensor, generator: torch.Generator) -> Tensor:
