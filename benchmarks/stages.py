@@ -1,12 +1,13 @@
 """Each stage of a run, ours and the rival's, on random pixels of two sizes.
 
-A stage is a class: the constructor prepares (not timed), `ours` and `rival` do some units of work and return what
-they computed, for comparison.
+A stage is a class: `ours` and `rival` prepare, which is not timed, and return the work, which is, and which returns
+what it computed, for comparison.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from typing import Literal
 import rival
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from logitleak.allocator import keep_freed_memory
 from logitleak.attacks import networks
@@ -27,6 +28,8 @@ from logitleak.types import Event, Payload, PublicData
 from logitleak.wire import Manifest, TranscriptWriter, Uploads
 
 PIXELS = 3 * 64 * 64
+
+Work = Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,26 +50,28 @@ class Stage:
 
     Class attributes:
         unit: what is counted.
-        compare: whether ours and the rival's results can be compared.
     """
 
     unit: str
-    compare = True
 
     def __init__(self, size: Size, clients: int) -> None:
         keep_freed_memory()
         self.size, self.clients = size, clients
         self.generator = torch.Generator().manual_seed(0)
 
-    def ours(self) -> Tensor:
+    def ours(self) -> Work:
         raise NotImplementedError
 
-    def rival(self) -> Tensor:
+    def rival(self) -> Work:
         raise NotImplementedError
 
     def units(self) -> int:
-        """How many units one call of `ours` or `rival` does."""
+        """How many units the work of `ours` does."""
         return self.clients
+
+    def rival_units(self) -> int:
+        """How many units the work of `rival` does."""
+        return self.units()
 
     def operations(self) -> float:
         """Floating-point operations of one unit: products only."""
@@ -93,24 +98,30 @@ class ClientStep(Stage):
         self.count = min(size.public // 64, self.batches) * 64
         self.pixels = self.images(self.count)
         self.labels = torch.randint(0, size.classes, (self.count,), generator=self.generator)
+
+    def _bank(self) -> ModelBank:
         optimization = Optimization(1e-3, 1e-4, 64, precision=self.precision)
-        self.bank = ModelBank("cnn", (64, 64), size.classes, range(clients), optimization, seed=0)
+        return ModelBank("cnn", (64, 64), self.size.classes, range(self.clients), optimization, seed=0)
 
-    def ours(self) -> Tensor:
-        same = [self.pixels] * self.clients, [self.labels] * self.clients
-        return torch.tensor(self.bank.fit(*same, F.cross_entropy, 1, ("bench",)))
+    def ours(self) -> Work:
+        bank, same = self._bank(), ([self.pixels] * self.clients, [self.labels] * self.clients)
+        return lambda: torch.tensor(bank.fit(*same, F.cross_entropy, 1, ("bench",)))
 
-    def rival(self) -> Tensor:
-        data, losses = rival.Images(self.pixels, self.labels), []
-        for k in range(self.clients):
-            model = rival.classifier(self.size.classes)
-            start = self.bank.weights(k)
-            names = ("0.weight", "0.bias", "4.weight", "4.bias")
-            model.load_state_dict(dict(zip(names, start.values(), strict=True)))
-            adam = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4)
-            order = torch.randperm(self.count, generator=derive(0, "order", "bench", k))
-            losses.append(rival.train(model, adam, data, F.cross_entropy, 64, order))
-        return torch.tensor(losses)
+    def rival(self) -> Work:
+        data, bank = rival.Images(self.pixels, self.labels), self._bank()
+        models = [_like(bank, k, self.size.classes) for k in range(self.clients)]
+        adams = [torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4) for model in models]
+        orders = [
+            torch.randperm(self.count, generator=derive(0, "order", "bench", k)) for k in range(self.clients)
+        ]
+
+        def work() -> Tensor:
+            each = zip(models, adams, orders, strict=True)
+            return torch.tensor(
+                [rival.train(m, adam, data, F.cross_entropy, 64, order) for m, adam, order in each]
+            )
+
+        return work
 
     def units(self) -> int:
         return self.clients * self.count // 64
@@ -140,18 +151,13 @@ class Prediction(Stage):
         optimization = Optimization(1e-3, 1e-4, 64)
         self.bank = ModelBank("cnn", (64, 64), size.classes, range(clients), optimization, seed=0)
 
-    def ours(self) -> Tensor:
-        return torch.stack([logits.mean(0) for logits in self.bank.predict_each(self.pixels)])
+    def ours(self) -> Work:
+        return lambda: torch.stack([logits.mean(0) for logits in self.bank.predict_each(self.pixels)])
 
-    def rival(self) -> Tensor:
+    def rival(self) -> Work:
         data = rival.Images(self.pixels, torch.zeros(len(self.pixels)))
-        found = []
-        for k in range(self.clients):
-            model = rival.classifier(self.size.classes)
-            names = ("0.weight", "0.bias", "4.weight", "4.bias")
-            model.load_state_dict(dict(zip(names, self.bank.weights(k).values(), strict=True)))
-            found.append(rival.predict(model, data).mean(0))
-        return torch.stack(found)
+        models = [_like(self.bank, k, self.size.classes) for k in range(self.clients)]
+        return lambda: torch.stack([rival.predict(model, data).mean(0) for model in models])
 
     def units(self) -> int:
         return self.clients * len(self.pixels)
@@ -166,7 +172,7 @@ class InversionStep(Stage):
     unit = "step"
     steps = 6
     batch = 8
-    precision = False
+    rough = False
 
     def __init__(self, size: Size, clients: int) -> None:
         super().__init__(size, clients)
@@ -176,35 +182,44 @@ class InversionStep(Stage):
         self.pixels = self.images(count).float() / 127.5 - 1
         self.batches = torch.randperm(count, generator=self.generator).split(self.batch)
 
-    def ours(self) -> Tensor:
-        found = []
-        for k in range(self.clients):
-            network = networks.build(2 * self.size.classes, 64, 1024, torch.Generator().manual_seed(k))
-            adam = torch.optim.Adam(network.parameters(), lr=3e-5, weight_decay=1e-4, fused=True)
-            for rows in self.batches:
-                with torch.autocast("cpu", torch.bfloat16, enabled=self.precision):
-                    made = network(self.inputs[rows])
-                value = F.mse_loss(made.float(), self.pixels[rows])
-                adam.zero_grad()
-                value.backward()
-                adam.step()
-            with torch.no_grad():
-                found.append(network.eval()(self.inputs[:4]))
-        return torch.stack(found)
+    def _networks(self) -> list[networks.InversionNetwork]:
+        build, inputs = networks.build, 2 * self.size.classes
+        return [build(inputs, 64, 1024, torch.Generator().manual_seed(k)) for k in range(self.clients)]
 
-    def rival(self) -> Tensor:
-        found = []
-        for k in range(self.clients):
-            start = networks.build(2 * self.size.classes, 64, 1024, torch.Generator().manual_seed(k))
-            network = rival.inversion(2 * self.size.classes)
+    def ours(self) -> Work:
+        made = self._networks()
+        adams = [torch.optim.Adam(n.parameters(), lr=3e-5, weight_decay=1e-4, fused=True) for n in made]
+
+        def work() -> Tensor:
+            for network, adam in zip(made, adams, strict=True):
+                network.train()
+                for rows in self.batches:
+                    with torch.autocast("cpu", torch.bfloat16, enabled=self.rough):
+                        images = network(self.inputs[rows])
+                    value = F.mse_loss(images.float(), self.pixels[rows])
+                    adam.zero_grad()
+                    value.backward()
+                    adam.step()
             with torch.no_grad():
+                return torch.stack([network.eval()(self.inputs[:4]) for network in made])
+
+        return work
+
+    def rival(self) -> Work:
+        made = [rival.inversion(2 * self.size.classes) for _ in range(self.clients)]
+        with torch.no_grad():
+            for network, start in zip(made, self._networks(), strict=True):
                 for own, theirs in zip(network.parameters(), start.parameters(), strict=True):
                     own.copy_(theirs.permute(0, 3, 1, 2) if theirs.dim() == 4 else theirs)
-            adam = torch.optim.Adam(network.parameters(), lr=3e-5, weight_decay=1e-4)
-            rival.invert(network, adam, self.inputs, self.pixels, self.batches)
+        adams = [torch.optim.Adam(network.parameters(), lr=3e-5, weight_decay=1e-4) for network in made]
+
+        def work() -> Tensor:
+            for network, adam in zip(made, adams, strict=True):
+                rival.invert(network, adam, self.inputs, self.pixels, self.batches)
             with torch.no_grad():
-                found.append(network.eval()(self.inputs[:4][:, :, None, None]))
-        return torch.stack(found)
+                return torch.stack([network.eval()(self.inputs[:4][:, :, None, None]) for network in made])
+
+        return work
 
     def units(self) -> int:
         return self.clients * len(self.batches)
@@ -221,7 +236,7 @@ class InversionStep(Stage):
 class InversionStepBf16(InversionStep):
     """The same in bfloat16, `precision: bf16`."""
 
-    precision = True
+    rough = True
 
 
 class InversionStepBatch32(InversionStep):
@@ -245,11 +260,11 @@ class RidgeFit(Stage):
         self.pixels = pixels - pixels.mean(0)
         self.targets = torch.eye(2 * classes)[: min(200, classes)]
 
-    def ours(self) -> Tensor:
-        return torch.stack([solve(z, self.pixels, self.targets, 0.1) for z in self.z])
+    def ours(self) -> Work:
+        return lambda: torch.stack([solve(z, self.pixels, self.targets, 0.1) for z in self.z])
 
-    def rival(self) -> Tensor:
-        return torch.stack([rival.ridge(z, self.pixels, self.targets, 0.1) for z in self.z]).float()
+    def rival(self) -> Work:
+        return lambda: torch.stack([rival.ridge(z, self.pixels, self.targets, 0.1) for z in self.z]).float()
 
     def operations(self) -> float:
         n, d, targets = self.size.sensitive, 2 * self.size.classes, len(self.targets)
@@ -269,12 +284,15 @@ class Similarity(Stage):
         self.b = torch.rand(references, 3, 64, 64, generator=self.generator)
         self.few = min(len(self.a) * len(self.b), 300)
 
-    def ours(self) -> Tensor:
-        return ssim_all_pairs(self.a, self.b).flatten()[: self.few]
+    def ours(self) -> Work:
+        return lambda: ssim_all_pairs(self.a, self.b).flatten()[: self.few]
 
-    def rival(self) -> Tensor:
-        columns = len(self.b)
-        return torch.tensor([rival.ssim(self.a[i // columns], self.b[i % columns]) for i in range(self.few)])
+    def rival(self) -> Work:
+        pairs = [(self.a[i // len(self.b)], self.b[i % len(self.b)]) for i in range(self.few)]
+        return lambda: torch.tensor([rival.ssim(a, b) for a, b in pairs])
+
+    def rival_units(self) -> int:
+        return self.few
 
     def units(self) -> int:
         return len(self.a) * len(self.b)
@@ -296,11 +314,10 @@ class Transcript(Stage):
         shape = (clients, size.public, size.classes)
         self.logits = torch.randn(shape, generator=self.generator)
 
-    def ours(self) -> Tensor:
-        size = self.size
+    def ours(self) -> Work:
         uploads = Uploads(action="upload", tensor="logits", kind="logits")
         manifest = Manifest(
-            format=1, scheme="fedmd", clients=self.clients, rounds=1, num_classes=size.classes,
+            format=1, scheme="fedmd", clients=self.clients, rounds=1, num_classes=self.size.classes,
             target_labels=[0], uploads=uploads,
         )  # fmt: skip
         public = PublicData(
@@ -309,20 +326,37 @@ class Transcript(Stage):
         writer = TranscriptWriter(self.folder / "wire", manifest, public)
         writer.rewind(0)
         received = {k: Payload({"logits": logits}) for k, logits in enumerate(self.logits)}
-        writer.write(Event(1, "upload", Payload(), received))
-        writer.commit(1)
-        file = TensorFile(self.folder / "wire" / "round-01" / "upload.safetensors")
-        return torch.stack([file.read(f"client-{k}/logits").sum(0) for k in range(self.clients)])
 
-    def rival(self) -> Tensor:
-        found = []
-        for k, logits in enumerate(self.logits):
-            torch.save(logits.clone(), self.folder / f"{k}.pt")
-            found.append(torch.load(self.folder / f"{k}.pt", weights_only=True).sum(0))
-        return torch.stack(found)
+        def work() -> Tensor:
+            writer.write(Event(1, "upload", Payload(), received))
+            writer.commit(1)
+            file = TensorFile(self.folder / "wire" / "round-01" / "upload.safetensors")
+            found = torch.stack([file.read(f"client-{k}/logits").sum(0) for k in range(self.clients)])
+            writer.rewind(0)
+            return found
+
+        return work
+
+    def rival(self) -> Work:
+        def work() -> Tensor:
+            found = []
+            for k, logits in enumerate(self.logits):
+                torch.save(logits.clone(), self.folder / f"{k}.pt")
+                found.append(torch.load(self.folder / f"{k}.pt", weights_only=True).sum(0))
+            return torch.stack(found)
+
+        return work
 
     def traffic(self) -> float:
         return 2.0 * 4 * self.size.public * self.size.classes
+
+
+def _like(bank: ModelBank, k: int, classes: int) -> nn.Module:
+    """The rival's classifier with the weights of one of ours."""
+    model = rival.classifier(classes)
+    names = ("0.weight", "0.bias", "4.weight", "4.bias")
+    model.load_state_dict(dict(zip(names, bank.weights(k).values(), strict=True)))
+    return model
 
 
 def _adam_traffic(parameters: int) -> float:

@@ -231,7 +231,9 @@ def _cholesky_solve(right: Tensor, system: Tensor) -> Tensor:
 
 def spread(images: Tensor) -> float:
     """Root mean square of centered images: the public images' standard deviation around their mean image."""
-    lengths = torch.linalg.vector_norm(images, dim=1)  # of each image: one sum of so many squares would be inexact
+    lengths = torch.linalg.vector_norm(
+        images, dim=1
+    )  # of each image: one sum of so many squares would be inexact
     return float(lengths.double().square().mean().div(images.shape[1]).sqrt())
 
 
