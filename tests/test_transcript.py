@@ -182,9 +182,9 @@ def test_own_values_that_are_not_finite(run: Path) -> None:
 
 def test_missing_rounds(run: Path) -> None:
     (run / "wire/round-02").rename(run / "wire/elsewhere")
-    assert "lacks round 2; finish the run" in refused(run)
+    assert "lacks round 2, which its manifest claims" in refused(run)
     (run / "wire/round-03").rename(run / "wire/round-03.partial")
-    assert "lacks round 2, 3; finish the run" in refused(run)
+    assert "lacks round 2, 3, which its manifest claims" in refused(run)
 
 
 def test_a_manifest_that_claims_a_billion_rounds(run: Path) -> None:

@@ -105,6 +105,10 @@ class FederationConfig(Section):
     batch: PositiveInt = 64
     precision: Literal["float32", "bf16"] = "float32"
 
+    def model_of(self, client: int) -> str:
+        """The architecture of a client."""
+        return self.models[client % len(self.models)]
+
 
 class AttackConfig(Section):
     """One attack; an entry of ``attacks`` may be called anything.
@@ -227,13 +231,19 @@ def parse(values: Mapping[str, Any]) -> Config:
         raise UserError(registry.describe(error, "The config", Config)) from None
     registry.check("scheme", config.federation.scheme)
     registry.check("data", config.data.source)
-    for model in (*config.federation.models, config.federation.server_model):
-        if ":" not in model:  # module:function is looked up when it is needed, not when a config is read
-            registry.check("model", model)
+    check_models(config.federation)
     if config.data.degradation is not None:
         registry.check("degradation", config.data.degradation)
     check_attacks(config)
     return config
+
+
+def check_models(federation: FederationConfig) -> None:
+    """Raise a `UserError` where a model is not registered; ``module:function`` is looked up when it is needed, not
+    when a config is read."""
+    for model in (*federation.models, federation.server_model):
+        if ":" not in model:
+            registry.check("model", model)
 
 
 def check_attacks(config: Attacked) -> None:

@@ -48,7 +48,8 @@ class Transcript:
         if missing := list(islice(absent, 5)):  # a stranger's manifest may claim any number of rounds
             listed = ", ".join(map(str, missing))
             raise UserError(
-                f"{self.folder} lacks round {listed}; finish the run that wrote it, then try again."
+                f"{self.folder} lacks round {listed}, which its manifest claims; run it again if it is a simulation "
+                "that was stopped."
             )
         for t in self._round_numbers():
             self._check_round(t)

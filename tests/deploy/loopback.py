@@ -6,12 +6,20 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from logitleak.answers import Shape
+from logitleak.deploy.arrays import KIND, decode, encode
 from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import client_folder
 from logitleak.types import Absence, Payload
 
 Spoil = Callable[[int, str, int, Payload], Payload | Absence]
+
+
+def carried(value: Tensor) -> Tensor:
+    """A tensor as it is after it was written down and read."""
+    shape = Shape(value.dtype, tuple(value.shape))
+    return decode(encode(value), KIND, shape, shape)
 
 
 def faithful(round: int, action: str, client: int, answer: Payload) -> Payload | Absence:
@@ -31,6 +39,6 @@ class Loopback:
         for k in range(self.clients):
             client = Client(self._config, client_folder(self._config.client_data, k), k)
             payload, model = client.answer(action, round, message or Payload(), self._kept.get(k, {}))
-            self._kept[k] = {name: value.clone() for name, value in model.items()}
+            self._kept[k] = {name: carried(value) for name, value in model.items()}
             answers[k] = self._spoil(round, action, k, payload)
         return answers

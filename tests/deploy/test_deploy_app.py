@@ -159,6 +159,8 @@ class TestConfig:
             ({"scheme": "fedmdd"}, 'No scheme is called "fedmdd"'),
             ({"settings.digestt": 1}, "digestt"),
             ({"answer_timeout": 0.0}, '"answer_timeout"'),
+            ({"answer_timeout": float("inf")}, '"answer_timeout"'),
+            ({"start_timeout": float("nan")}, '"start_timeout"'),
         ],
     )
     def test_mistakes(self, change: dict[str, Any], says: str, four_clients: Tiny, tmp_path: Path) -> None:
@@ -198,6 +200,26 @@ class TestKeys:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert names.get_values_for_type(x509.DNSName) == ["link.example"]
         assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.1"]
+
+    @pytest.mark.parametrize(
+        "host", ["", "two words", "a..b", "x" * 64 + ".example", "line\nbreak", "é" * 300]
+    )
+    def test_no_host(self, host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            main(["deploy", "keys", str(tmp_path / "keys"), "--host", host])
+        said = capsys.readouterr().err
+        assert "is no name or address of a host" in said
+        assert said.count("\n") == 1
+        assert not (tmp_path / "keys").exists()
+
+    def test_hosts_that_a_common_name_could_not_hold(self, tmp_path: Path) -> None:
+        from cryptography import x509
+
+        long = ".".join(["link"] * 20)
+        main(["deploy", "keys", str(tmp_path / "keys"), "--host", "münchen.example", long, "::1"])
+        leaf = x509.load_pem_x509_certificate((tmp_path / "keys" / "server.crt").read_bytes())
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == ["xn--mnchen-3ya.example", long]
 
     def test_keys_are_never_replaced(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "client-0").write_text("mine")

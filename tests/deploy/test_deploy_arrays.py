@@ -16,7 +16,13 @@ from logitleak.deploy.arrays import KIND, BadArray, declared, decode, encode
 WANTED = Shape(torch.float32, (4, 3))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool])
+DTYPES = [
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+    torch.uint8, torch.bool,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sizes", [(4, 3), (0, 3), (), (2, 3, 4, 5)])
 def test_there_and_back(dtype: torch.dtype, sizes: tuple[int, ...]) -> None:
     value = (torch.rand(sizes) * 2).to(dtype)

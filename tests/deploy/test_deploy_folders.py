@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 from logitleak import config as configs
-from logitleak.deploy.client import Client
+from logitleak.deploy.client import Client, OtherPublicSet
 from logitleak.deploy.config import of_run
-from logitleak.deploy.folders import client_folder, divide, read_facts, read_private
+from logitleak.deploy.folders import client_folder, divide, fingerprint, read_facts, read_private, read_public
 from logitleak.errors import UserError
 from logitleak.sealed import read_truth
 from logitleak.types import Payload
@@ -41,6 +42,68 @@ def test_private_images_stay_with_their_client(four_clients: Tiny, tmp_path: Pat
         )  # whom others hold is not said
         others = {row.numpy().tobytes() for j in range(4) if j != k for row in own[j]["images"]}
         assert not others & {row.numpy().tobytes() for row in own[k]["images"]}
+
+
+def test_the_server_is_not_told_how_the_data_were_divided(four_clients: Tiny, tmp_path: Path) -> None:
+    """With the seed and the images, the division could be repeated."""
+    values = four_clients("fedmd") | {"seed": 987654321}
+    divide(configs.parse(values), tmp_path / "data")
+    text = (tmp_path / "data" / "server" / "config.yaml").read_text()
+    assert yaml.safe_load(text)["data"]["image_size"] == 16
+    assert "987654321" not in text
+    assert str(values["data"]["root"]) not in text
+
+
+def test_private_folders_are_private_before_anything_is_in_them(
+    four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from logitleak.deploy import folders
+
+    modes: dict[str, int] = {}
+    write = folders.write_tensors
+
+    def spy(path: Path, tensors: Any) -> None:
+        folder = path.parent
+        modes[folder.name] = folder.stat().st_mode & 0o777 if folder.exists() else 0
+        write(path, tensors)
+
+    monkeypatch.setattr(folders, "write_tensors", spy)
+    monkeypatch.setattr("logitleak.sealed.write_tensors", spy)
+    divide(configs.parse(four_clients("fedmd")), tmp_path / "data")
+    private = {name: mode for name, mode in modes.items() if name != "server"}
+    assert private == dict.fromkeys(["client-0", "client-1", "client-2", "client-3", "sealed"], 0o700)
+
+
+def test_nothing_half_divided_stays(
+    four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, truth: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("logitleak.deploy.folders.write_truth", full)
+    with pytest.raises(OSError, match="No space left"):
+        divide(configs.parse(four_clients("fedmd")), tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_public_set_is_noticed(four_clients: Tiny, tmp_path: Path) -> None:
+    """The same images in another order: outputs would be taken for those on other images."""
+    config = configs.parse(four_clients("fedmd"))
+    divide(config, tmp_path / "data")
+    deployed = of_run(config, tmp_path / "data", tmp_path / "run")
+    wanted = fingerprint(read_public(tmp_path / "data" / "server"))
+    folder = client_folder(tmp_path / "data", 0)
+    Client(deployed, folder, 0).check_public(wanted)
+    tensors = load_file(folder / "public.safetensors")
+    for change in (
+        {name: value.flip(0) for name, value in tensors.items()},
+        tensors | {"labels": (tensors["labels"] + 1) % 8},
+        tensors | {"sensitive": 1 - tensors["sensitive"]},
+    ):
+        save_file({name: value.contiguous() for name, value in change.items()}, folder / "public.safetensors")
+        with pytest.raises(OtherPublicSet) as told:
+            Client(deployed, folder, 0).check_public(wanted)
+        assert str(tmp_path) not in str(told.value)  # the server hears it
 
 
 def test_a_client_does_not_share_weights_that_agreed_to_share_logits(

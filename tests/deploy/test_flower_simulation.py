@@ -56,7 +56,7 @@ def test_equals_the_simulation_in_one_process(
     assert begun.returncode == 0, begun.stdout
     status = tmp_path / "dep" / "run" / "run.json"
     wait_until(
-        lambda: status.exists() and json.loads(status.read_text()).get("federated", False),
+        lambda: status.exists() and json.loads(status.read_text()).get("ended", "not yet") is None,
         180,
         "the federation is finished",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 
 from logitleak.config import FederationConfig
 from logitleak.deploy.config import DeployConfig
+from logitleak.stages.check import scheme_of
 from logitleak.types import Absence, Payload
 
 if TYPE_CHECKING:
@@ -111,8 +114,8 @@ def transport(grid: Grid, clients: int = 2, timeout: float = 1.0, start: float =
         federation=FederationConfig(clients=clients), answer_timeout=timeout, start_timeout=start,
         server_data=Path("s"), client_data=Path("c"), out=Path("o"),
     )  # fmt: skip
-    form = partial(config.scheme().form, public=ROWS, num_classes=CLASSES)
-    return FlowerTransport(grid, config, form)  # type: ignore[arg-type]
+    form = partial(scheme_of(config.federation).form, public=ROWS, num_classes=CLASSES)
+    return FlowerTransport(grid, config, form, "hash")  # type: ignore[arg-type]
 
 
 def reason(reply: Payload | Absence) -> str:
@@ -132,7 +135,7 @@ def test_two_good_clients() -> None:
     ("answer", "says"),
     [
         (lambda: None, "did not answer within 1 s"),
-        (lambda: flwr.Error(3, "it\nbroke"), "failed: it\nbroke"),
+        (lambda: flwr.Error(3, "it\nbroke"), "failed: it broke"),
         (lambda: good(name="../../etc/passwd"), "'../../etc/passwd', which nobody asked for"),
         (lambda: good(LOGITS[:4]), "is float32 [4, 3] instead of float32 [5, 3]"),
         (lambda: good(LOGITS.double()), "is float64 [5, 3] instead"),
@@ -177,6 +180,39 @@ def test_a_client_that_comes_back_under_another_id() -> None:
     assert isinstance(channel.ask("upload", 2)[1], Payload)
 
 
+def test_a_client_that_comes_back_under_its_old_id() -> None:
+    """A registered key keeps its id, whatever its node said before, and whoever it is now."""
+    grid = Grid({10: node(0), 11: node("who?")})
+    channel = transport(grid)
+    assert reason(channel.ask("upload", 1)[1]) == "is not connected"
+    grid.nodes = {10: node(0)}
+    channel.ask("upload", 2)
+    grid.nodes = {10: node(0), 11: node(1)}
+    assert isinstance(channel.ask("upload", 3)[1], Payload)
+    grid.nodes = {}
+    channel.ask("upload", 4)
+    grid.nodes = {10: node(1, lambda: good(LOGITS + 1)), 11: node(0)}
+    for client, found in channel.ask("upload", 5).items():
+        assert isinstance(found, Payload)
+        assert torch.equal(found.tensors["logits"], LOGITS + client)
+
+
+def test_answers_are_read_as_they_arrive() -> None:
+    """Undecoded answers of many clients at once would be gigabytes."""
+    sent: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def answer() -> Any:
+        gc.collect()
+        alive.append(sum(each() is not None for each in sent))
+        content = good()
+        sent.append(weakref.ref(content))
+        return content
+
+    transport(Grid({10 + k: node(k, answer) for k in range(3)}), clients=3).ask("upload", 1)
+    assert alive == [0, 0, 0]
+
+
 @pytest.mark.parametrize("client", [2, -1, 10**9, "0", True, 0.0, [0], b"0"])
 def test_a_node_that_is_no_client(client: Any) -> None:
     answers = transport(Grid({10: node(0), 11: node(client)})).ask("upload", 1)
@@ -218,6 +254,25 @@ def test_what_goes_wrong_at_a_client_stays_there(
     assert error.reason == "its own log says why"
     assert len(caplog.records) == 1
     assert caplog.records[0].exc_info is None
+
+
+def test_another_public_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from logitleak.deploy import flower
+    from logitleak.deploy.client import OtherPublicSet
+
+    said: list[Any] = []
+    asked: list[str] = []
+
+    def differ(wanted: str) -> None:
+        asked.append(wanted)
+        raise OtherPublicSet("this public set is not the server's")
+
+    monkeypatch.setattr(flower, "Message", lambda content, reply_to: said.append(content))
+    monkeypatch.setattr(flower, "_client", lambda context: SimpleNamespace(check_public=differ))
+    sent = SimpleNamespace(content=flower._records(Payload(), 1, "hash"))
+    flower.client_app._registered_funcs["train.upload"](sent, SimpleNamespace())  # type: ignore[arg-type]
+    assert asked == ["hash"]
+    assert said[0].reason == "this public set is not the server's"
 
 
 def test_actions_of_every_scheme_have_a_message() -> None:

@@ -17,12 +17,13 @@ _HEADER = 4096
 """No header of an array in use is longer, in bytes."""
 
 _DTYPES = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "int64": torch.int64,
-    "uint8": torch.uint8,
+    "float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
+    "int64": torch.int64, "int32": torch.int32, "int16": torch.int16, "int8": torch.int8, "uint8": torch.uint8,
     "bool": torch.bool,
-}
+}  # fmt: skip
+
+_BITS = {torch.bfloat16: torch.int16}
+"""Types that numpy has not, and the ones that carry their bits."""
 
 
 class BadArray(ValueError):
@@ -32,7 +33,8 @@ class BadArray(ValueError):
 def encode(tensor: Tensor) -> bytes:
     """A tensor in numpy's format."""
     buffer = io.BytesIO()
-    np.save(buffer, tensor.detach().cpu().contiguous().numpy(), allow_pickle=False)
+    value = tensor.detach().cpu().contiguous()
+    np.save(buffer, value.view(_BITS.get(value.dtype, value.dtype)).numpy(), allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -73,8 +75,8 @@ def decode(data: bytes, kind: str, said: Shape, wanted: Shape) -> Tensor:
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_HEADER)
     except Exception:  # whatever a stranger's header makes numpy raise, it is no header
         raise BadArray("has a damaged header") from None
-    number = np.dtype(str(wanted.dtype).removeprefix("torch."))
+    number = np.dtype(str(_BITS.get(wanted.dtype, wanted.dtype)).removeprefix("torch."))
     body = data[file.tell() :]
     if fortran or dtype != number or tuple(shape) != wanted.sizes or len(body) != wanted.nbytes:
         raise BadArray(f"does not hold {wanted}")
-    return torch.from_numpy(np.frombuffer(body, number).reshape(wanted.sizes).copy())
+    return torch.from_numpy(np.frombuffer(body, number).reshape(wanted.sizes).copy()).view(wanted.dtype)

@@ -9,12 +9,16 @@ from torch import Tensor
 
 from logitleak.bank import ModelBank
 from logitleak.deploy.config import DeployConfig
-from logitleak.deploy.folders import check_facts, read_facts, read_private, read_public
+from logitleak.deploy.folders import check_facts, fingerprint, read_facts, read_private, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext
-from logitleak.stages.check import optimization_of
+from logitleak.stages.check import optimization_of, scheme_of
 from logitleak.stages.folder import choose_device
 from logitleak.types import Payload
+
+
+class OtherPublicSet(UserError):
+    """Client and server have different public sets. The text names nothing that is the client's: it is told."""
 
 
 class Client:
@@ -37,13 +41,19 @@ class Client:
             raise UserError(
                 f"{folder} holds the data of {owner}, and this is client {number}; name its own folder."
             )
-        self.scheme = config.scheme()
+        self.scheme = scheme_of(config.federation)
         self.data = read_private(folder, facts)
         self.number = number
         self.bank = ModelBank(
-            config.architecture(number), self.public.image_size, facts.num_classes, [number],
+            config.federation.model_of(number), self.public.image_size, facts.num_classes, [number],
             optimization_of(config.federation, self.scheme), config.seed, choose_device(config.device),
         )  # fmt: skip
+
+    def check_public(self, wanted: str) -> None:
+        """Raise `OtherPublicSet` unless the public set has this `fingerprint`: outputs on other images, or in
+        another order, would be taken for outputs on the server's."""
+        if fingerprint(self.public) != wanted:
+            raise OtherPublicSet("this public set is not the server's; the same file is needed everywhere")
 
     def answer(
         self, action: str, round: int, message: Payload, state: Mapping[str, Tensor]

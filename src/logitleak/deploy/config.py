@@ -9,9 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from logitleak import registry
-from logitleak.config import Config, FederationConfig
+from logitleak.config import Config, FederationConfig, check_models
 from logitleak.errors import UserError
-from logitleak.schemes.base import Scheme
+from logitleak.stages.check import scheme_of
 
 _SETTING = "settings."
 
@@ -32,7 +32,7 @@ class DeployConfig(BaseModel):
         out: the run folder that the server writes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "cpu"
@@ -43,21 +43,6 @@ class DeployConfig(BaseModel):
     server_data: Path
     client_data: Path
     out: Path
-
-    def scheme(self) -> Scheme:
-        """The scheme, with its settings.
-
-        Raises:
-            UserError: an unknown name or setting.
-        """
-        scheme_class = registry.load("scheme", self.federation.scheme)
-        name = f"scheme {self.federation.scheme}"
-        made: Scheme = scheme_class(registry.settings(name, scheme_class.Settings, self.federation.settings))
-        return made
-
-    def architecture(self, client: int) -> str:
-        """The model of a client; architectures are dealt out in turn."""
-        return self.federation.models[client % len(self.federation.models)]
 
 
 def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
@@ -99,9 +84,8 @@ def parse(table: Mapping[str, Any]) -> DeployConfig:
         raise UserError(
             f"minimum_clients is {config.minimum_clients}, and there are {parsed.clients} clients; lower it."
         )
-    for model in (*parsed.models, parsed.server_model):
-        registry.check("model", model)
-    config.scheme()
+    check_models(parsed)
+    scheme_of(parsed)
     return config
 
 
@@ -110,7 +94,7 @@ def of_run(config: Config, data: Path, out: Path) -> DeployConfig:
 
     Args:
         config: what a simulation would run.
-        data: the folder that `folders.write` filled.
+        data: the folder that `folders.divide` filled.
         out: the run folder.
     """
     return DeployConfig(

@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -19,23 +21,26 @@ from torch import Tensor
 
 from logitleak import registry
 from logitleak.answers import Form, Shape, printable
+from logitleak.channel import Transport
 from logitleak.deploy import arrays
-from logitleak.deploy.client import Client
+from logitleak.deploy.client import Client, OtherPublicSet
 from logitleak.deploy.config import DeployConfig, parse
-from logitleak.deploy.folders import client_folder
+from logitleak.deploy.folders import client_folder, fingerprint, read_public
 from logitleak.deploy.logs import show_log
+from logitleak.deploy.roll import Roll
 from logitleak.deploy.server import Forms, serve
 from logitleak.errors import UserError
 from logitleak.types import Absence, Payload
 
 log = logging.getLogger(__name__)
 
-_TENSORS, _SCALARS, _MODEL, _ROUND = "tensors", "scalars", "model", "round"
+_TENSORS, _SCALARS, _MODEL, _ROUND, _PUBLIC = "tensors", "scalars", "model", "round", "public"
 _POLL = 0.3
 """Seconds between two looks for answers; Flower's own ``send_and_receive`` takes 3."""
 
 _HELLO_TIMEOUT = 60.0
-_HELLO_TRIES = 3
+
+_Read = TypeVar("_Read")
 
 client_app = ClientApp()
 server_app = ServerApp()
@@ -51,73 +56,59 @@ class FlowerTransport:
         grid: Flower's grid.
         config: what everybody is told.
         form: what valid answers look like.
+        public: the hash of the public set, which goes with every message.
     """
 
-    def __init__(self, grid: Grid, config: DeployConfig, form: Forms) -> None:
-        self._grid = grid
-        self._form = form
+    def __init__(self, grid: Grid, config: DeployConfig, form: Forms, public: str) -> None:
+        self._grid, self._form, self._public = grid, form, public
         self._timeout = config.answer_timeout
-        self._nodes: dict[int, int] = {}  # client to node
-        self._hellos: dict[int, int] = {}  # node to how often it was asked who it is
         self.clients = config.federation.clients
+        self._roll = Roll(self.clients)
         self._wait(config.start_timeout)
 
     def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload | Absence]:
         """Send one action to every client that is connected, and wait for their answers."""
         message = message or Payload()
-        form = self._form(action, message)
-        self._roll()
-        online = set(self._grid.get_node_ids())
-        there = {client: node for client, node in self._nodes.items() if node in online}
-        replies = self._exchange(f"train.{action}", round, _records(message, round), there, self._timeout)
-        answers: dict[int, Payload | Absence] = {}
-        for client in range(self.clients):
-            reply = replies.get(client, Absence("is not connected"))
-            answers[client] = reply if isinstance(reply, Absence) else _answer(reply, form)
-            replies.pop(client, None)  # what is decoded need not be held twice
-        return answers
+        read = partial(_answer, form=self._form(action, message))
+        content = _records(message, round, self._public)
+        self._call_roll()
+        answers = self._exchange(f"train.{action}", round, content, self._roll.nodes, self._timeout, read)
+        return {client: answers.get(client, Absence("is not connected")) for client in range(self.clients)}
 
     def _wait(self, seconds: float) -> None:
         """Until every client has connected, or the time is up; `ask` then says who is missing."""
         end = time.monotonic() + seconds
-        while self._roll() < self.clients and time.monotonic() < end:
+        self._call_roll()
+        while not self._roll.complete and time.monotonic() < end:
             time.sleep(_POLL)
+            self._call_roll()
 
-    def _roll(self) -> int:
-        """Ask nodes that nobody knows who they are, while a client has no node. Returns how many clients have one."""
-        online = sorted(self._grid.get_node_ids())
-        known = {client for client, node in self._nodes.items() if node in online}
-        strangers = [
-            n for n in online if n not in self._nodes.values() and self._hellos.get(n, 0) < _HELLO_TRIES
-        ]
-        if len(known) == self.clients or not strangers:
-            return len(known)
-        for node in strangers:
-            self._hellos[node] = self._hellos.get(node, 0) + 1
-        asked = {node: node for node in strangers}
-        hellos = self._exchange(
-            "query.hello", 0, _records(Payload(), 0), asked, min(self._timeout, _HELLO_TIMEOUT)
-        )
-        for node, reply in hellos.items():
-            number = reply.reason if isinstance(reply, Absence) else _number(reply, self.clients)
-            if not isinstance(number, int):
-                log.warning("a node does not say which client it is: %s", number)
-            elif number in known:
-                log.warning("a second node says that it is client %d; it is left out", number)
-                self._hellos[node] = _HELLO_TRIES
-            else:
-                self._nodes[number] = node
-                known.add(number)
-                log.info("client %d is connected", number)
-        return len(known)
+    def _call_roll(self) -> None:
+        """Ask nodes that nobody knows who they are, while a client has no node."""
+        self._look()
+        asked = {node: node for node in self._roll.strangers()}
+        if not asked:
+            return
+        content, seconds = _records(Payload(), 0, self._public), min(self._timeout, _HELLO_TIMEOUT)
+        read = partial(_number, clients=self.clients)
+        for node, said in self._exchange("query.hello", 0, content, asked, seconds, read).items():
+            self._roll.enter(node, said)
+        self._look()  # who has left since has no number
+
+    def _look(self) -> None:
+        self._roll.look(self._grid.get_node_ids())
 
     def _exchange(
-        self, kind: str, round: int, content: RecordDict, nodes: Mapping[int, int], timeout: float
-    ) -> dict[int, RecordDict | Absence]:
-        """Send the same message to some nodes, by any key, and collect what comes back in time."""
+        self, kind: str, round: int, content: RecordDict, nodes: Mapping[int, int], timeout: float,
+        read: Callable[[RecordDict], _Read | Absence],
+    ) -> dict[int, _Read | Absence]:  # fmt: skip
+        """Send the same message to some nodes, by any key, and read what comes back in time.
+
+        What a node sends is read when it arrives, so that no two answers are held as they travelled.
+        """
         end = time.monotonic() + timeout
         waiting: dict[int, str] = {}
-        found: dict[int, RecordDict | Absence] = {}
+        found: dict[int, _Read | Absence] = {}
         for key, node in nodes.items():
             sent = Message(content, node, kind, ttl=timeout, group_id=str(round))
             ids = list(self._grid.push_messages([sent]))
@@ -126,10 +117,10 @@ class FlowerTransport:
             else:
                 found[key] = Absence("is not connected")
         while waiting and time.monotonic() < end:
-            online = set(self._grid.get_node_ids())
+            self._look()
             for key in list(waiting):
-                reply = self._pull(waiting[key])
-                if reply is None and nodes[key] not in online:
+                reply = self._pull(waiting[key], read)
+                if reply is None and nodes[key] not in self._roll.online:
                     reply = Absence("lost its connection")
                 if reply is not None:
                     found[key] = reply
@@ -138,27 +129,25 @@ class FlowerTransport:
         late = {key: Absence(f"did not answer within {timeout:g} s") for key in waiting}
         return found | late
 
-    def _pull(self, message_id: str) -> RecordDict | Absence | None:
+    def _pull(self, message_id: str, read: Callable[[RecordDict], _Read | Absence]) -> _Read | Absence | None:
         """What came back to one message; None while nothing did."""
         try:
             replies = list(self._grid.pull_messages([message_id]))
             if not replies:
                 return None
             if replies[0].has_error():
-                return Absence(f"failed: {replies[0].error.reason or 'no reason is given'}")
-            return replies[0].content
-        except (
-            Exception
-        ) as error:  # Flower unpacks what a stranger packed: whatever goes wrong is that answer's
+                return Absence(f"failed: {printable(replies[0].error.reason or '') or 'no reason is given'}")
+            return read(replies[0].content)
+        except Exception as error:  # a stranger packed this: whatever goes wrong is that answer's
             return Absence(f"sent what cannot be read ({type(error).__name__})")
 
 
-def _records(payload: Payload, round: int) -> RecordDict:
-    """A message as Flower carries it."""
+def _records(payload: Payload, round: int, public: str = "") -> RecordDict:
+    """A message as Flower carries it; the server's says which public set it is about."""
     records = RecordDict({_SCALARS: ConfigRecord(dict(payload.scalars))})
     if payload.tensors:
         records[_TENSORS] = _arrays(payload.tensors)
-    records[_ROUND] = ConfigRecord({_ROUND: round})
+    records[_ROUND] = ConfigRecord({_ROUND: round, _PUBLIC: public})
     return records
 
 
@@ -173,20 +162,17 @@ def _array(value: Tensor) -> Array:
 
 def _answer(records: RecordDict, form: Form) -> Payload | Absence:
     """A client's answer, of which nothing is decoded that was not asked for."""
-    try:
-        given, scalars = _array_table(records), _scalar_table(records)
-        for name in given:
-            if name not in form.tensors:
-                return Absence(f"sent {printable(name)!r}, which nobody asked for")
-        tensors = {}
-        for name, array in given.items():
-            try:
-                said = arrays.declared(array.dtype, array.shape)
-                tensors[name] = arrays.decode(array.data, array.stype, said, form.tensors[name])
-            except arrays.BadArray as error:
-                return Absence(f"{name} {error}")
-    except Exception as error:  # fields of any type may be in a stranger's records
-        return Absence(f"sent what cannot be read ({type(error).__name__})")
+    given, scalars = _array_table(records), _scalar_table(records)
+    for name in given:
+        if name not in form.tensors:
+            return Absence(f"sent {printable(name)!r}, which nobody asked for")
+    tensors = {}
+    for name, array in given.items():
+        try:
+            said = arrays.declared(array.dtype, array.shape)
+            tensors[name] = arrays.decode(array.data, array.stype, said, form.tensors[name])
+        except arrays.BadArray as error:
+            return Absence(f"{name} {error}")
     return Payload(tensors, scalars)
 
 
@@ -200,10 +186,12 @@ def _scalar_table(records: RecordDict) -> dict[str, int | float | str]:
     return {str(name): v if isinstance(v, int | float | str) else repr(v)[:100] for name, v in table.items()}
 
 
-def _number(records: RecordDict, clients: int) -> int | str:
+def _number(records: RecordDict, clients: int) -> int | Absence:
     """Which client a node says that it is, or what is wrong with that."""
     value = _scalar_table(records).get("client")
-    return value if type(value) is int and 0 <= value < clients else f"it says {printable(str(value), 40)!r}"
+    if type(value) is int and 0 <= value < clients:
+        return value
+    return Absence(f"it says {printable(str(value), 40)!r}")
 
 
 def _tensors(record: ArrayRecord) -> dict[str, Tensor]:
@@ -248,7 +236,8 @@ def _discreet(handle: Handler) -> Handler:
         except Exception as error:
             show_log()
             log.error("%s", error, exc_info=None if isinstance(error, UserError) else error)
-            return Message(Error(_RAISED, "its own log says why"), reply_to=message)
+            told = str(error) if isinstance(error, OtherPublicSet) else "its own log says why"
+            return Message(Error(_RAISED, told), reply_to=message)
 
     return guarded
 
@@ -264,12 +253,14 @@ def _action(action: str) -> Handler:
     """The Flower function that does one action of the configured scheme."""
 
     def handle(message: Message, context: Context) -> Message:
-        records = message.content
+        records, client = message.content, _client(context)
+        said = records.config_records[_ROUND]
+        client.check_public(str(said.get(_PUBLIC)))
         table = _tensors(records.array_records[_TENSORS]) if _TENSORS in records.array_records else {}
         sent = Payload(table, _scalar_table(records))
-        round = int(str(records.config_records[_ROUND][_ROUND]))
+        round = int(str(said[_ROUND]))
         kept = _tensors(context.state.array_records[_MODEL]) if _MODEL in context.state else {}
-        payload, model = _client(context).answer(action, round, sent, kept)
+        payload, model = client.answer(action, round, sent, kept)
         context.state[_MODEL] = _arrays(model)
         return Message(_records(payload, round), reply_to=message)
 
@@ -291,7 +282,11 @@ def _main(grid: Grid, context: Context) -> None:
     show_log()
     try:
         config = parse(context.run_config)
-        run = serve(config, lambda form: FlowerTransport(grid, config, form))
+
+        def connect(form: Forms) -> Transport:
+            return FlowerTransport(grid, config, form, fingerprint(read_public(config.server_data)))
+
+        run = serve(config, connect)
     except UserError as error:
         log.error("%s", error)
         raise

@@ -3,10 +3,14 @@ and the truth is kept apart, for scoring."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from logitleak.config import Config, FederationConfig
@@ -17,6 +21,10 @@ from logitleak.stages.check import check, scheme_of
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors, write_text
 from logitleak.truth import ClientData, Split, unlabelled
 from logitleak.types import PublicData, check_rows
+
+_TOLD = {"source", "image_size", "protocol", "degradation", "degradation_settings", "targets", "labelled"}
+"""What the server's ``config.yaml`` says of the data. Not the seed, nor where the images lie: with these, whoever has
+them could divide them again, and know who holds whom."""
 
 
 class Facts(BaseModel):
@@ -48,27 +56,35 @@ def divide(config: Config, out: Path) -> None:
     Raises:
         UserError: the data do not allow this, or the folder holds something.
     """
+    out = out.resolve()
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another folder, or delete it.")
     check(config)
     prepared = prepare(config.data, config.federation.clients, config.seed)
-    split = prepared.split if scheme_of(config).labelled else unlabelled(prepared.split)
-    _write(config, split, out)
-    write_json(
-        out / "sealed" / "training.json",
-        {
-            "title": prepared.title,
-            "synthetic": prepared.synthetic,
-            "skipped": [{"path": s.path, "reason": s.reason} for s in prepared.skipped],
-            "losses": [],
-            "utility": [],
-            "confidence": None,
-        },
-    )
+    split = prepared.split if scheme_of(config.federation).labelled else unlabelled(prepared.split)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        _write(config, split, partial)
+        write_json(
+            partial / "sealed" / "training.json",
+            {
+                "title": prepared.title,
+                "synthetic": prepared.synthetic,
+                "skipped": [{"path": s.path, "reason": s.reason} for s in prepared.skipped],
+                "losses": [],
+                "utility": [],
+                "confidence": None,
+            },
+        )
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(config: Config, split: Split, out: Path) -> None:
     truth, public = split.truth, split.public
+    for private in (*(client_folder(out, k) for k in range(config.federation.clients)), out / "sealed"):
+        private.mkdir(parents=True, mode=0o700)  # before anything is in them
     shared = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
     if public.labels is not None:
         shared["labels"] = public.labels
@@ -79,13 +95,12 @@ def _write(config: Config, split: Split, out: Path) -> None:
         write_tensors(folder / "public.safetensors", shared)
         write_tensors(folder / "private.safetensors", {"images": own.images, "labels": own.labels})
         write_json(folder / "facts.json", facts.model_copy(update={"client": client}).model_dump())
-        folder.chmod(0o700)
     write_tensors(out / "server" / "public.safetensors", shared)
     known = facts.model_copy(update={"target_labels": truth.target_labels.tolist()})
     write_json(out / "server" / "facts.json", known.model_dump())
-    write_text(out / "server" / "config.yaml", config.model_copy(update={"attacks": {}}).to_yaml())
+    told = config.data.model_dump(mode="json", include=_TOLD)
+    write_text(out / "server" / "config.yaml", yaml.safe_dump({"data": told}, sort_keys=False))
     write_truth(out / "sealed", truth)
-    (out / "sealed").chmod(0o700)
 
 
 def client_folder(data: Path, client: int) -> Path:
@@ -125,6 +140,17 @@ def read_public(folder: Path) -> PublicData:
     path = folder / "public.safetensors"
     tensors = _tensors(path, "images", "sensitive")
     return PublicData(tensors["images"], tensors.get("labels"), tensors["sensitive"].to(torch.bool))
+
+
+def fingerprint(public: PublicData) -> str:
+    """A hash of a public set, which is to be the same for everybody."""
+    digest = hashlib.sha256()
+    parts = {"images": public.images, "labels": public.labels, "sensitive": public.sensitive}
+    for name, value in parts.items():
+        if value is not None:
+            digest.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
+            digest.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def read_private(folder: Path, facts: Facts) -> ClientData:

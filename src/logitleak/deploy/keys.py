@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from logitleak.answers import printable
 from logitleak.errors import UserError
 
 try:
@@ -19,7 +23,7 @@ except ImportError:
 _DAYS = 30
 
 
-def make_keys(out: Path, clients: int, hosts: list[str]) -> None:
+def make_keys(out: Path, clients: int, hosts: Sequence[str]) -> None:
     """Write a certificate authority, the SuperLink's certificate, and a key pair for each SuperNode.
 
     ``ca.crt`` goes to everybody, ``server.crt`` and ``server.key`` to the SuperLink, ``client-K`` to SuperNode K
@@ -31,8 +35,11 @@ def make_keys(out: Path, clients: int, hosts: list[str]) -> None:
         hosts: names and addresses of the SuperLink.
 
     Raises:
-        UserError: the folder holds something.
+        UserError: the folder holds something, or a host is no name or address.
     """
+    if not hosts:
+        raise UserError("A certificate is for a host; give its name or address as --host.")
+    names = x509.SubjectAlternativeName([_host(host) for host in hosts])
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another folder, or delete it.")
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -46,10 +53,10 @@ def make_keys(out: Path, clients: int, hosts: list[str]) -> None:
         .sign(authority, hashes.SHA256())
     )
     leaf = (
-        _certificate(_name(hosts[0]), issuer, server.public_key())
+        _certificate(_name("Logitleak test SuperLink"), issuer, server.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
-        .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+        .add_extension(names, critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False
         )
@@ -97,10 +104,15 @@ def _name(common: str) -> x509.Name:
 
 
 def _host(host: str) -> x509.GeneralName:
-    try:
+    with suppress(ValueError):
         return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
+    try:
+        name = host.encode("idna").decode("ascii")  # münchen.de is xn--mnchen-3ya.de in a certificate
+    except UnicodeError:
+        name = ""
+    if not re.fullmatch(r"[A-Za-z0-9*._-]{1,253}", name):
+        raise UserError(f"{printable(host)!r} is no name or address of a host; give another --host.")
+    return x509.DNSName(name)
 
 
 def _write_secret(path: Path, secret: bytes) -> None:

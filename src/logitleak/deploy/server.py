@@ -8,22 +8,29 @@ from dataclasses import dataclass
 from functools import partial
 
 from logitleak import config as configs
-from logitleak.answers import Form
+from logitleak.answers import Form, printable
 from logitleak.bank import ModelBank
 from logitleak.channel import Recorder, TooFewClients, Transport
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import Scheme, Server
-from logitleak.stages.check import optimization_of
+from logitleak.stages.check import check_architectures, optimization_of, scheme_of
+from logitleak.stages.federate import manifest_of
 from logitleak.stages.folder import RunFolder, choose_device, logged, open_run, timed
+from logitleak.stages.traffic import weights_of
 from logitleak.types import Payload, PublicData
-from logitleak.wire import Manifest, TranscriptWriter, Uploads
+from logitleak.wire import TranscriptWriter
 
 log = logging.getLogger(__name__)
 
 Forms = Callable[[str, Payload], Form]
 Connect = Callable[[Forms], Transport]
+
+
+_RUNNING = "The server has not said that it is finished: it is still running, or was killed."
+_MOST = 400
+"""Characters of a reason that are kept."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,8 @@ class _World:
 def serve(config: DeployConfig, connect: Connect) -> RunFolder:
     """Run all rounds with whoever connects, and write the run folder.
 
-    Where too few clients answer, the federation ends there; the rounds that were whole stay recorded, and can be
-    attacked.
+    After every round the folder claims the rounds that are whole, so that they can be attacked however the server
+    ends. Where too few clients answer, the federation ends there.
 
     Args:
         config: what everybody is told.
@@ -51,47 +58,39 @@ def serve(config: DeployConfig, connect: Connect) -> RunFolder:
         TooFewClients: the federation ended early; ``run.json`` says where and why.
     """
     world = _world(config)
-    run = _open(config)
+    run = _open(world)
     with logged(run), timed(run, "federation"):
-        form: Forms = partial(
-            world.scheme.form, public=len(world.public), num_classes=world.facts.num_classes
-        )
-        writer = TranscriptWriter(run.wire, _manifest(world), world.public)
+        classes, f = world.facts.num_classes, config.federation
+        form: Forms = partial(world.scheme.form, public=len(world.public), num_classes=classes)
+        manifest = manifest_of(f, world.scheme, classes, world.facts.target_labels)
+        writer = TranscriptWriter(run.wire, manifest, world.public)
         channel = Recorder(connect(form), writer, form, config.minimum_clients)
         _rounds(world, run, writer, channel)
-        run.update(federated=True)
+        run.update(federated=True, ended=None)
     return run
 
 
 def _world(config: DeployConfig) -> _World:
-    scheme, folder = config.scheme(), config.server_data
+    scheme, folder = scheme_of(config.federation), config.server_data
     facts, public = read_facts(folder), read_public(folder)
     check_facts(folder, facts, config.federation)
+    check_architectures(config.federation, scheme, public.image_size, facts.num_classes)
     return _World(config, scheme, facts, public)
 
 
-def _open(config: DeployConfig) -> RunFolder:
-    """A fresh run folder, with the configuration that a simulation of this federation would have."""
+def _open(world: _World) -> RunFolder:
+    """A fresh run folder, with the configuration of a simulation as far as the server knows it."""
+    config = world.config
     if config.out.exists() and any(config.out.iterdir()):
         raise UserError(f"{config.out} is not empty; set out to another folder.")
-    divided = configs.load(config.server_data / "config.yaml")
-    resolved = divided.model_copy(
-        update={"seed": config.seed, "device": config.device, "federation": config.federation}
+    known = configs.load(config.server_data / "config.yaml")
+    resolved = known.model_copy(
+        update={"seed": config.seed, "device": config.device, "federation": config.federation, "attacks": {}}
     )
-    return open_run(config.out, resolved, overwrite=False)
-
-
-def _manifest(world: _World) -> Manifest:
-    f, (action, tensor) = world.config.federation, world.scheme.uploads
-    return Manifest(
-        format=1,
-        scheme=f.scheme,
-        clients=f.clients,
-        rounds=f.rounds,
-        num_classes=world.facts.num_classes,
-        target_labels=world.facts.target_labels,
-        uploads=Uploads(action=action, tensor=tensor, kind=world.scheme.upload_kind),
-    )
+    weights = weights_of(config.federation, world.public.image_size, world.facts.num_classes)
+    run = open_run(config.out, resolved, overwrite=False)
+    run.update(deployed=True, weights=weights)
+    return run
 
 
 def _rounds(world: _World, run: RunFolder, writer: TranscriptWriter, channel: Recorder) -> None:
@@ -110,19 +109,26 @@ def _rounds(world: _World, run: RunFolder, writer: TranscriptWriter, channel: Re
             writer.write_own(round, server.logits())
             writer.commit(round)
             done = round
+            _claim(run, writer, done, _RUNNING)
             log.info("round %d of %d is finished", round, config.federation.rounds)
     except TooFewClients as ended:
         raise TooFewClients(f"{ended} {_end(run, writer, done, str(ended))}") from None
     except BaseException as error:  # stopped or broken: the rounds that were whole stay
-        _end(run, writer, done, f"{type(error).__name__}: {error}")
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        _end(run, writer, done, reason)
         raise
+
+
+def _claim(run: RunFolder, writer: TranscriptWriter, done: int, reason: str) -> None:
+    """Say that so many rounds are whole, and why there are no more."""
+    writer.finish(done)
+    run.update(federated=True, ended={"after_round": done, "reason": printable(reason, _MOST)})
 
 
 def _end(run: RunFolder, writer: TranscriptWriter, done: int, reason: str) -> str:
     """Close a federation that ends before its time; what that means, in a sentence."""
-    run.update(ended={"after_round": done, "reason": reason})
     if done == 0:
+        run.update(ended={"after_round": 0, "reason": printable(reason, _MOST)})
         return "No round was finished, so nothing can be attacked."
-    writer.finish(done)
-    run.update(federated=True)
+    _claim(run, writer, done, reason)
     return f"The federation ends after round {done}; what is recorded in {run.path} can be attacked."

@@ -46,13 +46,16 @@ def build(
     dtype: torch.dtype = torch.float32,
 ) -> Classifier:
     """Call ``function(image_size, num_classes)``. Its weights are kept as it made them, so it may load trained ones;
-    whatever it draws from the global generator depends on ``seed`` alone and leaves that generator alone.
+    whatever it draws from the global generators, the CPU's and CUDA's, depends on ``seed`` alone and leaves them as
+    they were.
 
     Raises:
         UserError: there is no such function, it fails, or what it returns is no classifier of J classes.
     """
     make = _find(name)
-    with torch.random.fork_rng(devices=[]):
+    started = torch.cuda.is_initialized()  # where it is not, nothing was drawn from it, and it need not start
+    devices = range(torch.cuda.device_count()) if started else ()
+    with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         try:
             made = make(image_size, num_classes)

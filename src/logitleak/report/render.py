@@ -62,7 +62,13 @@ def publish(folder: Path, html: str, figures: Mapping[str, str], grids: Mapping[
 
 
 def replace(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files, then drop what an earlier report left in the folder."""
+    """Write the files, then drop what an earlier report left in the folder.
+
+    Raises:
+        ReportError: the folder is a link. A stranger's run could name any folder so, and its pictures would go.
+    """
+    if folder.is_symlink():
+        raise ReportError(f"{folder} is a link; delete it, then write the report again")
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
         write(folder / name, content)
@@ -74,5 +80,6 @@ def replace(folder: Path, files: Mapping[str, bytes]) -> None:
 def write(path: Path, content: bytes) -> None:
     """Write a file that a reader never sees half of: the new one takes the old one's place in a single step."""
     temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)  # it may be a link to elsewhere
     temporary.write_bytes(content)
     os.replace(temporary, path)

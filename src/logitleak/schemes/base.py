@@ -14,6 +14,7 @@ from torch import Tensor
 
 from logitleak.answers import Form, Shape
 from logitleak.bank import Loss, ModelBank, Targets
+from logitleak.errors import UserError
 from logitleak.truth import ClientData
 from logitleak.types import MODEL_KINDS, Payload, PublicData, UploadKind, provided
 
@@ -92,9 +93,18 @@ class Server:
         self.bank.fit([self.public.images], [targets], loss, epochs, ("server", round), tell)
 
     def logits(self) -> Tensor:
-        """f_0 on the public set, float32 [N, J]; computed once for as long as f_0 does not change."""
+        """f_0 on the public set, float32 [N, J]; computed once for as long as f_0 does not change.
+
+        Raises:
+            UserError: the training diverged. A round with such outputs could not be attacked, so it must not be kept.
+        """
         if self._kept[0] != self.bank.changes:
-            self._kept = self.bank.changes, self.bank.predict(self.public.images)[0]
+            found = self.bank.predict(self.public.images)[0]
+            if not bool(torch.isfinite(found).all()):
+                raise UserError(
+                    "The server's own model gives outputs that are not finite; lower federation.lr."
+                )
+            self._kept = self.bank.changes, found
         return self._kept[1].clone()
 
 

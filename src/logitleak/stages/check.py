@@ -12,15 +12,15 @@ from logitleak.errors import UserError
 from logitleak.models import own
 from logitleak.schemes.base import Scheme
 from logitleak.stages.folder import choose_device
+from logitleak.types import MODEL_KINDS
 
 
-def scheme_of(config: Config) -> Scheme:
+def scheme_of(f: FederationConfig) -> Scheme:
     """The configured scheme, with its settings.
 
     Raises:
         UserError: an unknown name or setting.
     """
-    f = config.federation
     scheme_class = registry.load("scheme", f.scheme)
     made: Scheme = scheme_class(registry.settings(f"scheme {f.scheme}", scheme_class.Settings, f.settings))
     return made
@@ -42,7 +42,7 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
     """
     d = config.data
     choose_device(config.device)
-    scheme = scheme_of(config)
+    scheme = scheme_of(config.federation)
     attacks = {
         name: create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
         for name, entry in config.attacks.items()
@@ -61,11 +61,8 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
     other = None if degrade is not None or survey.insensitive is None else set(survey.insensitive)
     people, left_out = choose_identities(survey.sensitive, other, d)
     check_numbers(len(people), d, config.federation.clients)
-    for model in sorted({*config.federation.models, config.federation.server_model}):
-        if own.is_own(model):
-            own.build(
-                model, (d.image_size, d.image_size), len(people) if scheme.labelled else d.targets, seed=0
-            )
+    classes = len(people) if scheme.labelled else d.targets
+    check_architectures(config.federation, scheme, (d.image_size, d.image_size), classes)
     public, _ = count_images(d, survey, people)
     for (
         made
@@ -75,22 +72,42 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
 
 
 def _check_scheme(config: Config, scheme: Scheme) -> None:
-    """Raise a `UserError` unless the scheme can work with these data and models."""
+    """Raise a `UserError` unless the scheme can work with these data."""
     d, f = config.data, config.federation
     if scheme.labelled and not d.labelled:
         raise UserError(
             f"The scheme {f.scheme} needs a labelled public set, and data.labelled is false; "
             "use dsfl, which needs no labels."
         )
-    if scheme.one_architecture and {*f.models} != {f.server_model}:
-        raise UserError(
-            f"The scheme {f.scheme} needs the same model everywhere; set federation.models and server_model alike."
-        )
     if not scheme.labelled and d.targets < 2:
         raise UserError(
             f"The scheme {f.scheme} has the private people as its classes, and one class is too few; "
             "raise data.targets."
         )
+
+
+def check_architectures(
+    f: FederationConfig, scheme: Scheme, image_size: tuple[int, int], num_classes: int
+) -> None:
+    """Build every model that is the user's own, and see whether the scheme can work with the models.
+
+    Raises:
+        UserError: it cannot, or a model cannot be built.
+    """
+    if scheme.one_architecture and {*f.models} != {f.server_model}:
+        raise UserError(
+            f"The scheme {f.scheme} needs the same model everywhere; set federation.models and server_model alike."
+        )
+    for model in sorted({*f.models, f.server_model}):
+        if not own.is_own(model):
+            continue
+        made = own.build(model, image_size, num_classes, seed=0)
+        counts = [name for name, value in made.state_dict().items() if not value.is_floating_point()]
+        if counts and scheme.upload_kind in MODEL_KINDS:
+            raise UserError(
+                f'The scheme {f.scheme} averages models, and "{model}" holds what is no float ({counts[0]}); '
+                "normalize without counting batches, for example by GroupNorm."
+            )
 
 
 def count_images(d: DataConfig, survey: Survey, people: list[str]) -> tuple[int, int]:

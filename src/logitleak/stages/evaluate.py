@@ -36,7 +36,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     Without the sealed folder there is no truth: metrics.json then says what was attacked and how, and holds
     no score.
     """
-    config, view, names = run.config(), Transcript(run.path), run.attacks()
+    config, view, names, status = run.config(), Transcript(run.path), run.attacks(), run.status()
     recorded = isinstance(config, RecordedConfig)
     metrics: dict[str, Any] = {
         "format": FORMAT,
@@ -47,7 +47,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "threat_model": threat_model(view, recorded),
         "attacks": {},
         "resources": {"peak_memory_mib": run.peak_memory_mib()},
-        "federation": {"losses": [], "ended": run.status().get("ended"), **traffic(view, config)},
+        "federation": {"losses": [], "ended": status.get("ended"), **traffic(view, config, status)},
     }
     if not (run.sealed / "truth.safetensors").exists():
         progress.stage("evaluation", 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from logitleak.bank import ModelBank
 from logitleak.channel import ClientGroup, InProcessChannel, Recorder
-from logitleak.config import Config
+from logitleak.config import Config, FederationConfig
 from logitleak.data.split import prepare
 from logitleak.errors import UserError
 from logitleak.metrics import confidence
@@ -23,6 +23,7 @@ from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.sealed import read_truth, write_truth
 from logitleak.stages.check import optimization_of, scheme_of
 from logitleak.stages.folder import RunFolder, choose_device
+from logitleak.stages.traffic import weights_of
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.truth import Split, unlabelled
 from logitleak.wire import Manifest, TranscriptWriter, Uploads
@@ -37,8 +38,9 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     run goes on from there and ends with the same transcript.
 
     Raises:
-        UserError: the data or the configuration do not allow this federation.
+        UserError: the data or the configuration do not allow this federation, or the folder holds a real one.
     """
+    run.refuse_deployed()
     if run.status().get("federated"):
         return
     progress.stage("data", 1)
@@ -49,7 +51,7 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
         len(prepared.split.public),
         len(prepared.split.truth.labels),
     )
-    scheme = scheme_of(config)
+    scheme = scheme_of(config.federation)
     split = prepared.split if scheme.labelled else unlabelled(prepared.split)
     federation = _Federation(config, run, scheme, split, progress)
     federation.go_on()
@@ -64,7 +66,8 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
             "confidence": federation.confidence(),
         },
     )
-    run.update(federated=True)
+    weights = weights_of(config.federation, split.public.image_size, split.num_classes)
+    run.update(federated=True, weights=weights)
     shutil.rmtree(run.checkpoint, ignore_errors=True)
 
 
@@ -83,15 +86,8 @@ class _Federation:
         self.server = Server(server_bank, split.public, self._listen)
         context = ClientContext(split.public, listener=self._listen)
         channel = InProcessChannel(self.scheme, self.groups, context)
-        action, tensor = self.scheme.uploads
-        manifest = Manifest(
-            format=1,
-            scheme=config.federation.scheme,
-            clients=channel.clients,
-            rounds=self.rounds,
-            num_classes=split.num_classes,
-            target_labels=split.truth.target_labels.tolist(),
-            uploads=Uploads(action=action, tensor=tensor, kind=self.scheme.upload_kind),
+        manifest = manifest_of(
+            config.federation, scheme, split.num_classes, split.truth.target_labels.tolist()
         )
         self.done = _last_checkpoint(run)
         if self.done < 0:  # nothing to go on from: leave nothing of an earlier start, whatever its data were
@@ -228,7 +224,7 @@ def build_banks(config: Config, scheme: Scheme, split: Split) -> tuple[list[Clie
     size, classes = split.public.image_size, split.num_classes
     members: dict[str, list[int]] = {}
     for k in range(f.clients):
-        members.setdefault(f.models[k % len(f.models)], []).append(k)
+        members.setdefault(f.model_of(k), []).append(k)
     groups = [
         ClientGroup(
             ModelBank(name, size, classes, clients, optimization, config.seed, device),
@@ -239,6 +235,20 @@ def build_banks(config: Config, scheme: Scheme, split: Split) -> tuple[list[Clie
     ]
     server = ModelBank(f.server_model, size, classes, ["server"], optimization, config.seed, device)
     return groups, server
+
+
+def manifest_of(f: FederationConfig, scheme: Scheme, num_classes: int, target_labels: list[int]) -> Manifest:
+    """The public facts of a federation that makes all its rounds."""
+    action, tensor = scheme.uploads
+    return Manifest(
+        format=1,
+        scheme=f.scheme,
+        clients=f.clients,
+        rounds=f.rounds,
+        num_classes=num_classes,
+        target_labels=target_labels,
+        uploads=Uploads(action=action, tensor=tensor, kind=scheme.upload_kind),
+    )
 
 
 def round_loss(loss: float) -> float:

@@ -76,6 +76,14 @@ class RunFolder:
             raise UserError(f"{self.path} is no run folder: there is no config.yaml in it{hint}.")
         return load_run(file)
 
+    def refuse_deployed(self) -> None:
+        """Raise a `UserError` where real clients were recorded, or are being recorded: nobody can do that again."""
+        if self.status().get("deployed"):
+            raise UserError(
+                f"{self.path} records a federation of real clients; use `logitleak attack` on it, or choose another "
+                "--out."
+            )
+
     def time(self, stage: str, seconds: float) -> None:
         """Add to the seconds of a stage, and keep the peak memory of the process."""
         timings = self._timings()
@@ -115,7 +123,7 @@ def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
     if path.exists() and not (path / "run.json").exists() and any(path.iterdir()):
         raise UserError(f"{path} is not empty and no run folder; choose another --out.")
     status = run.status()
-    if not (status.get("federated") or run.checkpoint.exists()):
+    if not (status.get("federated") or status.get("deployed") or run.checkpoint.exists()):
         status = {}  # nothing was computed yet, so nothing can be lost
     conflict = _conflict(status, config)
     if conflict is not None and not overwrite:

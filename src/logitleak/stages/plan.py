@@ -23,7 +23,7 @@ def plan(config: Config) -> Iterator[str]:
     """
     d, f = config.data, config.federation
     survey, people, left_out = check(config)
-    scheme = scheme_of(config)
+    scheme = scheme_of(config.federation)
     public, private = count_images(config.data, survey, people)
     classes = len(people) if scheme.labelled else d.targets
     yield f"data        {d.source}: {len(people)} people, about {public} public and {private} private images"
@@ -48,7 +48,7 @@ def plan(config: Config) -> Iterator[str]:
 
 def _bank(config: Config, classes: int, model: str) -> ModelBank:
     f, side = config.federation, config.data.image_size
-    optimization = optimization_of(f, scheme_of(config))
+    optimization = optimization_of(f, scheme_of(f))
     device = choose_device(config.device)
     return ModelBank(model, (side, side), classes, [0], optimization, 0, device)
 

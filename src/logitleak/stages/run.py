@@ -63,6 +63,8 @@ def run(
     progress = progress or Quiet()
     checked = as_config(config)
     check(checked)
+    if not overwrite:
+        RunFolder(Path(out)).refuse_deployed()
     folder = open_run(Path(out), checked, overwrite)
     resolved = configs.load(folder.path / "config.yaml")
     with logged(folder):

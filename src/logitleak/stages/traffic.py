@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from logitleak import registry
-from logitleak.errors import UserError
+from logitleak.config import FederationConfig
 from logitleak.models import own
 from logitleak.recorded import RecordedConfig, RunConfig
 from logitleak.transcript import Transcript
@@ -16,16 +17,22 @@ _FLOAT = 4
 """Bytes of a weight as FedAvg sends it."""
 
 
-def traffic(view: Transcript, config: RunConfig) -> dict[str, Any]:
+def traffic(view: Transcript, config: RunConfig, status: Mapping[str, Any]) -> dict[str, Any]:
     """Bytes in both directions, the bytes that FedAvg would send instead, and every absence.
 
     Bytes are those of the tensors; what a transport adds (headers, encryption) is not counted. How an imported
     federation sent its tensors is not known, so no bytes are claimed for it.
+
+    Args:
+        view: the transcript.
+        config: of the run.
+        status: its ``run.json``. The sizes of the models are read from there: a run folder may come from a
+            stranger, and building the models that its configuration names could run the stranger's code.
     """
     rounds = range(1, view.rounds + 1)
     return {
         "bytes": [] if isinstance(config, RecordedConfig) else _bytes(view),
-        "weights": [] if isinstance(config, RecordedConfig) else _weights(view, config.federation.models),
+        "weights": [] if isinstance(config, RecordedConfig) else _weights(view, status.get("weights")),
         "absent": [
             {"round": round, "action": action, "client": client, "reason": reason}
             for round in (0, *rounds)
@@ -45,21 +52,27 @@ def _bytes(view: Transcript) -> list[dict[str, int]]:
     ]
 
 
-def _weights(view: Transcript, models: list[str]) -> list[int]:
-    """Bytes of each client's model: what it would send in a round of FedAvg. Empty where a model is the user's own
-    and its code is not here."""
-    try:
-        bytes_of = {name: _FLOAT * _parameters(name, view) for name in models}
-    except UserError:
-        return []
-    return [bytes_of[models[client % len(models)]] for client in range(view.clients)]
+def _weights(view: Transcript, said: Any) -> list[int]:
+    """What `weights_of` said when the federation ran; empty where nobody did."""
+    sizes = said if isinstance(said, list) else []
+    sound = len(sizes) == view.clients and all(type(size) is int and size >= 0 for size in sizes)
+    return sizes if sound else []
 
 
-def _parameters(name: str, view: Transcript) -> int:
-    size, classes = view.knowledge.public.image_size, view.knowledge.num_classes
+def weights_of(f: FederationConfig, image_size: tuple[int, int], num_classes: int) -> list[int]:
+    """Bytes of each client's model: what it would send in a round of FedAvg. Whoever runs a federation asks this.
+
+    Raises:
+        UserError: a model of the user's own cannot be built.
+    """
+    bytes_of = {name: _FLOAT * _parameters(name, image_size, num_classes) for name in f.models}
+    return [bytes_of[f.model_of(client)] for client in range(f.clients)]
+
+
+def _parameters(name: str, image_size: tuple[int, int], num_classes: int) -> int:
     if own.is_own(name):
-        model: torch.nn.Module = own.build(name, size, classes, seed=0)
+        model: torch.nn.Module = own.build(name, image_size, num_classes, seed=0)
     else:
         with torch.device("meta"):  # shapes alone: nothing is allocated
-            model = registry.load("model", name)(size, classes)
+            model = registry.load("model", name)(image_size, num_classes)
     return sum(p.numel() for p in model.parameters())
