@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from logitleak.answers import Form, Shape, printable
+from logitleak.answers import Form, Shape
 from logitleak.types import Payload
 
 LOGITS = Form({"logits": Shape(torch.float32, (4, 3))})
@@ -59,8 +59,3 @@ def test_counts(images: object) -> None:
 
 def test_scalars_that_nobody_asked_for() -> None:
     assert "nobody asked for" in str(LOGITS.fault(Payload({"logits": torch.zeros(4, 3)}, {"x": 1})))
-
-
-def test_a_strangers_text_becomes_one_short_line() -> None:
-    assert printable("a\nb\x1b[31m\tc") == "a b [31m c"
-    assert len(printable("x" * 10**6)) == 120

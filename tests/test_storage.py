@@ -122,6 +122,7 @@ def test_tensors_are_read_one_by_one(tmp_path: Path) -> None:
     write_tensors(tmp_path / "a.safetensors", TABLE)
     file = TensorFile(tmp_path / "a.safetensors")
     assert file.names() == set(TABLE)
+    assert file.names() is file.names()  # not made anew for each of a million tensors
     assert file.shape("strided") == (4, 3)
     assert (file.dtype("a"), file.dtype("b")) == ("I64", "F32")
     assert torch.equal(file.read("b"), TABLE["b"])

@@ -288,6 +288,14 @@ def test_bad_manifests(run: Path, change: Callable[[dict[str, Any]], None], mess
     assert message in refused(run)
 
 
+def test_a_manifest_that_is_elsewhere(run: Path) -> None:
+    """An error may quote what it points to."""
+    path = run / "wire/manifest.json"
+    path.rename(run / "manifest.json")
+    path.symlink_to("../manifest.json")
+    assert "manifest.json is a link out of the folder" in refused(run)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", "null"])
 def test_manifests_that_are_no_manifest(run: Path, content: str) -> None:
     (run / "wire/manifest.json").write_text(content)

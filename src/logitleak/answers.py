@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from logitleak.text import printable
 from logitleak.types import Payload
 
 LARGEST = 1e9
@@ -81,9 +82,3 @@ def _tensor_fault(value: Tensor, shape: Shape) -> str | None:
         if bool((value < 0).any()) or bool(((sums - 1).abs() > _SUM_TOLERANCE).any()):
             return "holds rows that are no probabilities"
     return None
-
-
-def printable(text: str, most: int = 120) -> str:
-    """A stranger's text, made fit for a log, a table and a terminal: one short line of printable characters."""
-    line = "".join(c if c.isprintable() else " " for c in text[: 4 * most])
-    return " ".join(line.split())[:most]

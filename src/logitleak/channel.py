@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from logitleak.answers import Form, printable
+from logitleak.answers import Form
 from logitleak.bank import ModelBank
 from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext, Scheme
+from logitleak.text import printable
 from logitleak.truth import ClientData
 from logitleak.types import Absence, Event, Payload
 

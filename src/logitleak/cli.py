@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import tyro
 from logitleak import cli_capture, cli_data, cli_deploy
 from logitleak.errors import UserError, did_you_mean
 from logitleak.progress import progress_of
+from logitleak.text import printable
 
 Overrides = Annotated[
     tuple[str, ...],
@@ -224,6 +226,9 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``logitleak``."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name need not be UTF-8, and is printed all the same; standard error is like this by default.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if arguments[:1] == ["--version"]:
         from logitleak import __version__
 
@@ -278,7 +283,7 @@ def _explain(error: OSError) -> str:
 
 
 def _fail(message: str) -> None:
-    print(f"logitleak: {' '.join(message.split())}", file=sys.stderr)
+    print(f"logitleak: {printable(message, 2000)}", file=sys.stderr)
     sys.exit(2)
 
 

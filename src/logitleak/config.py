@@ -24,7 +24,8 @@ from pydantic import (
 
 from logitleak import registry
 from logitleak.errors import UserError
-from logitleak.overrides import by_name, one_line, parse_override, set_value
+from logitleak.overrides import by_name, parse_override, set_value
+from logitleak.text import printable
 
 _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
@@ -196,7 +197,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"There is no config file {path}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML: {one_line(error)}.") from None
+        raise UserError(f"{path} is not valid YAML: {printable(str(error), 500)}.") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
     return values

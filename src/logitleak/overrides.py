@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from logitleak.errors import UserError
+from logitleak.text import printable
 
 
 def parse_override(override: str) -> tuple[str, Any]:
@@ -21,7 +22,7 @@ def parse_override(override: str) -> tuple[str, Any]:
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f'The value of "{path}" is not valid YAML: {one_line(error)}.') from None
+        raise UserError(f'The value of "{path}" is not valid YAML: {printable(str(error), 500)}.') from None
     return path, value
 
 
@@ -48,8 +49,3 @@ def set_value(values: dict[str, Any], path: str, value: Any) -> None:
 def by_name(given: list[Any]) -> dict[str, Any]:
     """A list of attacks as a mapping of names to what is set for them: nothing."""
     return {name if isinstance(name, str) else repr(name): {} for name in given}
-
-
-def one_line(error: Exception) -> str:
-    """The message of an error without its line breaks."""
-    return " ".join(str(error).split())

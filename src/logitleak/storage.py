@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from logitleak.errors import UserError
+from logitleak.text import printable
 
 _BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
@@ -159,14 +160,15 @@ class TensorFile:
         _require_file(path)
         try:
             self._file = safetensors.safe_open(path, framework="pt")
+            self._names = frozenset(self._file.keys())  # kept: a stranger's file may hold a million
         except FileNotFoundError:
             raise UserError(f"{path} does not exist.") from None
         except (safetensors.SafetensorError, OSError, ValueError) as error:
             raise UserError(f"{path} is damaged or no safetensors file ({error}).") from None
 
-    def names(self) -> set[str]:
+    def names(self) -> frozenset[str]:
         """The names of the tensors in the file."""
-        return set(self._file.keys())
+        return self._names
 
     def metadata(self) -> dict[str, str]:
         """The texts that were written beside the tensors."""
@@ -202,5 +204,5 @@ class TensorFile:
         return tensor
 
     def _require(self, name: str) -> None:
-        if name not in self.names():
-            raise UserError(f'{self.path} holds no tensor called "{name}".')
+        if name not in self._names:
+            raise UserError(f'{self.path} holds no tensor called "{printable(name, 200)}".')

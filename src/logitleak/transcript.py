@@ -20,6 +20,7 @@ from torch import Tensor
 
 from logitleak.errors import UserError
 from logitleak.storage import TensorFile, read_json, read_tensors
+from logitleak.text import printable
 from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, PublicData, check_rows, provided
 from logitleak.wire import FORMAT, Manifest, read_absent, round_folder
 
@@ -239,10 +240,11 @@ class Transcript:
     def _present(self, file: TensorFile, where: str) -> list[int]:
         """The clients whose upload must be there: all but those whose absence is recorded."""
         absent = read_absent(file, self.clients)
-        for name in file.names():
+        silent = {f"client-{k}" for k in absent}
+        for name in file.names() if silent else ():
             sender = name.partition("/")[0]
-            if any(sender == f"client-{k}" for k in absent):
-                raise UserError(f"{where}: {sender} is said to be absent, and has sent {name}.")
+            if sender in silent:
+                raise UserError(f"{where}: {sender} is said to be absent, and has sent {printable(name)}.")
         return [k for k in range(self.clients) if k not in absent]
 
     def _check_models(self, file: TensorFile, where: str) -> None:
@@ -254,7 +256,7 @@ class Transcript:
             raise UserError(f"{where}: the server sent no model.")
         for k in self._present(file, where):
             for name in sorted(sent):
-                what = f"{where}: {name} of client {k}"
+                what = f"{where}: {printable(name)} of client {k}"
                 _check_tensor(
                     file, f"client-{k}/{tensor}/{name}", file.shape(prefix + name), what, "what was sent"
                 )
@@ -267,13 +269,15 @@ def _rows_name(file: TensorFile, client: int) -> str | None:
 
 
 def _read_manifest(path: Path) -> Manifest:
+    if not path.resolve().is_relative_to(path.parent.resolve()):  # an error may quote what it points to
+        raise UserError(f"{path} is a link out of the folder; put the file itself there.")
     if path.stat().st_size > _MANIFEST_BYTES:
         raise UserError(f"{path} is larger than any manifest; the transcript is damaged.")
     try:
         return Manifest.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
+        where = printable(".".join(map(str, first["loc"]))) or "the whole file"
         raise UserError(f"{path} is no manifest of format {FORMAT}: {where}: {first['msg']}.") from None
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
-from logitleak.answers import printable
 from logitleak.errors import UserError
 from logitleak.storage import TensorFile, write_json, write_tensors
+from logitleak.text import printable
 from logitleak.types import Event, PublicData, UploadKind
 
 FORMAT = 1
@@ -26,8 +26,8 @@ class Uploads(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    action: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
-    tensor: str
+    action: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=100)
+    tensor: str = Field(max_length=200)
     kind: UploadKind
 
 
@@ -40,11 +40,13 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1]
-    scheme: str
+    scheme: str = Field(max_length=200)
     clients: int = Field(gt=0, le=MOST_CLIENTS)
     rounds: PositiveInt
     num_classes: int = Field(gt=0, le=MOST_CLASSES)
-    target_labels: list[int]
+    target_labels: Annotated[
+        list[int], Field(fail_fast=True)
+    ]  # a million wrong ones are not a million errors
     uploads: Uploads
     server_logits: bool = True
 

@@ -56,6 +56,16 @@ def test_import_says_what_is_odd(
     assert said[-1] == "runs/pilot"
 
 
+def test_import_into_the_folder_one_is_in(
+    shipped_capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("import", shipped_capture, "--out", ".") == 0
+    assert capsys.readouterr().out == ".\n"
+    assert Path("run.json").is_file()
+    assert call("validate", ".") == 0
+
+
 def test_validate_a_capture(capture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (capture, capture / "capture.yaml"):
         assert call("validate", path) == 0

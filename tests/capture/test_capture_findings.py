@@ -115,6 +115,8 @@ ERRORS: list[tuple[str, Change, str]] = [
     ("private stranger", lambda f: draw(f / "private/4/0.png", 4, 9), "'4' is called like no target"),
     ("owner of nobody", set_(private__owners={"0": "a", "1": "b", "5": "a"}), "5: no target is called like that"),
     ("owner unknown", set_(private__owners={"0": "a", "1": "z"}), "z: no client is called like that"),
+    ("owner twice", set_(names=["alice", *"bcdef"], private__owners={"0": "a", "alice": "b", "1": "b"}),
+     "0, alice are the same target; name its owner once"),
     ("owner missing", set_(private__owners={"0": "a"}), "says not who owns target 1"),
     ("server missing", remove("logits/2-server.npz"), "2-server.npz: is missing; give every round"),
     ("client never", all_of(remove("logits/1-b.npz"), remove("logits/2-b.npz")), "client b has no file at all"),
@@ -193,7 +195,7 @@ WARNINGS: list[tuple[str, Change, str]] = [
     ("rows out of order", shuffled, "are the rows in the order of the images?"),
     ("left out", all_of(set_(public__order="table"), lambda f: draw(f / "public/9.png", 3, 3)),
      "1 image not listed and left out: 9.png"),
-    ("side", set_(public__image_size=24), "images of side 24 suit ridge only"),
+    ("side", set_(public__image_size=25), "images of side 25 suit ridge only"),
 ]  # fmt: skip
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from make_capture import DESCRIPTION, J, N, describe, logits
 
 import logitleak
+from logitleak.capture.images import _as_counted
 from logitleak.capture.inspect import inspect
 from logitleak.errors import UserError
 from logitleak.stages.record import import_recorded
@@ -143,6 +145,13 @@ def test_damaged_captures(every_format: Path, name: str, edit: Edit) -> None:
 
 
 @quick
+@given(names=st.lists(st.text(st.sampled_from("a1209²①٣.-") | st.characters(), max_size=30), min_size=2))
+@example(names=["²1.png", "1.png"])
+def test_names_of_images_are_counted_in_any_script(names: list[str]) -> None:
+    assert sorted(sorted(names, key=_as_counted)) == sorted(names)
+
+
+@quick
 @given(name=st.sampled_from(WIRE_FILES), edit=edits())
 def test_damaged_transcripts(wire: Path, name: str, edit: Edit) -> None:
     with edited(wire / "wire" / name, edit):
@@ -241,7 +250,7 @@ def test_odd_tensors(
             value = torch.full(shape, fill, dtype=torch.float64).to(dtype)
         except RuntimeError:
             return
-        write_tensors(path, table | {names[tensor % len(names)]: value})
+        path.write_bytes(safetensors.torch.save(table | {names[tensor % len(names)]: value}))  # of any type
         read(wire)
     finally:
         path.write_bytes(content)

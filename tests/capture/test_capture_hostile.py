@@ -156,7 +156,10 @@ def test_names_of_clients_are_no_paths(capture: Path, client: str) -> None:
     assert inspect(capture).findings.errors
 
 
-@pytest.mark.parametrize("what", ["logits/1-a.npz", "public/0-0.png", "public.csv", "public", "private"])
+LINKED = ["logits/1-a.npz", "public/0-0.png", "public.csv", "public", "private", "private/0", "capture.yaml"]
+
+
+@pytest.mark.parametrize("what", LINKED)
 def test_links_out_of_the_capture(capture: Path, tmp_path: Path, what: str) -> None:
     outside = tmp_path / "outside"
     (capture / what).rename(outside)
@@ -264,6 +267,7 @@ def test_links_and_pipes_in_a_transcript(capture: Path, tmp_path: Path, name: st
     path.symlink_to(tmp_path / "outside")
     with pytest.raises(UserError, match="is a link out of the"):
         import_recorded(tmp_path / "run/wire", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(UserError, match=r"is no file at all|there is no manifest\.json"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ from logitleak.errors import UserError
 from logitleak.sealed import read_truth
 from logitleak.stages.record import export_run, import_recorded
 from logitleak.stages.run import attack_run, run, write_report
+from logitleak.stages.verify import verify
+from logitleak.storage import write_tensors
 from logitleak.transcript import Transcript
 
 
@@ -101,7 +104,9 @@ def test_what_nobody_said_is_not_in_the_report(imported: Path) -> None:
     model = metrics(imported)["threat_model"]
     assert "not checked" in model["adversary"]
     assert not any("trained without" in line for line in model["knows"])
-    assert metrics(imported)["federation"] == {"losses": [], "bytes": []}
+    assert metrics(imported)["federation"] == {
+        "losses": [], "ended": None, "bytes": [], "weights": [], "absent": [],
+    }  # fmt: skip
 
 
 def test_without_truth(capture: Path, tmp_path: Path) -> None:
@@ -183,6 +188,17 @@ def test_a_bare_transcript(simulated: Path, tmp_path: Path) -> None:
     assert (folder / kept).read_bytes() == (simulated / kept).read_bytes()
 
 
+def test_what_happened_before_round_1_is_kept(imported: Path, tmp_path: Path) -> None:
+    path = imported / "wire/round-00/learn.safetensors"
+    write_tensors(path, {}, {"absent": json.dumps({"1": "came late"})})
+    copy = import_recorded(imported / "wire", tmp_path / "copy").path
+    assert Transcript(copy).absent(0) == {"learn": {1: "came late"}}
+    write_tensors(path, {}, {"absent": "[]"})
+    with pytest.raises(UserError, match=r"learn\.safetensors has a damaged list of absent clients"):
+        import_recorded(imported / "wire", tmp_path / "again")
+    assert any("damaged list" in line for line in verify(imported).findings.lines())
+
+
 def test_an_import_is_whole_or_nothing(
     shipped_capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +209,15 @@ def test_an_import_is_whole_or_nothing(
     with pytest.raises(OSError, match="space"):
         import_recorded(shipped_capture, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_import_left(shipped_capture: Path, imported: Path, tmp_path: Path) -> None:
+    """The run that it was about to replace comes back, and is not replaced without a word."""
+    imported.rename(tmp_path / f".run.{os.getpid()}.old")
+    (tmp_path / f".run.{os.getpid()}.partial").mkdir()
+    with pytest.raises(UserError, match="holds a run; choose another --out, or give --overwrite"):
+        import_recorded(shipped_capture, imported)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_folders_in_use(shipped_capture: Path, imported: Path, tmp_path: Path) -> None:

@@ -3,32 +3,61 @@
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from logitleak.capture.findings import Findings
-from logitleak.capture.places import DESCRIPTIONS, check_pattern, check_relative, fill, has_field
+from logitleak.capture.places import DESCRIPTIONS, check_pattern, check_relative, fill, has_field, inside
+from logitleak.capture.plain import parse
 from logitleak.errors import UserError, did_you_mean
 from logitleak.wire import MOST_CLASSES, MOST_CLIENTS
 
-_MOST_BYTES = 4 * 2**20  # of the description itself
 _MOST_UPLOADS = 1_000_000  # clients times rounds
+_MOST_SETTINGS = 100  # of one part; there are fewer than 20
+_CLIENT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Inside = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_relative)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_pattern)]
-Client = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+Client = Annotated[str, Field(pattern=_CLIENT)]
 Round = Annotated[int, Field(ge=0, lt=10**9)]
 Label = Annotated[int, Field(ge=0, lt=MOST_CLASSES)] | Text
 
 
+def _check_owners(owners: Any) -> Any:
+    """The owners as they are, if they are all of the right kind. Pydantic would list every wrong one: a stranger's
+    million of them is a gigabyte of errors. Lists have `fail_fast` for that."""
+    for target, client in owners.items() if isinstance(owners, dict) else ():
+        named = isinstance(client, str) and re.fullmatch(_CLIENT, client) is not None
+        if not (isinstance(target, str) and 1 <= len(target) <= 200 and (named or type(client) is int)):
+            raise ValueError(
+                f"a target in quotes, and a client's name or number, must be a pair, not {_short({target: client})}"
+            )
+    return owners
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_settings(cls, values: Any) -> Any:
+        if isinstance(values, dict) and len(values) > _MOST_SETTINGS:  # each unknown one would be an error
+            raise ValueError(f"has {len(values):,} settings; there are {len(cls.model_fields)}")
+        return values
 
 
 class Outputs(_Part):
@@ -76,9 +105,10 @@ class Public(_Part):
 
     images: Inside
     table: Inside | None = None
-    order: Literal["sorted", "table"] | Annotated[list[Text], Field(min_length=1, max_length=1_000_000)] = (
-        "sorted"
-    )
+    order: (
+        Literal["sorted", "table"]
+        | Annotated[list[Text], Field(min_length=1, max_length=1_000_000, fail_fast=True)]
+    ) = "sorted"
     image_size: int | None = Field(default=None, ge=11, le=512)
     labelled: bool = True
 
@@ -92,7 +122,7 @@ class Private(_Part):
     """
 
     images: Inside
-    owners: dict[Text, Client | int] | None = None
+    owners: Annotated[dict[Text, Client | int], BeforeValidator(_check_owners)] | None = None
 
 
 class Description(_Part):
@@ -119,14 +149,14 @@ class Description(_Part):
     classes: int = Field(ge=2, le=MOST_CLASSES)
     clients: (
         Annotated[int, Field(ge=1, le=MOST_CLIENTS)]
-        | Annotated[list[Client], Field(min_length=1, max_length=MOST_CLIENTS)]
+        | Annotated[list[Client], Field(min_length=1, max_length=MOST_CLIENTS, fail_fast=True)]
     )
     rounds: (
         Annotated[int, Field(ge=1, le=100_000)]
-        | Annotated[list[Round], Field(min_length=1, max_length=100_000)]
+        | Annotated[list[Round], Field(min_length=1, max_length=100_000, fail_fast=True)]
     )
-    targets: list[Label] = Field(min_length=1, max_length=MOST_CLASSES)
-    names: Annotated[list[Text], Field(max_length=MOST_CLASSES)] | None = None
+    targets: Annotated[list[Label], Field(min_length=1, max_length=MOST_CLASSES, fail_fast=True)]
+    names: Annotated[list[Text], Field(max_length=MOST_CLASSES, fail_fast=True)] | None = None
     uploads: Outputs
     server: Server | None = None
     public: Public
@@ -180,7 +210,7 @@ class Description(_Part):
             len(self.names) != self.classes or len(set(self.names)) < len(self.names)
         ):
             raise ValueError(f'"names" must be {self.classes} different names, as many as "classes"')
-        if self.names is not None and any(name.isdigit() for name in self.names):
+        if self.names is not None and any(name.isascii() and name.isdigit() for name in self.names):
             raise ValueError('"names" must not be numbers, which mean the labels themselves')
         if self.public.order == "table" and self.public.table is None:
             raise ValueError('"public.order" is "table", and there is no "public.table"')
@@ -208,38 +238,18 @@ def read(folder: Path, findings: Findings) -> Description | None:
         found = " and ".join(path.name for path in present) or "no capture.yaml"
         raise UserError(f"{folder} holds {found}; a capture has one description (see docs/capture.md).")
     with findings.at(present[0].name):
-        values = _parse(present[0])
+        inside(folder, present[0].name)  # an error may quote what a link points to
+        values = parse(present[0])
         try:
             return Description.model_validate(values)
         except ValidationError as error:
-            for message in _messages(error):
+            for message in problems(error):
                 findings.error(present[0].name, message)
     return None
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few hundred bytes of them can stand for gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise UserError("Aliases (*name) are not read in a capture; write the value out.")
-        return super().compose_node(parent, index)
-
-
-def _parse(path: Path) -> Any:
-    if path.stat().st_size > _MOST_BYTES:
-        raise UserError(f"is larger than {_MOST_BYTES >> 20} MiB; list long orders of files in public.table.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text) if path.suffix == ".json" else yaml.load(text, _PlainLoader)
-    except UserError:
-        raise
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"is not valid {path.suffix[1:].upper()} ({error}).") from None
-
-
-def _messages(error: ValidationError) -> list[str]:
-    """Every problem of a validation, in the words of the file."""
+def problems(error: ValidationError) -> list[str]:
+    """Every problem of a description, in the words of the file."""
     said = []
     for problem in error.errors(include_url=False):
         path = [str(part) for part in problem["loc"] if not _is_type_name(part)]

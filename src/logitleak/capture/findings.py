@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from logitleak.errors import UserError
+from logitleak.text import printable
+
+Level = Literal["error", "warning"]
 
 _MOST_KEPT = 1000
+_LONGEST_PLACE, _LONGEST = 300, 500  # characters
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,10 @@ class Finding:
     Attributes:
         level: how bad it is.
         where: the file or setting that it is about.
-        what: what is wrong, and what to do; one line.
+        what: what is wrong, and what to do; like ``where`` one line that a terminal can show.
     """
 
-    level: Literal["error", "warning"]
+    level: Level
     where: str
     what: str
 
@@ -41,12 +45,12 @@ class Findings:
     def error(self, where: str, what: object) -> None:
         """Note something that stops an import."""
         self.errors += 1
-        self._keep(Finding("error", where, _one_line(what)))
+        self._keep("error", where, what)
 
     def warn(self, where: str, what: object) -> None:
         """Note something that does not."""
         self.warnings += 1
-        self._keep(Finding("warning", where, _one_line(what)))
+        self._keep("warning", where, what)
 
     @contextmanager
     def at(self, where: str) -> Iterator[None]:
@@ -66,9 +70,10 @@ class Findings:
         """Such as "1 error, 2 warnings"."""
         return f"{count(self.errors, 'error')}, {count(self.warnings, 'warning')}"
 
-    def _keep(self, finding: Finding) -> None:
+    def _keep(self, level: Level, where: str, what: object) -> None:
+        """Names and texts of a stranger are among both, and will be printed."""
         if len(self.kept) < _MOST_KEPT:
-            self.kept.append(finding)
+            self.kept.append(Finding(level, printable(where, _LONGEST_PLACE), printable(str(what), _LONGEST)))
 
 
 def count(number: int, noun: str) -> str:
@@ -80,7 +85,3 @@ def listed(items: list[str], most: int = 5) -> str:
     """The first few of a list, and how many more there are."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
-
-
-def _one_line(what: object) -> str:
-    return " ".join(str(what).split())[:500]

@@ -85,6 +85,7 @@ def read_private(
             if label not in targets or label is None:
                 findings.error(where, f"the folder {person.name[:100]!r} is called like no target.")
                 continue
+            inside(root, person.name)  # before it is searched: a link may lead to a whole disk
             found = [str(path.relative_to(root)) for path in images_in(person, "**/*")]
             files += found
             labels += [label] * len(found)
@@ -151,7 +152,8 @@ def _ordered(
 
 def _as_counted(name: str) -> list[tuple[int, str]]:
     """Sorts img2 before img10."""
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"([0-9]{1,18})", name)]
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]
 
 
 def _facts(files: list[str], table: Table | None, findings: Findings) -> list[Image]:

@@ -5,14 +5,16 @@ One file of outputs is in memory at a time; the public images stay.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from logitleak.capture import description as descriptions
-from logitleak.capture.arrays import Wanted
+from logitleak.capture.arrays import Array, Wanted
 from logitleak.capture.description import Description
 from logitleak.capture.findings import Findings, count, listed
 from logitleak.capture.images import PublicSet, read_private, read_public
@@ -117,13 +119,16 @@ def _check_targets(description: Description, findings: Findings) -> None:
     owners = description.private.owners if description.private is not None else None
     if owners is None:
         return
-    owned = {description.label_of(target) for target in owners}
-    if wrong := sorted(t for t in owners if description.label_of(t) not in numbers):
+    owned = {target: description.label_of(target) for target in owners}
+    known, times = set(numbers), Counter(owned.values())
+    if wrong := sorted(target for target, n in owned.items() if n not in known):
         findings.error("private.owners", f"{listed(wrong)}: no target is called like that.")
-    if missing := [str(t) for t, n in zip(description.targets, numbers, strict=True) if n not in owned]:
+    if missing := [str(t) for t, n in zip(description.targets, numbers, strict=True) if n not in times]:
         findings.error(
             "private.owners", f"says not who owns target {listed(missing)}; name all of them, or none."
         )
+    if twice := [target for target, n in owned.items() if n is not None and times[n] > 1]:
+        findings.error("private.owners", f"{listed(twice)} are the same target; name its owner once.")
     clients = set(description.client_names)
     if strangers := sorted({str(client) for client in owners.values()} - clients):
         findings.error("private.owners", f"{listed(strangers)}: no client is called like that.")
@@ -140,6 +145,7 @@ class _Uploads:
         self.seen: dict[str, str] = {}  # digest to the first file that had it
         self.copies: list[str] = []
         self.odd: dict[str, list[str]] = {}  # what is odd, to the files where it is
+        self.last: tuple[Array, Array | None] | None = None  # of the last sound file: labels named, and rows
 
     def check(self) -> dict[int, list[int]]:
         """The clients that answered in every round."""
@@ -151,55 +157,50 @@ class _Uploads:
             )
             return present
         wanted = uploads_wanted(d, n)
-        last = None
         for t, number in enumerate(d.round_numbers, start=1):
             present[t] = []
             for k, name in enumerate(d.client_names):
-                outputs = self._file(d.upload_file(number, name), wanted, d.uploads.kind)
-                if outputs is not None:
+                if self._file(d.upload_file(number, name), wanted, d.uploads.kind) != "missing":
                     present[t].append(k)
-                    last = outputs if outputs != "unreadable" else last
             if not present[t]:
                 self.findings.error("rounds", f"no client has a file for round {number}; leave it out.")
         self._gaps(present)
-        last = self._server() or last
+        self._server()
         self._say()
-        if isinstance(last, Outputs):
-            self._order(last)
+        if self.last is not None:
+            self._order(*self.last)
         return present
 
-    def _file(self, file: str, wanted: Wanted, kind: Kind) -> Outputs | str | None:
-        """The outputs of a file; "unreadable" where that was an error, and None where there is no file."""
+    def _file(self, file: str, wanted: Wanted, kind: Kind) -> Literal["missing", "unreadable", "sound"]:
+        """Look at a file, and keep no more of it than is compared: it may be gigabytes."""
         with self.findings.at(file):
             if not inside(self.folder, file).is_file():
-                return None
+                return "missing"
             outputs = _read(self.folder, file, wanted, kind)
             for message in oddities(outputs.values):
                 self.odd.setdefault(message, []).append(file)
             first = self.seen.setdefault(outputs.digest(), file)
             if first != file:
                 self.copies.append(f"{file} is the same as {first}")
-            return outputs
+            self.last = outputs.values.argmax(1), outputs.rows
+            return "sound"
         return "unreadable"
 
-    def _server(self) -> Outputs | None:
-        d, last = self.description, None
+    def _server(self) -> None:
+        d = self.description
         if d.server is None:
             self.findings.warn(
                 "server",
                 "there are no outputs of the server's own, so only attacks can run that need none: tbi, and "
                 "ridge and pli with q=client.",
             )
-            return None
+            return
         wanted = _server_wanted(d, self.rows)
         for number in d.round_numbers:
-            outputs = self._file(fill(d.server.files, number), wanted, "logits")
-            if outputs is None:
+            if self._file(fill(d.server.files, number), wanted, "logits") == "missing":
                 self.findings.error(
                     fill(d.server.files, number), "is missing; give every round, or no server at all."
                 )
-            last = outputs if isinstance(outputs, Outputs) else last
-        return last
 
     def _gaps(self, present: dict[int, list[int]]) -> None:
         d = self.description
@@ -222,13 +223,13 @@ class _Uploads:
         if self.copies:
             self.findings.warn("uploads", f"{listed(self.copies, 3)}; was a file copied?")
 
-    def _order(self, outputs: Outputs) -> None:
+    def _order(self, named: Array, rows: Array | None) -> None:
         """Rows in the wrong order cannot be seen, but a model that knows nothing of its own public set can."""
         labels = self.labels
         if labels is None or not self.description.public.labelled:
             return
-        truth = labels.numpy() if outputs.rows is None else labels.numpy()[outputs.rows]
-        right = float(np.mean(outputs.values.argmax(1) == truth))
+        truth = labels.numpy() if rows is None else labels.numpy()[rows]
+        right = float(np.mean(named == truth))
         if len(truth) >= _ENOUGH_ROWS and right < 2 / self.description.classes:
             self.findings.warn(
                 "public.order",

@@ -57,10 +57,11 @@ def read_outputs(folder: Path, file: str, wanted: Wanted) -> Outputs:
     values, rows = READERS[path.suffix](path, wanted)
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.array(values, np.float32, order="C")
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, column = bad[0].tolist()
-        many = f"{len(bad)} values that are" if len(bad) > 1 else "a value that is"
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, column = divmod(int(finite.argmin()), wanted.classes)
+        bad = finite.size - int(np.count_nonzero(finite))
+        many = f"{bad} values that are" if bad > 1 else "a value that is"
         raise UserError(
             f"holds {many} NaN, infinite or too large for 32 bits; the first is in row {row}, column {column}."
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.models.base import Classifier
+from logitleak.text import printable
 
 
 def is_own(name: str) -> bool:
@@ -106,5 +107,4 @@ def _try(name: str, model: Classifier, image_size: tuple[int, int], num_classes:
 
 def _brief(error: Exception) -> str:
     """An error in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:200].rstrip(".")
+    return (printable(str(error), 200) or type(error).__name__).rstrip(".")

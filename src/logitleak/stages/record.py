@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,9 +23,11 @@ from logitleak.recorded import Recorded, RecordedConfig
 from logitleak.sealed import write_truth
 from logitleak.stages.folder import RunFolder
 from logitleak.storage import read_json, write_text
+from logitleak.text import printable
 from logitleak.transcript import Transcript
 from logitleak.truth import GroundTruth
 from logitleak.types import Event, Payload
+from logitleak.whole import mend, whole_folder
 from logitleak.wire import Manifest, TranscriptWriter, Uploads, round_folder
 
 
@@ -58,18 +60,14 @@ def import_recorded(
         UserError: the source has errors, or the folder is in use.
     """
     source, out, progress = Path(source), Path(out), progress or Quiet()
+    place = out.resolve()  # "." has no name to put a partial folder under
+    mend(place)
     _check_out(source, out, overwrite)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
+    with whole_folder(place) as partial:
         if is_capture(source):
             findings = _from_capture(source, partial, seed, progress)
         else:
             findings = _from_transcript(source, partial, seed)
-        if out.exists():
-            shutil.rmtree(out)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Imported(out, findings)
 
 
@@ -85,11 +83,16 @@ def export_run(path: Path | str, out: Path | str, title: str | None = None) -> N
         UserError: there is no transcript, or it cannot be written as a capture.
     """
     path = Path(path)
-    metrics = path / "metrics.json"
-    said = read_json(metrics).get("data", {}) if metrics.is_file() else {}
-    export(
-        Transcript(path), Path(out), title or said.get("title") or path.resolve().name, said.get("synthetic")
-    )
+    said = _said_of_data(path / "metrics.json")
+    title = title or said.get("title") or printable(path.resolve().name)
+    export(Transcript(path), Path(out), title, said.get("synthetic"))
+
+
+def _said_of_data(metrics: Path) -> dict[str, Any]:
+    """What the report of a run says of its data; nothing where there is no report, or a damaged one."""
+    found = read_json(metrics) if metrics.is_file() else None
+    data = found.get("data") if isinstance(found, dict) else None
+    return data if isinstance(data, dict) else {}
 
 
 def _check_out(source: Path, out: Path, overwrite: bool) -> None:
@@ -176,12 +179,12 @@ def _truth(d: Description, public: PublicSet, images: Tensor, labels: Tensor) ->
 
 
 def _from_transcript(source: Path, out: Path, seed: int) -> Findings:
-    """Copy the files of a transcript that a reader opens, and no others."""
+    """Copy the files of a transcript that a reader opens, and no others. Round 0 need not be there."""
     view = Transcript(source)
     (out / "wire").mkdir(parents=True)
     files = [view.folder / "manifest.json", view.folder / "public.safetensors"]
-    for round in range(1, view.rounds + 1):
-        files += sorted(round_folder(view.folder, round).glob("*.safetensors"))
+    for round in range(view.rounds + 1):
+        files += sorted(_folder_of(view, round).glob("*.safetensors"))
     for file in files:
         name = file.relative_to(view.folder)
         (out / "wire" / name).parent.mkdir(exist_ok=True)
@@ -190,9 +193,18 @@ def _from_transcript(source: Path, out: Path, seed: int) -> Findings:
     return Findings()
 
 
+def _folder_of(view: Transcript, round: int) -> Path:
+    """Where a round is; it is listed only if it is in the folder."""
+    folder = round_folder(view.folder, round)
+    inside(view.folder, folder.name)
+    return folder
+
+
 def _finish(out: Path, title: str, synthetic: bool | None, seed: int) -> None:
-    """Write what makes a run of a transcript, and read the transcript once as every attack will."""
-    Transcript(out)
+    """Write what makes a run of a transcript, and read the transcript once as attacks and reports will."""
+    view = Transcript(out)
+    for round in range(view.rounds + 1):
+        view.absent(round)
     recorded = Recorded(title=title, synthetic=synthetic, digest=_digest(out / "wire"))
     config = RecordedConfig(seed=seed, recorded=recorded)
     write_text(out / "config.yaml", config.to_yaml())

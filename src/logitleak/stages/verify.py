@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.outputs import check_kind, oddities
 from logitleak.errors import UserError
 from logitleak.sealed import read_truth
+from logitleak.text import printable
 from logitleak.transcript import Transcript
 from logitleak.types import MODEL_KINDS
 
@@ -49,9 +51,10 @@ def verify(path: Path) -> Checked:
 def _facts_of_capture(content: Content) -> list[str]:
     d, public = content.description, content.public.data
     uploads = sum(map(len, content.present.values()))
+    title, scheme = printable(d.title, 200), printable(d.scheme, 200)
     return [
-        f"capture     {d.title}: {len(public)} public images, {int(public.sensitive.sum())} of them sensitive",
-        f"federation  {d.scheme}, K = {len(d.client_names)} clients, T = {len(d.round_numbers)} rounds, "
+        f"capture     {title}: {len(public)} public images, {int(public.sensitive.sum())} of them sensitive",
+        f"federation  {scheme}, K = {len(d.client_names)} clients, T = {len(d.round_numbers)} rounds, "
         f"{uploads} files of {d.uploads.kind}",
         f"server      {'logits of its own' if d.server else 'none recorded'}",
         f"targets     {len(d.targets)} of {d.classes} classes, "
@@ -62,9 +65,12 @@ def _facts_of_capture(content: Content) -> list[str]:
 def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[str]:
     """Read every value once. The facts of it."""
     public = view.knowledge.public
+    for round in range(view.rounds + 1):
+        with findings.at(f"wire/round-{round:02d}"):
+            view.absent(round)
     for round in range(1, view.rounds + 1):
         where = f"wire/round-{round:02d}"
-        seen: dict[bytes, int] = {}
+        seen: dict[bytes, int] = {}  # digest of outputs to the first client that sent them
         for client in range(view.clients):
             with findings.at(where):
                 _check_upload(view, client, round, where, seen, findings)
@@ -77,7 +83,7 @@ def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[
             if truth.target_labels.tolist() != view.knowledge.target_labels.tolist():
                 raise UserError("its targets are not those of the transcript; nothing can be scored.")
     return [
-        f"transcript  {view.manifest.scheme}, K = {view.clients} clients, T = {view.rounds} rounds of "
+        f"transcript  {printable(view.manifest.scheme, 200)}, K = {view.clients} clients, T = {view.rounds} rounds of "
         f"{view.manifest.uploads.kind}",
         f"public      {len(public)} images, {int(public.sensitive.sum())} of them sensitive, "
         f"{'labelled' if public.labels is not None else 'unlabelled'}",
@@ -98,7 +104,8 @@ def _check_upload(
     values = found.numpy()
     check_kind(values, "logits" if kind == "logits" else "probabilities")
     _note_oddities(values, f"{where}, client {client}", findings)
-    first = seen.setdefault(values.tobytes(), client)
+    digest = hashlib.sha256(np.ascontiguousarray(values).data).digest()
+    first = seen.setdefault(digest, client)
     if first != client:
         findings.warn(where, f"clients {first} and {client} uploaded the same.")
 

@@ -18,6 +18,7 @@ from typing import Literal
 
 from logitleak.errors import UserError
 from logitleak.storage import read_json, write_json, write_text
+from logitleak.text import printable
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def compute(task: Task) -> str | None:
         return "There was not enough memory; give fewer --workers."
     except Exception as error:  # one bad cell must not end a sweep of hundreds
         write_text(task.folder / "error.txt", traceback.format_exc())
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return f"{type(error).__name__}: {printable(str(error), 300)}"
     _note(task, time.perf_counter() - start)
     return None
 

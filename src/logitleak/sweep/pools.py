@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from logitleak.errors import UserError
 from logitleak.sweep.compute import Task, compute, quiet_logs
+from logitleak.text import printable
 
 DIED = "the worker process died, for want of memory perhaps; give fewer --workers"
 
@@ -136,7 +137,7 @@ class RayPool:
                 address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False
             )
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = printable(str(error), 200)
             raise UserError(
                 f"No Ray cluster answers at {address} ({reason}); start one, or use --on local."
             ) from None
@@ -165,7 +166,7 @@ class RayPool:
             try:
                 results[task] = self._ray.get(reference)
             except self._ray.exceptions.RayTaskError as error:
-                results[task] = " ".join(str(error.cause).split())[:300]
+                results[task] = printable(str(error.cause), 300)
             except self._ray.exceptions.RayError:
                 results[task] = DIED
         return results
