@@ -8,7 +8,6 @@ use.
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -21,11 +20,11 @@ from torch import Tensor
 from logitleak.errors import UserError
 from logitleak.storage import TensorFile, read_json, read_tensors
 from logitleak.text import printable
-from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, PublicData, check_rows, provided
+from logitleak.transcript_checks import check_finite, check_row_ids, check_tensor, describe
+from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, PublicData, provided
 from logitleak.wire import FORMAT, Manifest, read_absent, round_folder
 
 _MANIFEST_BYTES = 64 * 2**20
-_FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 class Transcript:
@@ -89,7 +88,7 @@ class Transcript:
         if client in read_absent(file, self.clients):
             return torch.empty(0, dtype=torch.int64), torch.empty(0, self.knowledge.num_classes)
         values = file.read(self._name(client)).to(torch.float32)
-        _check_finite(values, f"The upload of client {client} in round {round}")
+        check_finite(values, f"The upload of client {client} in round {round}")
         named = _rows_name(file, client)
         return torch.arange(len(values)) if named is None else file.read(named), values
 
@@ -103,7 +102,7 @@ class Transcript:
             raise UserError(f"{self.folder} holds no logits of the server's own.")
         file = TensorFile(round_folder(self.folder, round) / "own.safetensors")
         values = file.read("logits").to(torch.float32)
-        _check_finite(values, f"The server's own logits in round {round}")
+        check_finite(values, f"The server's own logits in round {round}")
         return values
 
     def global_model(self, round: int) -> GlobalModel:
@@ -141,7 +140,7 @@ class Transcript:
         names = sorted(name for name in file.names() if name.startswith(prefix))
         values = {name.removeprefix(prefix): file.read(name).to(torch.float32) for name in names}
         for value in values.values():
-            _check_finite(value, what)
+            check_finite(value, what)
         return values
 
     def absent(self, round: int) -> dict[str, dict[int, str]]:
@@ -194,14 +193,14 @@ class Transcript:
                 raise UserError(f'{path} holds no tensor called "{name}".')
         images, labels = tensors["images"], tensors.get("labels")
         if images.dim() != 4 or images.shape[1] != 3 or images.dtype != torch.uint8 or len(images) == 0:
-            raise UserError(f"{path}: images must be uint8 [N, 3, H, W] with N > 0, not {_describe(images)}.")
+            raise UserError(f"{path}: images must be uint8 [N, 3, H, W] with N > 0, not {describe(images)}.")
         if tensors["sensitive"].shape != (len(images),):
             raise UserError(
-                f"{path}: sensitive must be [N] like images, not {_describe(tensors['sensitive'])}."
+                f"{path}: sensitive must be [N] like images, not {describe(tensors['sensitive'])}."
             )
         sensitive = tensors["sensitive"].to(torch.bool)
         if labels is not None and (labels.shape != (len(images),) or labels.dtype != torch.int64):
-            raise UserError(f"{path}: labels must be int64 [N] like images, not {_describe(labels)}.")
+            raise UserError(f"{path}: labels must be int64 [N] like images, not {describe(labels)}.")
         classes = self.manifest.num_classes
         listed = sorted(set(self.manifest.target_labels))
         if not listed:
@@ -221,7 +220,7 @@ class Transcript:
         where, uploads = f"{self.folder}, round {round}", self._uploads(round)
         if self.manifest.server_logits:
             own = TensorFile(round_folder(self.folder, round) / "own.safetensors")
-            _check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
+            check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
         if self.manifest.uploads.kind in MODEL_KINDS:
             self._check_models(uploads, where)
             return
@@ -232,8 +231,8 @@ class Transcript:
         for k in present:
             named = _rows_name(uploads, k)
             if named not in counts:
-                counts[named] = _check_row_ids(uploads.read(str(named)), public, where)
-            _check_tensor(
+                counts[named] = check_row_ids(uploads.read(str(named)), public, where)
+            check_tensor(
                 uploads, self._name(k), (counts[named], classes), f"{where}: the upload of client {k}"
             )
 
@@ -257,7 +256,7 @@ class Transcript:
         for k in self._present(file, where):
             for name in sorted(sent):
                 what = f"{where}: {printable(name)} of client {k}"
-                _check_tensor(
+                check_tensor(
                     file, f"client-{k}/{tensor}/{name}", file.shape(prefix + name), what, "what was sent"
                 )
 
@@ -281,34 +280,6 @@ def _read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path} is no manifest of format {FORMAT}: {where}: {first['msg']}.") from None
 
 
-def _check_row_ids(ids: Tensor, public: int, where: str) -> int:
-    """How many rows of the public set were asked for."""
-    if ids.dim() != 1 or ids.dtype != torch.int64:
-        raise UserError(f"{where}: the row ids must be int64 [n], not {_describe(ids)}.")
-    if len(torch.unique(ids)) < len(ids):
-        raise UserError(f"{where}: the row ids name a public image twice.")
-    try:
-        check_rows(ids, public)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}.") from None
-    return len(ids)
-
-
-def _check_tensor(
-    file: TensorFile,
-    name: str,
-    wanted: tuple[int, ...],
-    what: str,
-    why: str = "rows, classes of the manifest",
-) -> None:
-    """Raise a `UserError` unless a tensor has this shape and is of floats."""
-    found = file.shape(name)
-    if found != wanted:
-        raise UserError(f"{what} has shape {list(found)}; {list(wanted)} is needed ({why}).")
-    if file.dtype(name) not in _FLOATS:
-        raise UserError(f"{what} has type {file.dtype(name)}; one of {', '.join(_FLOATS)} is needed.")
-
-
 def _scalars(file: TensorFile) -> dict[str, Any]:
     """What a message said besides tensors; empty where that is missing or damaged."""
     try:
@@ -316,15 +287,3 @@ def _scalars(file: TensorFile) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _check_finite(values: Tensor, what: str) -> None:
-    if values.numel() == 0:
-        return
-    if not all(math.isfinite(float(end)) for end in torch.aminmax(values)):  # one pass; NaN is passed on
-        bad = int((~torch.isfinite(values)).sum())
-        raise UserError(f"{what} holds {bad} values that are NaN or infinite; the capture is damaged.")
-
-
-def _describe(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
