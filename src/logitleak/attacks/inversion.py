@@ -223,6 +223,7 @@ class NetworkInversion(Attack):
             network.eval()  # batch statistics stay those of the public images
             for _ in range(epochs_done):
                 self._pull_to_prior(network, optimizer, pull)
+        optimizer.zero_grad()  # K networks are kept: their gradients need not be
 
     def _pull_to_prior(
         self, network: networks.InversionNetwork, optimizer: torch.optim.Adam, pull: PriorPull
