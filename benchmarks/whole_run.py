@@ -50,7 +50,8 @@ ROUNDS = 5
 
 def ours(root: str | None, clients: int, out: Path, seed: int) -> dict[str, dict[str, float]]:
     """Seconds and results of every variant; the federation is the same for all."""
-    att = {"source": "att", "root": root, "targets": 8, "held_out": 0.0}
+    att: dict[str, Any] = {"source": "att", "root": root, "targets": 8, "held_out": 0.0}
+    att |= {"protocol": "half-degraded", "degradation": "blur"}
     made_up = {"source": "synthetic", "targets": 8, "max_images": 10, "identities": 40}
     data = att if root else made_up
     config = {
