@@ -21,10 +21,11 @@ import ceilings
 import torch
 from rich.console import Console
 from rich.table import Table
+from stage import SIZES
 
 from logitleak.allocator import keep_freed_memory
 from logitleak.memory import peak_bytes
-from stages import SIZES, STAGES
+from stages import STAGES
 
 
 def work(stage: str, size: str, clients: int, side: str, repeats: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from logitleak import registry
 from logitleak.models import base, own
 from logitleak.seeds import derive, derive_int
 from logitleak.together import Stack, stackable
@@ -80,14 +81,13 @@ class ModelBank:
         self.seed = seed
         self.device = torch.device(device)
         self.dtype = dtype
-        mine = not own.is_own(
-            architecture
-        )  # vmap may not take a stranger's layers, frozen ones and dropout above all
-        self.together = mine and (self.device.type != "cpu" if together is None else together)
+        # vmap may not take the layers of a model of one's own, frozen ones and dropout above all
+        registered = not registry.is_own(architecture)
+        self.together = registered and (self.device.type != "cpu" if together is None else together)
         self.models: list[nn.Module] = []
         self.optimizers: list[torch.optim.Optimizer] = []
         for member in self.members:
-            if own.is_own(architecture):
+            if registry.is_own(architecture):
                 start = derive_int(seed, "init", architecture, member)
                 model: nn.Module = own.build(architecture, image_size, num_classes, start, dtype)
             else:

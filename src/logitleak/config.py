@@ -243,7 +243,7 @@ def check_models(federation: FederationConfig) -> None:
     """Raise a `UserError` where a model is not registered; ``module:function`` is looked up when it is needed, not
     when a config is read."""
     for model in (*federation.models, federation.server_model):
-        if ":" not in model:
+        if not registry.is_own(model):
             registry.check("model", model)
 
 

@@ -111,6 +111,11 @@ def names(kind: str) -> list[str]:
     return list(TABLES[kind])
 
 
+def is_own(name: str) -> bool:
+    """Whether a model's name says where its code is, ``module:function``, rather than that it is registered."""
+    return ":" in name
+
+
 def check(kind: str, name: str) -> None:
     """Raise a one-line `UserError` with a suggestion when nothing of that name is registered."""
     if name not in TABLES[kind]:

@@ -186,9 +186,8 @@ class TensorFile:
 
     def nbytes(self, name: str) -> int:
         """Size of one tensor in bytes, without reading it."""
-        return math.prod(self.shape(name)) * _BYTES.get(
-            self.dtype(name), 1
-        )  # other types are of 8 bits or less
+        size = _BYTES.get(self.dtype(name), 1)  # other types are of 8 bits or less
+        return math.prod(self.shape(name)) * size
 
     def read(self, name: str) -> Tensor:
         """Read one tensor.

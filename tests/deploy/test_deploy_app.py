@@ -63,19 +63,15 @@ def test_init_writes_an_app(config_file: Path, tmp_path: Path, capsys: pytest.Ca
     assert all(p.suffix in (".py", ".toml") for p in everything)  # no data go to the SuperLink with the app
 
 
+def init_with_data(config_file: Path, tmp_path: Path) -> None:
+    """`deploy init` with data that were divided before."""
+    given = ["--config", str(config_file), "--data", str(tmp_path / "data")]
+    main(["deploy", "init", str(tmp_path / "dep"), *given])
+
+
 def test_init_with_data_that_are_there(config_file: Path, tmp_path: Path) -> None:
     main(["deploy", "split", str(config_file), str(tmp_path / "data")])
-    main(
-        [
-            "deploy",
-            "init",
-            str(tmp_path / "dep"),
-            "--config",
-            str(config_file),
-            "--data",
-            str(tmp_path / "data"),
-        ]
-    )
+    init_with_data(config_file, tmp_path)
     assert not (tmp_path / "dep" / "data").exists()
 
 
@@ -114,17 +110,7 @@ def test_data_for_another_number_of_clients(
 ) -> None:
     main(["deploy", "split", str(config_file), str(tmp_path / "data"), "--set", "federation.clients=2"])
     with pytest.raises(SystemExit):
-        main(
-            [
-                "deploy",
-                "init",
-                str(tmp_path / "dep"),
-                "--config",
-                str(config_file),
-                "--data",
-                str(tmp_path / "data"),
-            ]
-        )
+        init_with_data(config_file, tmp_path)
     assert "divided for fedmd with 2 clients" in capsys.readouterr().err
 
 

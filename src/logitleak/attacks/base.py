@@ -80,9 +80,8 @@ class Attack(ABC):
         self.seed = seed
         self.device = torch.device(device)
         self.trace = Trace()
-        self.unheard: set[int] = (
-            set()
-        )  # clients without one usable row so far; a subclass keeps account of them
+        # clients without one usable row so far; a subclass keeps account of them
+        self.unheard: set[int] = set()
         self.listener: Listener = lambda round, client, step, loss: None
 
     @abstractmethod

@@ -80,9 +80,7 @@ class GradientInversion(Attack):
         return images
 
     def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
-        never = torch.full(
-            (len(labels),), torch.inf
-        )  # a client that never answered owns nothing that is known
+        never = torch.full((len(labels),), torch.inf)  # who never answered owns nothing that is known
         scores = torch.stack(
             [self._presence[k][labels] if k in self._presence else never for k in range(len(images))]
         )

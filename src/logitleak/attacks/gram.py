@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_ROWS = 2048
+ROWS = 2048
+"""Rows of inputs that are widened to float64 at a time."""
+
 _TILES = 4
 
 
@@ -18,7 +20,7 @@ def gram(z: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
     d = z.shape[1]
     total = torch.zeros(d, d, dtype=dtype, device=z.device)
     tile = max(1, -(-d // _TILES))
-    for block in z.split(_ROWS):
+    for block in z.split(ROWS):
         wide = block.to(dtype)
         for start in range(0, d, tile):
             end = min(start + tile, d)

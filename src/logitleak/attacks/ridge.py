@@ -20,7 +20,7 @@ from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.features import Outputs, Q, assumed, needed, newest_outputs, paired, target_inputs
-from logitleak.attacks.gram import gram
+from logitleak.attacks.gram import ROWS, gram
 from logitleak.attacks.validation import (
     GRID,
     TEMPERATURES,
@@ -218,7 +218,7 @@ def solve(z: Tensor, images: Tensor, target: Tensor, lam: float) -> Tensor:
     system = gram(z)
     system.diagonal().add_(lam * system.diagonal().mean())
     weights = _cholesky_solve(target.double().T.contiguous(), system)  # [d, T]
-    shares = torch.cat([block.double() @ weights for block in z.split(2048)])  # [n, T], of every public image
+    shares = torch.cat([block.double() @ weights for block in z.split(ROWS)])  # [n, T], of every public image
     return shares.to(images).T @ images
 
 
@@ -231,9 +231,8 @@ def _cholesky_solve(right: Tensor, system: Tensor) -> Tensor:
 
 def spread(images: Tensor) -> float:
     """Root mean square of centered images: the public images' standard deviation around their mean image."""
-    lengths = torch.linalg.vector_norm(
-        images, dim=1
-    )  # of each image: one sum of so many squares would be inexact
+    # image by image: one sum of so many squares would be inexact
+    lengths = torch.linalg.vector_norm(images, dim=1)
     return float(lengths.double().square().mean().div(images.shape[1]).sqrt())
 
 

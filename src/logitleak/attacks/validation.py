@@ -79,9 +79,8 @@ def mock_target_scores(
         eye = torch.eye(rows.shape[1]).to(own)
         for inverse, residual, predicted in zip(inverses, residuals, predictions, strict=True):
             weighted = (own * inverse).transpose(1, 2)  # [g, d, m]
-            error = torch.linalg.solve(
-                torch.baddbmm(eye, own, weighted, alpha=-1), residual[rows]
-            )  # [g, m, p]
+            left_out = torch.baddbmm(eye, own, weighted, alpha=-1)  # [g, m, m]
+            error = torch.linalg.solve(left_out, residual[rows])  # [g, m, p]
             predicted[members] -= ((wanted @ weighted) @ error)[:, 0]
     means = images.new_zeros(predictions[0].shape).index_add_(0, identities, images)
     means = torch.nn.functional.normalize(means, dim=1)  # of a sum or of a mean: the direction is the same
@@ -106,9 +105,8 @@ def _groups_by_size(identities: Tensor, groups: int, width: int) -> Iterator[tup
     counts = torch.bincount(identities, minlength=groups)
     starts = counts.cumsum(0) - counts
     for size in torch.unique(counts).tolist():
-        for members in (
-            torch.nonzero(counts == size).flatten().split(max(1, _BATCH_NUMBERS // (size * width)))
-        ):
+        batch = max(1, _BATCH_NUMBERS // (size * width))
+        for members in torch.nonzero(counts == size).flatten().split(batch):
             places = starts[members][:, None] + torch.arange(size, device=order.device)
             yield members, order[places]
 

@@ -16,11 +16,6 @@ from logitleak.models.base import Classifier
 from logitleak.text import printable
 
 
-def is_own(name: str) -> bool:
-    """Whether a model's name says where its code is, rather than that it is registered."""
-    return ":" in name
-
-
 class Own(Classifier):
     """Wraps any module from float pixels [n, 3, H, W] in [0, 1] to logits [n, J]."""
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from logitleak.answers import Form, Shape
 from logitleak.bank import Loss, ModelBank, Targets
 from logitleak.errors import UserError
+from logitleak.finite import all_finite
 from logitleak.truth import ClientData
 from logitleak.types import MODEL_KINDS, Payload, PublicData, UploadKind, provided
 
@@ -100,7 +101,7 @@ class Server:
         """
         if self._kept[0] != self.bank.changes:
             found = self.bank.predict(self.public.images)[0]
-            if not bool(torch.isfinite(found).all()):
+            if not all_finite(found):
                 raise UserError(
                     "The server's own model gives outputs that are not finite; lower federation.lr."
                 )

@@ -99,7 +99,7 @@ def check_architectures(
             f"The scheme {f.scheme} needs the same model everywhere; set federation.models and server_model alike."
         )
     for model in sorted({*f.models, f.server_model}):
-        if not own.is_own(model):
+        if not registry.is_own(model):
             continue
         made = own.build(model, image_size, num_classes, seed=0)
         counts = [name for name, value in made.state_dict().items() if not value.is_floating_point()]

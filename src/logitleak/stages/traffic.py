@@ -70,7 +70,7 @@ def weights_of(f: FederationConfig, image_size: tuple[int, int], num_classes: in
 
 
 def _parameters(name: str, image_size: tuple[int, int], num_classes: int) -> int:
-    if own.is_own(name):
+    if registry.is_own(name):
         model: torch.nn.Module = own.build(name, image_size, num_classes, seed=0)
     else:
         with torch.device("meta"):  # shapes alone: nothing is allocated
