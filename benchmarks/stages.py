@@ -18,7 +18,7 @@ from training import (
     Prediction,
 )
 
-from logitleak.attacks.ridge import solve
+from logitleak.attacks.linear import solve
 from logitleak.metrics.ssim import ssim_all_pairs
 from logitleak.storage import TensorFile
 from logitleak.types import Event, Payload, PublicData

@@ -21,6 +21,7 @@ Overrides = Annotated[
     tuple[str, ...],
     tyro.conf.arg(name="set", metavar="KEY=VALUE", help="Change single settings, such as data.targets=20."),
 ]
+Tuning = Literal["none", "public", "mock-targets"]
 Settings = Annotated[
     tuple[str, ...],
     tyro.conf.arg(name="set", metavar="KEY=VALUE", help="Settings of the attack, such as tau=3."),
@@ -33,7 +34,8 @@ def run(
     out: Path | None = None,
     overrides: Overrides = (),
     overwrite: bool = False,
-    tune: Literal["none", "public"] | None = None,
+    twins: bool = False,
+    tune: Tuning | None = None,
     quiet: bool = False,
 ) -> None:
     """Simulate a federation, attack it, and write an HTML report of what leaked.
@@ -45,13 +47,16 @@ def run(
         out: The run folder; by default runs/ and the name of the config.
         overrides: Changes to the config.
         overwrite: Replace a run of another configuration in this folder.
-        tune: public: choose every attack's settings that are not given on mock targets, from public data alone.
+        twins: Run the federation in twin worlds: in each, half of the targets are withheld, so that the report says
+            what their images changed. The same as --set game.design=twins.
+        tune: How every attack's settings that are not given are chosen, from public data alone. public: by what
+            leaks on mock twins, a federation that the server plays by itself.
         quiet: Show nothing but the path of the report.
     """
     from logitleak import config as configs
     from logitleak.stages import run as stages
 
-    loaded = configs.load(config, overrides)
+    loaded = configs.load(config, [*overrides, "game.design=twins"] if twins else overrides)
     if tune is not None:
         loaded = loaded.tuned(tune)
     out = out or Path("runs") / (config.stem if config is not None else "run")
@@ -67,7 +72,8 @@ def attack(
     name: str | None = None,
     prior: str = "mean",
     settings: Settings = (),
-    tune: Literal["none", "public"] = "none",
+    tune: Tuning = "none",
+    view: Literal["clients", "sum"] = "clients",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     quiet: bool = False,
 ) -> None:
@@ -79,7 +85,8 @@ def attack(
         name: What to call it in the report; by default the name of the attack.
         prior: The prior of the attack.
         settings: Settings of the attack.
-        tune: public: choose settings that are not given on mock targets, from public data alone.
+        tune: How settings that are not given are chosen, from public data alone; public is by what leaks on mock twins.
+        view: sum: see the mean of all uploads only, as behind a secure sum.
         device: Where to compute.
         quiet: Show nothing but the path of the report.
     """
@@ -89,7 +96,7 @@ def attack(
 
     registry.check("attack", attack)
     overrides = [f"attacks.{name or attack}.settings.{setting}" for setting in settings]
-    entry = {"attack": attack, "prior": prior, "tune": tune}
+    entry = {"attack": attack, "prior": prior, "tune": tune, "view": view}
     parsed = configs.parse_with({"attacks": {name or attack: entry}}, overrides)
     with ExitStack() as stack:
         result = stages.attack_run(
@@ -261,16 +268,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _print_result(result: Any, quiet: bool) -> None:
     if not quiet:
         for name, scored in result.metrics["attacks"].items():
-            accuracy = scored.get("accuracy")
-            if accuracy is None:
-                print(f"{name:<14} finished; there is no truth to score it with")
-                continue
-            print(
-                f"{name:<14} {100 * accuracy['value']:5.1f} %  "
-                f"[{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}]  "
-                f"of {accuracy['trials']} people rebuilt, SSIM {scored['mean']['ssim']:.2f}"
-            )
+            print(f"{name:<14} {_in_words(scored)}")
     print(result.report)
+
+
+def _in_words(scored: dict[str, Any]) -> str:
+    """One attack's result: the leak where a game was played, else the paper's measure."""
+    accuracy, leak = scored.get("accuracy"), scored.get("leak")
+    if accuracy is None:
+        return "finished; there is no truth to score it with"
+    if not leak:
+        return (
+            f"{100 * accuracy['value']:5.1f} %  [{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}]  "
+            f"of {accuracy['trials']} people rebuilt, SSIM {scored['mean']['ssim']:.2f}"
+        )
+    found = leak["chosen"]
+    wins = found["wins"]
+    won = f", better likeness for {wins['successes']} of {wins['trials']}" if wins else ""
+    return (
+        f"leak {100 * found['leak']['value']:+5.1f} points  "
+        f"[{100 * found['leak']['low']:+.0f} to {100 * found['leak']['high']:+.0f}]  "
+        f"rebuilt with their images {found['in']['successes']} of {found['in']['trials']}, "
+        f"without {found['out']['successes']} of {found['out']['trials']}{won}"
+    )
 
 
 def _explain(error: OSError) -> str:

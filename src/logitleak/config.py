@@ -23,12 +23,16 @@ from pydantic import (
 )
 
 from logitleak import registry
-from logitleak.errors import UserError
+from logitleak.errors import UserError, did_you_mean
 from logitleak.overrides import by_name, parse_override, set_value
 from logitleak.text import printable
 
 _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
+
+
+Tuning = Literal["none", "public", "mock-targets"]
+"""How the settings of an attack that are not given are chosen."""
 
 
 class Section(BaseModel):
@@ -111,6 +115,26 @@ class FederationConfig(Section):
         return self.models[client % len(self.models)]
 
 
+class GameConfig(Section):
+    """Who takes part, so that what private images change can be told from what anybody can guess.
+
+    Attributes:
+        design: "twins": the federation runs in several worlds, and every target takes part in half of them. "decoys":
+            it runs once, and some targets are withheld. "none": everybody takes part, and no leak can be told.
+        worlds: with "twins": how many worlds, an even number; more than two narrow the interval.
+        share: with "decoys": the probability that a target is withheld.
+    """
+
+    design: Literal["none", "twins", "decoys"] = "none"
+    worlds: PositiveInt = Field(default=2, multiple_of=2)
+    share: float = Field(default=0.5, gt=0, lt=1)
+
+    @property
+    def simulations(self) -> int:
+        """How often the federation runs."""
+        return self.worlds if self.design == "twins" else 1
+
+
 class AttackConfig(Section):
     """One attack; an entry of ``attacks`` may be called anything.
 
@@ -118,23 +142,42 @@ class AttackConfig(Section):
         attack: a registered attack.
         settings: its own settings.
         prior: a registered prior; ``prior_settings`` are its own.
-        tune: "public" chooses settings that are not given on mock targets, from public data alone; "none" leaves
-            the defaults.
+        tune: how settings that are not given are chosen, from public data alone. "public": by what they leak on mock
+            twins, a federation that the server plays by itself. "mock-targets": by the paper's attack accuracy on
+            public people who are held out. "none" leaves the defaults.
+        view: "clients": the server sees each client's upload. "sum": it sees their mean only, as behind a secure sum.
     """
 
     attack: str
     settings: dict[str, Any] = Field(default_factory=dict)
     prior: str = "mean"
     prior_settings: dict[str, Any] = Field(default_factory=dict)
-    tune: Literal["none", "public"] = "none"
+    tune: Tuning = "none"
+    view: Literal["clients", "sum"] = "clients"
 
 
 class Attacked(Section):
-    """What every run has, wherever its federation is from."""
+    """What every run has, wherever its federation is from.
+
+    Attributes:
+        primary: the attack that the verdict rests on, named before anybody looks at the truth; null for the first
+            `gap` among the attacks, or else the first attack.
+    """
 
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     attacks: dict[str, AttackConfig] = Field(default_factory=dict)
+    primary: str | None = None
+
+    @property
+    def headline(self) -> str | None:
+        """The attack that the verdict rests on; None where there is no attack."""
+        if self.primary in self.attacks:
+            return self.primary
+        return next(
+            (name for name, entry in self.attacks.items() if entry.attack == "gap"),
+            next(iter(self.attacks), None),
+        )
 
     def hash(self) -> str:
         """Content hash of the whole configuration."""
@@ -142,11 +185,17 @@ class Attacked(Section):
 
     def federation_hash(self) -> str:
         """Content hash of what the transcript depends on: all but the attacks."""
-        return _digest(self.model_dump(mode="json", exclude={"device", "attacks"}))
+        values = self.model_dump(mode="json", exclude={"device", "attacks", "primary"})
+        if values.get("game") == GameConfig().model_dump(mode="json"):
+            del values["game"]  # runs from before there were games stay what they are
+        return _digest(values)
 
     def attack_hash(self, name: str) -> str:
         """Content hash of what one attack's result depends on, given the transcript."""
-        return _digest([self.seed, self.attacks[name].model_dump(mode="json")])
+        values = self.attacks[name].model_dump(mode="json")
+        if values["view"] == "clients":
+            del values["view"]  # attacks from before there were other views stay what they are
+        return _digest([self.seed, values])
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML."""
@@ -159,15 +208,16 @@ class Config(Attacked):
     Attributes:
         seed: the root seed.
         device: "cpu", "cuda", or "auto" (CUDA where there is one).
-        data, federation: see there.
+        data, federation, game: see there.
         attacks: name to attack; empty simulates the federation only.
     """
 
     data: DataConfig = DataConfig()
     federation: FederationConfig = FederationConfig()
+    game: GameConfig = GameConfig()
     attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
 
-    def tuned(self, how: Literal["none", "public"]) -> Config:
+    def tuned(self, how: Tuning) -> Config:
         """The same configuration with every attack's settings chosen in this way."""
         attacks = {name: entry.model_copy(update={"tune": how}) for name, entry in self.attacks.items()}
         return self.model_copy(update={"attacks": attacks})
@@ -252,6 +302,11 @@ def check_attacks(config: Attacked) -> None:
     for entry in config.attacks.values():
         registry.check("attack", entry.attack)
         registry.check("prior", entry.prior)
+    if config.primary is not None and config.attacks and config.primary not in config.attacks:
+        raise UserError(
+            f'The setting "primary" names no attack of this run: "{config.primary}".'
+            f"{did_you_mean(config.primary, config.attacks)}"
+        )
 
 
 def _attack_entries(given: Any) -> Any:

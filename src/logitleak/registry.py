@@ -56,6 +56,9 @@ TABLES: dict[str, dict[str, Entry]] = {
         "ridge": Entry(
             "logitleak.attacks.ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"
         ),
+        "gap": Entry(
+            "logitleak.attacks.gap:Gap", "Confidence-gap inversion: what a client believes and others do not"
+        ),
         "tbi": Entry(
             "logitleak.attacks.tbi:TBI", "Training-based inversion: the baseline, client logits only"
         ),

@@ -1,10 +1,15 @@
-"""The sealed folder of a run: the truth, on disk. Only the federation writes it; only evaluation reads it."""
+"""The sealed folder of a run: the truth and the game's coins, on disk. Only the federation writes it; only evaluation
+reads it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
+
+import torch
 
 from logitleak.errors import UserError
+from logitleak.game import Design, Game, Unit
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.truth import GroundTruth
 
@@ -29,3 +34,38 @@ def read_truth(folder: Path) -> GroundTruth:
         if name not in tensors:
             raise UserError(f'{path} holds no tensor called "{name}".')
     return GroundTruth(**{name: tensors[name] for name in _FIELDS}, names=read_json(folder / "names.json"))
+
+
+def write_game(folder: Path, game: Game) -> None:
+    """Write ``game.json``: who is in in which world."""
+    write_json(
+        folder / "game.json",
+        {
+            "format": 1,
+            "design": game.design,
+            "unit": game.unit,
+            "units": game.units.tolist(),
+            "strata": game.strata.tolist(),
+            "coins": game.coins.tolist(),
+        },
+    )
+
+
+def read_game(folder: Path) -> Game | None:
+    """Read it back; None where no game was played.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / "game.json"
+    if not path.exists():
+        return None
+    found = read_json(path)
+    try:
+        design, unit = found["design"], found["unit"]
+        if design not in get_args(Design) or unit not in get_args(Unit):
+            raise ValueError(f"unknown design or unit: {design}, {unit}")
+        units, strata = (torch.tensor(found[name], dtype=torch.int64) for name in ("units", "strata"))
+        return Game(design, units, strata, torch.tensor(found["coins"], dtype=torch.bool), unit)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: {error}.") from None

@@ -21,7 +21,7 @@ from logitleak.errors import UserError
 from logitleak.storage import TensorFile, read_json, read_tensors
 from logitleak.text import printable
 from logitleak.transcript_checks import check_finite, check_row_ids, check_tensor, describe
-from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, PublicData, provided
+from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, Payload, PublicData, UploadKind, provided
 from logitleak.wire import FORMAT, Manifest, read_absent, round_folder
 
 _MANIFEST_BYTES = 64 * 2**20
@@ -40,6 +40,11 @@ class Transcript:
     def __init__(self, folder: Path | str) -> None:
         folder = Path(folder)
         self.folder = folder / "wire" if (folder / "wire").is_dir() else folder
+        if (folder / "worlds").is_dir() and self.folder == folder:
+            raise UserError(
+                f"{folder} holds several worlds, each with a transcript of its own; give one of them, such as "
+                f"{folder / 'worlds' / '0'}."
+            )
         if not (self.folder / "manifest.json").is_file():
             raise UserError(f"{folder} holds no transcript: there is no manifest.json in it.")
         self.manifest = _read_manifest(self.folder / "manifest.json")
@@ -69,6 +74,24 @@ class Transcript:
         """What an attack can ask of this transcript."""
         everything = provided(self.manifest.uploads.kind, self.knowledge.public.labels is not None)
         return everything if self.manifest.server_logits else everything - {"server_logits"}
+
+    @property
+    def upload_kind(self) -> UploadKind:
+        """What clients gave away."""
+        return self.manifest.uploads.kind
+
+    @property
+    def shadows(self) -> int:
+        """0: what the server trains by itself does not travel; see `logitleak.stages.lab`."""
+        return 0
+
+    def shadow_logits(self, shadow: int, round: int) -> Tensor:
+        """There are none.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"{self.folder} holds no clients of the server's own.")
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """Public row ids int64 [n] and values float32 [n, J] that a client uploaded in a round; none of a client
@@ -142,6 +165,24 @@ class Transcript:
         for value in values.values():
             check_finite(value, what)
         return values
+
+    def sent(self, action: str, round: int) -> Payload | None:
+        """The tensors that the server sent out with an action in a round; None where none are on record.
+
+        Raises:
+            UserError: a value is not finite, or the file is damaged.
+        """
+        path = round_folder(self.folder, round) / f"{action}.safetensors"
+        if not path.is_file():
+            return None
+        file = TensorFile(path)
+        tensors = {
+            name.removeprefix("sent/"): file.read(name) for name in file.names() if name.startswith("sent/")
+        }
+        for value in tensors.values():
+            if value.is_floating_point():
+                check_finite(value, f"What the server sent for {action} in round {round}")
+        return Payload(tensors) if tensors else None
 
     def absent(self, round: int) -> dict[str, dict[int, str]]:
         """Who was missing in a round (0 is before the first), and why: by action, then by client.

@@ -52,9 +52,9 @@ class GroundTruth:
         labels: Tensor = torch.unique(self.labels)
         return labels
 
-    def client(self, k: int) -> ClientData:
-        """The private set of client k."""
-        rows = self.owners == k
+    def client(self, k: int, used: Tensor | None = None) -> ClientData:
+        """The private set of client k; of the images that a game lets take part, bool [n], where one is played."""
+        rows = self.owners == k if used is None else (self.owners == k) & used
         return ClientData(self.images[rows], self.labels[rows])
 
     def owner_of(self, label: int) -> int:

@@ -146,7 +146,15 @@ class ServerView(Protocol):
 
     @property
     def provides(self) -> frozenset[str]:
-        """What this view can answer: a subset of {"logits", "gradients", "server_logits", "labels"}."""
+        """What this view can answer: a subset of {"logits", "gradients", "server_logits", "labels", "shadows"}."""
+
+    @property
+    def upload_kind(self) -> UploadKind:
+        """What clients gave away."""
+
+    @property
+    def shadows(self) -> int:
+        """How many clients the server trained by itself, on public data alone; 0 where it has not."""
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """What client k uploaded in round t: public row ids int64 [n], and values float32 [n, J]. A client that
@@ -158,6 +166,10 @@ class ServerView(Protocol):
 
     def server_logits(self, round: int) -> Tensor:
         """The server's own model on the public set after its training in round t: float32 [N, J] (Eq. 1)."""
+
+    def shadow_logits(self, shadow: int, round: int) -> Tensor:
+        """What a client of the server's own, trained on public data alone and taught what the server sent out, would
+        have uploaded in round t: float32 [N, J]."""
 
     def global_model(self, round: int) -> GlobalModel:
         """The model that the server sent out in round t, where the scheme shares weights."""

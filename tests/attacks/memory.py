@@ -10,7 +10,7 @@ from torch import Tensor
 
 from logitleak.models.base import build
 from logitleak.seeds import derive
-from logitleak.types import GlobalModel, Knowledge, PublicData
+from logitleak.types import GlobalModel, Knowledge, PublicData, UploadKind
 
 
 @dataclass
@@ -38,7 +38,14 @@ class MemoryView:
         shape = (self.clients + 1, self.rounds, len(labels), self.classes)
         self.logits = signal + torch.randn(shape, generator=generator)
 
-    provides = frozenset({"logits", "gradients", "server_logits", "labels"})
+    provides = frozenset({"logits", "gradients", "server_logits", "labels", "shadows"})
+    upload_kind: UploadKind = "logits"
+    shadows: int = 2
+
+    def shadow_logits(self, shadow: int, round: int) -> Tensor:
+        """Somebody who learnt the same public set a little differently."""
+        generator = torch.Generator().manual_seed(1000 + 10 * shadow + round)
+        return self.logits[-1, round - 1] + torch.randn(self.logits.shape[2:], generator=generator)
 
     def global_model(self, round: int) -> GlobalModel:
         model = build("cnn", (self.side, self.side), self.classes, derive(self.seed, round))

@@ -50,7 +50,7 @@ def test_people_without_insensitive_images_do_not_play() -> None:
 def test_the_held_out_images_are_gone(rows: torch.Tensor | None) -> None:
     view = MemoryView(classes=20, rows=rows)
     labels = mock_labels(view, 0)
-    mock = MockView(view, labels, clients=2)
+    mock = MockView(view, labels, [0, 1])
     public, seen = view.knowledge.public.labelled(), mock.knowledge.public.labelled()
     assert mock.clients == 2
     assert torch.equal(mock.knowledge.target_labels, labels)
@@ -67,6 +67,6 @@ def test_the_held_out_images_are_gone(rows: torch.Tensor | None) -> None:
 
 
 def test_attacks_run_on_it() -> None:
-    view = MockView(crowd(), mock_labels(crowd(), 0), clients=1)
+    view = MockView(crowd(), mock_labels(crowd(), 0), [0])
     *_, (_, result) = create("ridge", {"gamma": 0.1}).replay(view)
     assert result.images.shape == (1, 3, 3, 16, 16)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from logitleak.attacks.base import create
 from logitleak.attacks.features import public_inputs, target_inputs
-from logitleak.attacks.ridge import rescale, solve, spread
+from logitleak.attacks.linear import rescale, solve, spread
 from logitleak.attacks.validation import (
     GRID,
     TEMPERATURES,

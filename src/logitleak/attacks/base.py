@@ -26,6 +26,7 @@ _MEANING = {
     "gradients": "the clients' gradients or weights",
     "server_logits": "the server's own outputs on the public set",
     "labels": "labels of the public set",
+    "shadows": "clients that the server trains by itself",
 }
 
 
@@ -64,15 +65,20 @@ class Attack(ABC):
         Settings: the pydantic model of its hyper-parameters.
         needs: what the view must provide, of {"logits", "gradients", "server_logits", "labels"}.
         kind: "attack", or "baseline" for what attacks are compared with.
+        looks_back: whether what it rebuilds after a round is the same if it has not observed the rounds before.
+        compares_clients: whether one client's reconstructions depend on what other clients sent.
         assumptions: what it supposes the server to know, in sentences.
-        tunable: settings that can be chosen on mock targets, with their candidates, in the order of choice.
+        tunable: settings that can be chosen on public data, in the order of choice: each step is a grid over the
+            candidates of one setting or of several. `choices` gives them; override it where they depend on the view.
     """
 
     Settings: ClassVar[type[AttackSettings]] = AttackSettings
     needs: frozenset[str] = frozenset({"logits"})
     kind: ClassVar[str] = "attack"
+    looks_back: ClassVar[bool] = False
+    compares_clients: bool = False
     assumptions: tuple[str, ...] = ("The server knows which labels are private targets.",)
-    tunable: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    tunable: ClassVar[Sequence[Mapping[str, Sequence[Any]]]] = ()
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         self.settings = settings
@@ -96,6 +102,11 @@ class Attack(ABC):
     def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
         """Choose among the clients' images [K, T, 3, H, W]: Eq. 11 unless the attack knows better."""
         return select(images, labels, self.settings.beta, self.unheard)
+
+    @classmethod
+    def choices(cls, clients: int, rounds: int) -> Sequence[Mapping[str, Sequence[Any]]]:
+        """What can be tuned on a view of so many clients and rounds; see ``tunable``."""
+        return cls.tunable
 
     @property
     def uses_prior(self) -> bool:
@@ -132,6 +143,16 @@ class Attack(ABC):
             self.observe(view, round)
             images = torch.stack([self.reconstruct_client(view, k) for k in range(view.clients)])
             yield round, self.choose(images, view.knowledge.target_labels)
+
+    def last(self, view: ServerView) -> Reconstructions:
+        """What the attack rebuilds after the last round; earlier ones are looked at only if it learns from them in
+        turn.
+
+        Raises:
+            UserError: the view has not what this attack needs.
+        """
+        *_, (_, result) = self.replay(view, after=view.rounds - 1 if self.looks_back else 0)
+        return result
 
     def check(self, view: ServerView) -> None:
         """Raise a `UserError` unless the view has what this attack and its prior need."""

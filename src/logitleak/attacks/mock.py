@@ -7,13 +7,14 @@ every model learnt a mock target's sensitive images, and a real target's were le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from logitleak.attacks.views import ViewOf
 from logitleak.seeds import derive
-from logitleak.types import GlobalModel, Knowledge, PublicData, ServerView
+from logitleak.types import Knowledge, PublicData, ServerView
 
 SHARE = 5
 """One in so many people of D_0 plays the target."""
@@ -30,9 +31,7 @@ def mock_labels(view: ServerView, seed: int) -> Tensor:
     public = view.knowledge.public
     if public.labels is None:
         return torch.empty(0, dtype=torch.int64)
-    people = torch.unique(public.labels[public.sensitive])
-    if not bool(public.sensitive.all()):
-        people = people[torch.isin(people, public.labels[~public.sensitive])]
+    people = candidates_for_targets(public)
     count = min(MOST, len(people) // SHARE)
     if count < 2:  # one target has no rival among the private means
         return torch.empty(0, dtype=torch.int64)
@@ -40,37 +39,43 @@ def mock_labels(view: ServerView, seed: int) -> Tensor:
     return people[order[:count]].sort().values
 
 
-class MockView:
+def candidates_for_targets(public: PublicData) -> Tensor:
+    """Public people who can stand for targets, int64, ascending: they have sensitive images and, where anybody has,
+    insensitive ones too. The public set must be labelled."""
+    labels = public.labelled().labels
+    people: Tensor = torch.unique(labels[public.sensitive])
+    if not bool(public.sensitive.all()):
+        people = people[torch.isin(people, labels[~public.sensitive])]
+    return people
+
+
+class MockView(ViewOf):
     """A server's view in which some public people are the targets, and their sensitive images are gone.
 
     Args:
         view: the real view; its public set must be labelled.
         labels: int64 [M], who plays the target.
-        clients: how many of the clients are shown.
+        shown: the clients that are shown.
     """
 
-    def __init__(self, view: ServerView, labels: Tensor, clients: int) -> None:
+    def __init__(self, view: ServerView, labels: Tensor, shown: Sequence[int]) -> None:
         public = view.knowledge.public.labelled()
         self.hidden = public.sensitive & torch.isin(public.labels, labels)
-        self._view = view
+        super().__init__(view)
         self._kept = torch.nonzero(~self.hidden).flatten()
         self._number = torch.cumsum(~self.hidden, 0) - 1  # old row to new row, where it is kept
         seen = PublicData(public.images[self._kept], public.labels[self._kept], public.sensitive[self._kept])
         self.knowledge = Knowledge(seen, labels, view.knowledge.num_classes)
-        self.clients = min(clients, view.clients)
-        self.rounds = view.rounds
-        self.provides = view.provides
+        self._shown = list(shown)
+        self.clients = len(self._shown)
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
-        rows, values = self._view.client_logits(client, round)
+        rows, values = self.inner.client_logits(self._shown[client], round)
         kept = ~self.hidden[rows]
         return self._number[rows[kept]], values[kept]
 
     def server_logits(self, round: int) -> Tensor:
-        return self._view.server_logits(round)[self._kept]
+        return self.inner.server_logits(round)[self._kept]
 
-    def global_model(self, round: int) -> GlobalModel:
-        return self._view.global_model(round)
-
-    def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
-        return self._view.client_gradients(client, round)
+    def shadow_logits(self, shadow: int, round: int) -> Tensor:
+        return self.inner.shadow_logits(shadow, round)[self._kept]

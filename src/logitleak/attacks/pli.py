@@ -44,7 +44,7 @@ class PLI(NetworkInversion):
     settings: PLISettings
     needs = frozenset({"logits", "server_logits"})
     rows = "sensitive"
-    tunable: ClassVar = {"tau": (3.0, 10.0), "gamma": (0.0, 0.03, 0.1, 0.3, 1.0)}
+    tunable: ClassVar = ({"tau": (3.0, 10.0)}, {"gamma": (0.0, 0.03, 0.1, 0.3, 1.0)})
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.features import Outputs, Q, assumed, needed, newest_outputs, paired, target_inputs
-from logitleak.attacks.gram import ROWS, gram
+from logitleak.attacks.gram import gram
+from logitleak.attacks.linear import cholesky_solve, rescale, solve, spread
 from logitleak.attacks.validation import (
     GRID,
     TEMPERATURES,
@@ -29,7 +30,6 @@ from logitleak.attacks.validation import (
     mock_target_scores,
     project,
 )
-from logitleak.errors import UserError
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.types import ServerView
@@ -66,7 +66,12 @@ class Ridge(Attack):
     Settings = RidgeSettings
     settings: RidgeSettings
     needs = frozenset({"logits", "server_logits"})
-    tunable: ClassVar = {"gamma": (0.0, 0.03, 0.1, 0.3, 1.0, 3.0), "contrast": (0.5, 0.7, 0.9, 1.1)}
+    looks_back = True
+    tunable: ClassVar = (
+        {"tau": (1.0, 3.0, 10.0, 30.0), "lam": (0.01, 0.1, 1.0)},
+        {"gamma": (0.0, 0.1, 1.0)},
+        {"contrast": (0.7, 0.5, 0.9)},
+    )
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
@@ -200,43 +205,4 @@ class Ridge(Attack):
         system.diagonal().add_(self.lam * squares.diagonal().mean())
         z = z.double()
         right = z.T @ (images + gamma * public_priors).double() + gamma * target.T @ target_priors.double()
-        return (target @ _cholesky_solve(right, system)).float()
-
-
-def solve(z: Tensor, images: Tensor, target: Tensor, lam: float) -> Tensor:
-    """Ẑ W for γ = 0, without ever forming W.
-
-    Args:
-        z: [n, d] centered inputs.
-        images: [n, p] centered images.
-        target: [T, d] centered target inputs.
-        lam: ridge weight relative to the mean of the Gram matrix' diagonal.
-
-    Returns:
-        [T, p] departures from the mean image.
-    """
-    system = gram(z)
-    system.diagonal().add_(lam * system.diagonal().mean())
-    weights = _cholesky_solve(target.double().T.contiguous(), system)  # [d, T]
-    shares = torch.cat([block.double() @ weights for block in z.split(ROWS)])  # [n, T], of every public image
-    return shares.to(images).T @ images
-
-
-def _cholesky_solve(right: Tensor, system: Tensor) -> Tensor:
-    try:
-        return torch.cholesky_solve(right, torch.linalg.cholesky(system))
-    except torch.linalg.LinAlgError:
-        raise UserError("The least-squares problem has no stable solution; raise lam or lower tau.") from None
-
-
-def spread(images: Tensor) -> float:
-    """Root mean square of centered images: the public images' standard deviation around their mean image."""
-    # image by image: one sum of so many squares would be inexact
-    lengths = torch.linalg.vector_norm(images, dim=1)
-    return float(lengths.double().square().mean().div(images.shape[1]).sqrt())
-
-
-def rescale(departures: Tensor, length: float) -> Tensor:
-    """Scale each row to a given root mean square; rows of zeros stay zeros."""
-    size = departures.square().mean(1, keepdim=True).sqrt()
-    return departures * (length / size.clamp_min(1e-12))
+        return (target @ cholesky_solve(right, system)).float()

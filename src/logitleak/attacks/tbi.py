@@ -36,7 +36,7 @@ class TBI(NetworkInversion):
     needs = frozenset({"logits"})
     kind = "baseline"
     q = "client"
-    tunable: ClassVar = {"tau": (3.0, 10.0)}
+    tunable: ClassVar = ({"tau": (3.0, 10.0)},)
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)

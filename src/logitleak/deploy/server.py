@@ -16,8 +16,8 @@ from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import Scheme, Server
 from logitleak.stages.check import check_architectures, optimization_of, scheme_of
-from logitleak.stages.federate import manifest_of
-from logitleak.stages.folder import RunFolder, choose_device, logged, open_run, timed
+from logitleak.stages.folder import RunFolder, World, choose_device, logged, open_run, timed
+from logitleak.stages.simulation import manifest_of
 from logitleak.stages.traffic import weights_of
 from logitleak.types import Payload, PublicData
 from logitleak.wire import TranscriptWriter
@@ -63,7 +63,7 @@ def serve(config: DeployConfig, connect: Connect) -> RunFolder:
         classes, f = world.facts.num_classes, config.federation
         form: Forms = partial(world.scheme.form, public=len(world.public), num_classes=classes)
         manifest = manifest_of(f, world.scheme, classes, world.facts.target_labels)
-        writer = TranscriptWriter(run.wire, manifest, world.public)
+        writer = TranscriptWriter(World(run.path).wire, manifest, world.public)
         channel = Recorder(connect(form), writer, form, config.minimum_clients)
         _rounds(world, run, writer, channel)
         run.update(federated=True, ended=None)

@@ -92,25 +92,36 @@ class Verdicts:
     best_match: list[str]
 
 
-def judge(images: Tensor, known: References) -> Verdicts:
-    """Compare reconstructions float32 [T, 3, H, W], in the order of ``known.labels``, with all references."""
+def judge(images: Tensor, known: References, of: Tensor | None = None) -> Verdicts:
+    """Compare reconstructions with all references.
+
+    Args:
+        images: float32 [n, 3, H, W].
+        known: the references.
+        of: int64 [n], the place in ``known.labels`` of the target that each image is to show; by default there are T,
+            in that order.
+    """
     targets = len(known.labels)
+    of = torch.arange(targets) if of is None else of
     similarity = ssim_all_pairs(images, torch.cat([known.private, known.public]))
-    own = similarity[torch.arange(targets), torch.arange(targets)]
+    each = torch.arange(len(of))
+    own = similarity[each, of]
     competitors = similarity.clone()
-    competitors[torch.arange(targets), torch.arange(targets)] = -torch.inf
+    competitors[each, of] = -torch.inf
     rival = competitors.max(1).values
     labels = [f"private:{label}" for label in known.labels.tolist()]
     labels += [f"public:{label}" for label in known.public_labels.tolist()]
     best = similarity.argmax(1).tolist()
-    same = known.public_labels[None] == known.labels[:, None]
+    wanted = known.labels[of]
+    same = known.public_labels[None] == wanted[:, None]
     to_public = (
         torch.where(same, similarity[:, targets:], -torch.inf).amax(1) if same.shape[1] else own * torch.nan
     )
     return Verdicts(
         success=own > rival,
         too_close=torch.tensor(
-            [labels[b] == f"public:{label}" for b, label in zip(best, known.labels.tolist(), strict=True)]
+            [labels[b] == f"public:{label}" for b, label in zip(best, wanted.tolist(), strict=True)],
+            dtype=torch.bool,
         ),
         ssim=own,
         ssim_public=torch.where(torch.isfinite(to_public), to_public, torch.nan),
@@ -119,19 +130,23 @@ def judge(images: Tensor, known: References) -> Verdicts:
     )
 
 
-def summarize(result: Reconstructions, verdicts: Verdicts, known: References) -> dict[str, Any]:
+def summarize(
+    result: Reconstructions, verdicts: Verdicts, known: References, members: Tensor | None = None
+) -> dict[str, Any]:
     """Shares, means and the per-target table of one attack (see docs/run-folder.md).
 
     Args:
         result: what the attack rebuilt.
         verdicts: `judge` of ``result.best``.
         known: what it was compared with.
+        members: bool [T], whose images took part; shares and means are over them. None for all.
     """
+    kept = torch.ones(len(known.labels), dtype=torch.bool) if members is None else members
     best = result.best
     values = {name: registry.load("metric", name)()(best, known.private) for name in registry.names("metric")}
     values["ssim"] = verdicts.ssim
     owned = len(result.images) > 1 and bool((known.owners >= 0).all())
-    named = (result.chosen == known.owners).tolist()
+    named = (result.chosen == known.owners)[kept].tolist()
     per_target = []
     for i, label in enumerate(known.labels.tolist()):
         row = {
@@ -145,12 +160,14 @@ def summarize(result: Reconstructions, verdicts: Verdicts, known: References) ->
             "ssim_public": number(verdicts.ssim_public[i]),
             "ssim_rival": number(verdicts.ssim_rival[i]),
         }
+        if members is not None:
+            row["member"] = bool(members[i])
         per_target.append(row | {name: number(column[i]) for name, column in values.items()})
     return {
-        "accuracy": share(verdicts.success.tolist()),
-        "too_close_to_public": share(verdicts.too_close.tolist()),
+        "accuracy": share(verdicts.success[kept].tolist()),
+        "too_close_to_public": share(verdicts.too_close[kept].tolist()),
         "owner_named": share(named) if owned else None,
-        "mean": {name: number(column.mean()) for name, column in values.items()},
+        "mean": {name: number(column[kept].mean()) for name, column in values.items()},
         "per_target": per_target,
     }
 

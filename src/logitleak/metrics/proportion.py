@@ -26,7 +26,15 @@ def share(outcomes: Sequence[bool]) -> Share:
     Raises:
         ValueError: there are no outcomes.
     """
-    successes, trials = sum(outcomes), len(outcomes)
+    return pooled(sum(outcomes), len(outcomes))
+
+
+def pooled(successes: int, trials: int) -> Share:
+    """The share of so many successes.
+
+    Raises:
+        ValueError: there are no trials, or more successes than trials.
+    """
     low, high = wilson(successes, trials)
     return Share(value=successes / trials, low=low, high=high, successes=successes, trials=trials)
 

@@ -131,6 +131,7 @@ class Scheme(ABC):
         labelled: whether it needs labels of the public set. Without them J is the number of private classes.
         optimizer: how everybody trains.
         one_architecture: whether clients and server must have the same model.
+        own_model_is_null: whether f_0 learns from the public set alone, so that no private image can reach it.
     """
 
     Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
@@ -139,6 +140,7 @@ class Scheme(ABC):
     labelled: ClassVar[bool] = True
     optimizer: ClassVar[Literal["adam", "sgd"]] = "adam"
     one_architecture: ClassVar[bool] = False
+    own_model_is_null: ClassVar[bool] = False
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

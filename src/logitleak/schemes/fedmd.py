@@ -36,6 +36,7 @@ class FedMD(Scheme):
 
     Settings = FedMDSettings
     uploads = ("upload", "logits")
+    own_model_is_null = True
     settings: FedMDSettings
 
     @property

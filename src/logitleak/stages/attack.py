@@ -1,60 +1,56 @@
-"""Stage 2: attack a transcript. This stage opens ``wire/`` and nothing else."""
+"""Stage 2, in one world: attack a transcript. This stage opens ``wire/`` and nothing else."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from logitleak.attacks.base import Attack, create
+from logitleak.attacks.base import Attack
 from logitleak.config import AttackConfig
 from logitleak.progress import Progress
-from logitleak.stages.folder import choose_device
-from logitleak.stages.tune import tune
+from logitleak.stages.tune import Tuned, make_attack
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
-from logitleak.transcript import Transcript
 from logitleak.types import Reconstructions, ServerView
 
 log = logging.getLogger(__name__)
 
 
 def attack(
-    view: Transcript,
+    view: ServerView,
     name: str,
     config: AttackConfig,
     seed: int,
-    device: str,
+    device: torch.device,
     out: Path,
     priors: Path,
     progress: Progress,
+    tuned: Tuned | None = None,
 ) -> None:
     """Replay a transcript to one attack, and write what it rebuilds after every round.
 
     An interrupted attack goes on after the last round that it finished.
 
     Args:
-        view: the transcript.
+        view: what the server sees of one world.
         name: how the attack is called in this run.
         config: the attack and its settings.
         seed: the root seed.
-        device: "auto", "cpu" or "cuda".
+        device: where it computes.
         out: the attack's folder.
         priors: where priors that learn keep their weights; attacks on the same public set share them.
         progress: where it reports to.
+        tuned: settings that were chosen beforehand; None for those of the configuration.
 
     Raises:
         UserError: the transcript has not what the attack needs, or is damaged.
     """
     if (out / "attack.json").exists():
         return
-    where = choose_device(device)
-    made = _create(config, config.settings, seed, where, priors)
+    made = make_attack(config, config.settings if tuned is None else tuned.settings, seed, device, priors)
     made.check(view)
-    if config.tune == "public":
-        tuned = tune(view, config, seed, where, priors, out, progress)
-        made = _create(config, dict(tuned.settings), seed, where, priors)
+    if tuned is not None:
         made.trace.choices["tuned on public data"] = dict(tuned.account)
     _prepare_prior(made, view, config.prior, out, progress)
     done = _resume(made, view, out)
@@ -74,7 +70,9 @@ def attack(
             "prior": config.prior if made.uses_prior else None,
             "prior_settings": made.prior.settings.model_dump(mode="json") if made.uses_prior else None,
             "tune": config.tune,
+            "view": config.view,
             "kind": made.kind,
+            "compares_clients": made.compares_clients,
             "settings": made.settings.model_dump(mode="json"),
             "needs": sorted(made.needs),
             "assumptions": list(made.assumptions),
@@ -86,18 +84,7 @@ def attack(
         leftover.unlink()
 
 
-def _create(
-    config: AttackConfig, settings: dict[str, Any], seed: int, device: torch.device, priors: Path
-) -> Attack:
-    made = create(
-        config.attack, settings, seed=seed, prior=config.prior,
-        prior_settings=config.prior_settings, device=device,
-    )  # fmt: skip
-    made.prior.home = priors
-    return made
-
-
-def _prepare_prior(made: Attack, view: Transcript, name: str, out: Path, progress: Progress) -> None:
+def _prepare_prior(made: Attack, view: ServerView, name: str, out: Path, progress: Progress) -> None:
     """Have the prior learn, and keep its image of every target; nothing where the attack has no use for one."""
     if not made.uses_prior:
         return
@@ -115,6 +102,10 @@ def _write_round(out: Path, round: int, result: Reconstructions, made: Attack, l
     if last:
         write_tensors(out / "final.safetensors", {"images": result.images, "labels": result.labels})
     tensors = {"images": result.best, "chosen": result.chosen, "scores": result.scores}
+    if (
+        len(result.images) > 1
+    ):  # evaluation asks what came back from a target's owner; an attacker does not know it
+        tensors["clients"] = result.images.to(torch.float16)
     trace = {"losses": made.trace.losses, "choices": made.trace.choices}
     if not last:
         write_tensors(out / f"state-{round:02d}.safetensors", made.state())

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from logitleak import __version__, registry
-from logitleak.attacks.selection import select
-from logitleak.metrics.attack import References, judge, number, references, summarize
-from logitleak.metrics.proportion import share
-from logitleak.metrics.ssim import mean_ssim_to_others
+from logitleak.game import Game
+from logitleak.metrics.attack import References, number, references
+from logitleak.metrics.paired import holm
+from logitleak.metrics.proportion import Share, pooled
 from logitleak.progress import Progress
 from logitleak.recorded import RecordedConfig, RunConfig
-from logitleak.sealed import read_truth
+from logitleak.sealed import read_game, read_truth
 from logitleak.stages.folder import RunFolder
+from logitleak.stages.nulls import nulls
+from logitleak.stages.score import describe_attack, rival, score_attack, score_prior
 from logitleak.stages.threat import threat_model
 from logitleak.stages.traffic import traffic
-from logitleak.storage import read_json, read_tensors, write_json, write_tensors
+from logitleak.storage import read_json, write_json, write_tensors
 from logitleak.transcript import Transcript
 from logitleak.truth import GroundTruth
-from logitleak.types import Reconstructions
 
 FORMAT = 1
 
@@ -36,7 +34,8 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     Without the sealed folder there is no truth: metrics.json then says what was attacked and how, and holds
     no score.
     """
-    config, view, names, status = run.config(), Transcript(run.path), run.attacks(), run.status()
+    config, names, status, worlds = run.config(), run.attacks(), run.status(), run.worlds
+    view = Transcript(worlds[0].path)
     recorded = isinstance(config, RecordedConfig)
     metrics: dict[str, Any] = {
         "format": FORMAT,
@@ -45,6 +44,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "seed": config.seed,
         "versions": versions(),
         "threat_model": threat_model(view, recorded),
+        "game": None,
         "attacks": {},
         "resources": {"peak_memory_mib": run.peak_memory_mib()},
         "federation": {"losses": [], "ended": status.get("ended"), **traffic(view, config, status)},
@@ -52,33 +52,64 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     if not (run.sealed / "truth.safetensors").exists():
         progress.stage("evaluation", 1)
         metrics["data"] = _describe_data(config, view, None, {}, None)
-        metrics["attacks"] = {name: _describe_attack(run.attack(name)) for name in names}
+        metrics["attacks"] = {name: describe_attack(worlds[0].attack(name)) for name in names}
         metrics["confidence"], metrics["utility"] = None, None
         (run.path / "gallery.safetensors").unlink(missing_ok=True)  # it holds the truth, which was taken away
         write_json(run.path / "metrics.json", metrics)
         return metrics
 
-    truth = read_truth(run.sealed)
-    training = {} if recorded else read_json(run.sealed / "training.json")
+    truth, game = read_truth(run.sealed), read_game(run.sealed)
+    trainings = [] if recorded else [read_json(run.training(world)) for world in worlds]
     known = references(truth, view.knowledge.public)
+    metrics["game"] = _describe_game(game, config, view)
     progress.stage("evaluation", len(names) * view.rounds + 2)
     rivals = _rivals(view, known)
+    gallery = {"truth": known.private, "public": known.public_of_targets}
     for name in names:
-        folder = run.attack(name)
-        prior = score_prior(folder, known)
-        metrics["attacks"][name] = score_attack(folder, known, view.rounds, progress, prior)
-        if prior is not None and metrics["attacks"][name]["settings"]["prior"] != "mean":  # that one is there
+        folders = [world.attack(name) for world in worlds]
+        prior = score_prior(folders[0], known)
+        scored = score_attack(folders, known, game, view.rounds, progress, prior)
+        scored.entry["nulls"] = nulls(view, folders[0], known, config.seed) if len(worlds) == 1 else []
+        metrics["attacks"][name] = scored.entry
+        gallery |= scored.gallery
+        if prior is not None and scored.entry["settings"]["prior"] != "mean":  # that one is there
             rivals[f"prior of {name}"] = prior
+    correct_for_many(metrics["attacks"], config.headline)
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
+    training = trainings[0] if trainings else {}
     metrics["data"] = _describe_data(config, view, truth, training, known)
     metrics["confidence"] = training.get("confidence")
-    metrics["utility"] = _utility(training["utility"], len(truth.held_labels)) if training else None
+    metrics["utility"] = pooled_utility([t["utility"] for t in trainings], len(truth.held_labels))
     metrics["federation"]["losses"] = training.get("losses", [])
-    gallery = {"truth": known.private, "public": known.public_of_targets}
     write_tensors(run.path / "gallery.safetensors", gallery)
     write_json(run.path / "metrics.json", metrics)
     return metrics
+
+
+def correct_for_many(attacks: dict[str, dict[str, Any]], primary: str | None) -> None:
+    """Holm's correction of the p-values of all attacks but the primary, which was named before the truth was opened."""
+    others = {
+        name: entry["leak"]["chosen"]["leak"]["p"]
+        for name, entry in attacks.items()
+        if name != primary and entry["leak"] is not None and entry["leak"]["chosen"]["leak"]["p"] is not None
+    }
+    for name, p in zip(others, holm(list(others.values())), strict=True):
+        attacks[name]["leak"]["p_holm"] = float(f"{p:.6g}")
+
+
+def _describe_game(game: Game | None, config: RunConfig, view: Transcript) -> dict[str, Any] | None:
+    if game is None:
+        return None
+    primary = config.headline
+    return {
+        "design": game.design,
+        "unit": game.unit,
+        "worlds": game.worlds,
+        "units": len(game.units),
+        "in": game.coins.sum(1).tolist(),
+        "primary": primary and {"attack": primary, "image": "chosen", "round": view.rounds},
+    }
 
 
 def versions() -> dict[str, str]:
@@ -91,100 +122,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def score_attack(
-    folder: Path, known: References, rounds: int, progress: Progress, prior: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """A finished attack's folder against the truth: its entry of metrics.json.
-
-    Args:
-        folder: the attack's folder.
-        known: what reconstructions are compared with.
-        rounds: T.
-        progress: where it reports to.
-        prior: what `score_prior` says of this folder.
-    """
-    images = read_tensors(folder / "final.safetensors")["images"]
-    by_round = []
-    for round in range(1, rounds + 1):
-        tensors = read_tensors(folder / f"round-{round:02d}.safetensors")
-        verdicts = judge(tensors["images"], known)
-        by_round.append(
-            {
-                "round": round,
-                "accuracy": share(verdicts.success.tolist()),
-                "too_close_to_public": share(verdicts.too_close.tolist()),
-                "ssim": number(verdicts.ssim.mean()),
-            }
-        )
-        progress.advance(f"{folder.name}, round {round}")
-    result = Reconstructions(images, known.labels, tensors["chosen"], tensors["scores"])
-    scored = _describe_attack(folder) | summarize(result, verdicts, known)
-    scored["rounds"] = by_round
-    scored["client_ssim"] = _client_ssim(images, known.owners)
-    scored["prior"] = prior and {
-        "accuracy": prior["accuracy"],
-        "too_close_to_public": prior["too_close_to_public"],
-        "ssim": prior["mean"]["ssim"],
-    }
-    return scored
-
-
-def score_prior(folder: Path, known: References) -> dict[str, Any] | None:
-    """What the prior's images of the targets would score by themselves, without any upload: an attack that does not
-    beat its own prior learnt nothing from the clients. A rival's entry of metrics.json; None where the attack of
-    this folder used no prior."""
-    file = folder / "prior.safetensors"
-    if not file.exists():
-        return None
-    used = read_json(folder / "attack.json")["prior"]
-    images = read_tensors(file)["images"].to(torch.float32).div(255)
-    return _rival(f"Returns the {used} prior of each label, which {folder.name} starts from", images, known)
-
-
-def _describe_attack(folder: Path) -> dict[str, Any]:
-    """What an attack says of itself."""
-    said = read_json(folder / "attack.json")
-    return {
-        "attack": said["attack"],
-        "kind": said["kind"],
-        "summary": registry.TABLES["attack"][said["attack"]].summary,
-        "settings": said["settings"] | {key: said[key] for key in ("prior", "prior_settings", "tune")},
-        "assumptions": said["assumptions"],
-        "choices": said["choices"],
-        "losses": [row | {"loss": number(row["loss"])} for row in said["losses"]],
-    }
-
-
-def _client_ssim(images: Tensor, owners: Tensor) -> dict[str, list[float | None]] | None:
-    """Fig. 4: how like the other clients' reconstructions those of owners and of others are."""
-    if len(images) < 2 or bool((owners < 0).any()):
-        return None
-    similarity = mean_ssim_to_others(images)
-    owns = torch.arange(len(images))[:, None] == owners[None]
-    return {
-        "owner": [number(value) for value in similarity[owns]],
-        "others": [number(value) for value in similarity[~owns]],
-    }
-
-
 def _rivals(view: Transcript, known: References) -> dict[str, dict[str, Any]]:
     """Two ways to answer without attacking: what any attack must beat."""
     mean = registry.load("prior", "mean")
     prior = mean(mean.Settings(), 0).estimate(view.knowledge, known.labels)
-    rivals = {"prior": _rival("Returns the mean sensitive public image for everybody", prior, known)}
+    rivals = {"prior": rival("Returns the mean sensitive public image for everybody", prior, known)}
     if len(known.public_labels):  # a recorded federation may not say whom its public images show
         summary = "Returns the mean public image of the label"
-        rivals["public-mean"] = _rival(summary, known.public_of_targets, known)
+        rivals["public-mean"] = rival(summary, known.public_of_targets, known)
     return rivals
-
-
-def _rival(summary: str, images: Tensor, known: References) -> dict[str, Any]:
-    """The entry of metrics.json of who answers with these images [T, 3, H, W]."""
-    result = select(images[None], known.labels, beta=0.0)
-    return summarize(result, judge(images, known), known) | {
-        "kind": "rival", "summary": summary, "rounds": [], "client_ssim": None,
-        "losses": [], "choices": {}, "settings": {}, "assumptions": [],
-    }  # fmt: skip
 
 
 def _describe_data(
@@ -225,10 +171,12 @@ def _describe_data(
     }
 
 
-def _utility(by_round: list[dict[str, Any]], held_out: int) -> dict[str, Any] | None:
-    if not by_round:  # a real server has no held-out images, and no client's model
+def pooled_utility(worlds: list[list[dict[str, Any]]], held_out: int) -> dict[str, Any] | None:
+    """Accuracy of every model on held-out images of the people that took part, pooled over the worlds."""
+    if not any(worlds):  # a real server has no held-out images, and no client's model
         return None
-    last = by_round[-1]
+    rounds = [_pooled([world[place] for world in worlds]) for place in range(len(worlds[0]))]
+    last = rounds[-1]
     return {
         "held_out": held_out,
         "server": last["server"],
@@ -239,6 +187,19 @@ def _utility(by_round: list[dict[str, Any]], held_out: int) -> dict[str, Any] | 
                 "server": row["server"] and number(row["server"]["value"]),
                 "clients": [s and number(s["value"]) for s in row["clients"]],
             }
-            for row in by_round
+            for row in rounds
         ],
     }
+
+
+def _pooled(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same round in all worlds as one."""
+    clients = [_pool(list(shares)) for shares in zip(*(row["clients"] for row in rows), strict=True)]
+    return {"round": rows[0]["round"], "server": _pool([row["server"] for row in rows]), "clients": clients}
+
+
+def _pool(shares: list[Share | None]) -> Share | None:
+    counted = [one for one in shares if one is not None]
+    if not counted:
+        return None
+    return pooled(sum(one["successes"] for one in counted), sum(one["trials"] for one in counted))

@@ -24,8 +24,8 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """The paths of one run, see docs/run-folder.md."""
+class World:
+    """One federation of a run: what travelled in it, and what attacks made of that."""
 
     path: Path
 
@@ -34,16 +34,8 @@ class RunFolder:
         return self.path / "wire"
 
     @property
-    def sealed(self) -> Path:
-        return self.path / "sealed"
-
-    @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint"
-
-    @property
-    def priors(self) -> Path:
-        return self.path / "priors"
 
     def attack(self, name: str) -> Path:
         return self.path / "attacks" / name
@@ -51,6 +43,56 @@ class RunFolder:
     def attacks(self) -> list[str]:
         """Names of the finished attacks."""
         return sorted(p.parent.name for p in self.path.glob("attacks/*/attack.json"))
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run, see docs/run-folder.md.
+
+    A run of one federation is its own world. Twin worlds have a folder each, which looks the same inside.
+    """
+
+    path: Path
+
+    @property
+    def sealed(self) -> Path:
+        return self.path / "sealed"
+
+    @property
+    def memo(self) -> Path:
+        return self.path / "memo"
+
+    @property
+    def priors(self) -> Path:
+        return self.path / "priors"
+
+    @property
+    def lab(self) -> Path:
+        """What the server computes by itself, from public data."""
+        return self.path / "lab"
+
+    def plan_worlds(self, count: int) -> list[World]:
+        """The worlds of a run that simulates so many federations."""
+        if count == 1:
+            return [World(self.path)]
+        return [World(self.path / "worlds" / str(number)) for number in range(count)]
+
+    @property
+    def worlds(self) -> list[World]:
+        """The worlds that there are, in order; at least one."""
+        numbers = sorted(int(p.name) for p in self.path.glob("worlds/*") if p.name.isdigit())
+        return [World(self.path / "worlds" / str(number)) for number in numbers] or [World(self.path)]
+
+    def training(self, world: World) -> Path:
+        """What the federation of a world says of its training. It is sealed: it comes from private data."""
+        return self.sealed / (
+            f"training-{world.path.name}.json" if world.path != self.path else "training.json"
+        )
+
+    def attacks(self) -> list[str]:
+        """Names of the attacks that are finished in every world."""
+        finished = [set(world.attacks()) for world in self.worlds]
+        return sorted(set.intersection(*finished))
 
     def status(self) -> dict[str, Any]:
         """``run.json``; empty where there is none."""
@@ -123,7 +165,8 @@ def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
     if path.exists() and not (path / "run.json").exists() and any(path.iterdir()):
         raise UserError(f"{path} is not empty and no run folder; choose another --out.")
     status = run.status()
-    if not (status.get("federated") or status.get("deployed") or run.checkpoint.exists()):
+    begun = any(world.checkpoint.exists() for world in run.worlds) or any(run.sealed.glob("training*.json"))
+    if not (status.get("federated") or status.get("deployed") or begun):
         status = {}  # nothing was computed yet, so nothing can be lost
     conflict = _conflict(status, config)
     if conflict is not None and not overwrite:

@@ -13,12 +13,12 @@ from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
 from logitleak.errors import UserError
 from logitleak.progress import Progress, Quiet
-from logitleak.seeds import derive_int
-from logitleak.stages.attack import attack as attack_stage
+from logitleak.recorded import RunConfig
 from logitleak.stages.check import check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, open_run, timed
+from logitleak.stages.worlds import attack_seed, attack_worlds
 from logitleak.transcript import Transcript
 from logitleak.types import Reconstructions
 
@@ -70,9 +70,8 @@ def run(
     with logged(folder):
         with timed(folder, "federation"):
             federate(resolved, folder, progress)
-        view = Transcript(folder.path)
-        for name, entry in resolved.attacks.items():
-            _attack(folder, view, name, entry, resolved.seed, resolved.device, progress)
+        for name in resolved.attacks:
+            _attack(folder, resolved, name, resolved.device, progress)
         return _finish(folder, progress)
 
 
@@ -95,11 +94,11 @@ def attack_run(
     if name in config.attacks and config.attacks[name] != entry:
         raise UserError(f'{path} holds an attack "{name}" with other settings; give this one another --name.')
     merged = config.model_copy(update={"attacks": {**config.attacks, name: entry}})
-    view = Transcript(folder.path)
+    view = Transcript(folder.worlds[0].path)
     create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings).check(view)
     open_run(folder.path, merged, overwrite=False)
     with logged(folder):
-        _attack(folder, view, name, entry, config.seed, device, progress)
+        _attack(folder, merged, name, device, progress)
         return _finish(folder, progress)
 
 
@@ -134,8 +133,7 @@ def attack(
         attack, settings, seed=attack_seed(seed), prior=prior, prior_settings=prior_settings,
         device=choose_device(device),
     )  # fmt: skip
-    *_, (_, result) = made.replay(view)  # a transcript has at least one round
-    return result
+    return made.last(view)
 
 
 def write_report(path: Path | str, progress: Progress | None = None) -> RunResult:
@@ -149,11 +147,6 @@ def write_report(path: Path | str, progress: Progress | None = None) -> RunResul
     return _finish(folder, progress or Quiet())
 
 
-def attack_seed(seed: int) -> int:
-    """The seed that attacks get. Not the root seed: from that, owners could be derived."""
-    return derive_int(seed, "attack")
-
-
 def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
     """Whatever a caller gave, as a validated configuration."""
     if isinstance(config, Config):
@@ -163,19 +156,10 @@ def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
     return configs.parse(config)
 
 
-def _attack(
-    folder: RunFolder,
-    view: Transcript,
-    name: str,
-    entry: AttackConfig,
-    seed: int,
-    device: str,
-    progress: Progress,
-) -> None:
+def _attack(folder: RunFolder, config: RunConfig, name: str, device: str, progress: Progress) -> None:
+    """One attack in every world. Its settings are chosen once, from what is public."""
     with timed(folder, f"attack_{name}"):
-        attack_stage(
-            view, name, entry, attack_seed(seed), device, folder.attack(name), folder.priors, progress
-        )
+        attack_worlds(folder, config, name, device, progress, lambda world: world.attack(name), folder.priors)
 
 
 def _finish(folder: RunFolder, progress: Progress) -> RunResult:

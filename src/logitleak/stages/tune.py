@@ -1,9 +1,15 @@
-"""``--tune public``: choose an attack's settings on mock targets, from public data alone."""
+"""Choosing an attack's settings from public data alone, before anything is attacked.
+
+``tune: public`` chooses by what leaks on mock twins: public people who were in in one world of a federation that the
+server played by itself, and out in the other. ``tune: mock-targets`` chooses by the paper's attack accuracy on public
+people who are held out of the real transcript; that rewards what anybody can guess, too.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +19,12 @@ import torch
 from logitleak import registry
 from logitleak.attacks.base import Attack, create
 from logitleak.attacks.mock import MockView, mock_labels
+from logitleak.attacks.views import SumView
 from logitleak.config import AttackConfig
 from logitleak.metrics.attack import References, judge
+from logitleak.metrics.leak import compare
 from logitleak.progress import Progress
+from logitleak.stages.lab import MockTwins
 from logitleak.storage import read_json, write_json
 from logitleak.truth import label_means
 from logitleak.types import ServerView
@@ -23,7 +32,13 @@ from logitleak.types import ServerView
 log = logging.getLogger(__name__)
 
 CLIENTS = 1
-"""Mock attacks look at so many clients. Mock targets belong to none, so that every client knows them alike."""
+"""Attacks on mock targets look at so many clients. Mock targets belong to none, so every client knows them alike."""
+
+SOFTNESS = 0.02
+"""SSIM by which a mock target passes or fails before it counts as wholly passed or failed."""
+
+Scorer = Callable[[Mapping[str, Any]], tuple[float, dict[str, float]]]
+"""From settings to a score, the larger the better, and what to say of it."""
 
 
 @dataclass(frozen=True)
@@ -34,74 +49,164 @@ class Tuned:
     account: Mapping[str, Any]
 
 
-def tune(
+def make_attack(
+    config: AttackConfig, settings: Mapping[str, Any], seed: int, device: torch.device, priors: Path | None
+) -> Attack:
+    """The configured attack with these settings in place of the configured ones."""
+    made = create(
+        config.attack,
+        settings,
+        seed=seed,
+        prior=config.prior,
+        prior_settings=config.prior_settings,
+        device=device,
+    )
+    made.prior.home = priors
+    return made
+
+
+def tune_on_mock_twins(
+    twins: MockTwins | str,
+    config: AttackConfig,
+    seed: int,
+    device: torch.device,
+    priors: Path | None,
+    kept: Path,
+    progress: Progress,
+) -> Tuned:
+    """Choose by the leak on mock twins: success in minus success out of the chosen images. Success is softened by
+    `SOFTNESS`: a few dozen mock targets that just pass or just fail would decide by chance.
+
+    Args:
+        twins: the mock federation, or why there is none: then nothing is chosen, and the account says why.
+        config: the attack with its settings as given.
+        seed: the attack's seed.
+        device: where attacks compute.
+        priors: where priors that learn keep their weights.
+        kept: the file that keeps what was chosen, so that it is done once.
+        progress: where it reports to.
+    """
+    account: dict[str, Any] = {
+        "on": "mock twins: public people who were in and out of the server's own federation"
+    }
+    if isinstance(twins, str):
+        return _keep(kept, Tuned(dict(config.settings), account | {"not tuned": twins}))
+    account |= {"mock targets": len(twins.game.units), "clients": twins.clients, "rounds": twins.rounds}
+    views = [SumView(view) if config.view == "sum" else view for view in twins.views]
+
+    def score(settings: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+        verdicts = [
+            judge(make_attack(config, settings, seed, device, priors).last(view).best, twins.known)
+            for view in views
+        ]
+        found = compare(
+            torch.stack([v.success for v in verdicts]), torch.stack([v.ssim for v in verdicts]), twins.game
+        )
+        margins = torch.stack([v.ssim - v.ssim_rival for v in verdicts])
+        soft, coins = torch.sigmoid(margins / SOFTNESS), twins.game.coins
+        softened = float(soft[coins].mean() - soft[~coins].mean())
+        said = {"leak": found["leak"]["value"], "softened": softened, "out": found["out"]["value"]}
+        return softened, said | {"ssim": found["ssim"]["difference"]}
+
+    return _choose(config, score, views[0].clients, twins.rounds, account, kept, progress)
+
+
+def tune_on_mock_targets(
     view: ServerView,
     config: AttackConfig,
     seed: int,
     device: torch.device,
     priors: Path | None,
-    out: Path,
+    kept: Path,
     progress: Progress,
 ) -> Tuned:
-    """Choose the settings that an attack declares `tunable`, one after the other, on mock targets.
-
-    A candidate's score is its attack accuracy on the mock targets, and among equals their mean SSIM. Settings that
-    the user gave are kept. What was chosen is written to ``tuning.json``, so that it is done once.
+    """Choose by attack accuracy on mock targets, and among equals by their mean SSIM.
 
     Where there can be no mock targets (an unlabelled public set, fewer than ten public people) nothing is chosen,
-    and the account says why.
-
-    Args:
-        view: the real server's view; nothing else is looked at.
-        config: the attack with its settings as given.
-        seed: the attack's seed.
-        device: where attacks compute.
-        priors: where priors that learn keep their weights.
-        out: the attack's folder.
-        progress: where it reports to.
+    and the account says why. The arguments are those of `tune_on_mock_twins`, with the real server's view in place of
+    the twins.
     """
-    kept = out / "tuning.json"
-    if kept.exists():
-        found = read_json(kept)
-        return Tuned(found["settings"], found["account"])
-    attack_class: type[Attack] = registry.load("attack", config.attack)
-    labels = mock_labels(view, seed)
-    candidates = {
-        name: values for name, values in attack_class.tunable.items() if name not in config.settings
-    }
-    chosen: dict[str, Any] = dict(config.settings)
     account: dict[str, Any] = {"on": "mock targets: public people whose sensitive images are held out"}
+    labels = mock_labels(view, seed)
     if len(labels) == 0:
-        account["not tuned"] = "the public set has no labels, or too few people to hold some out"
-    elif not candidates:
+        why = "the public set has no labels, or too few people to hold some out"
+        return _keep(kept, Tuned(dict(config.settings), account | {"not tuned": why}))
+    heard = [
+        k
+        for k in range(view.clients)
+        if any(len(view.client_logits(k, t)[0]) for t in range(1, view.rounds + 1))
+    ]
+    if not heard:
+        why = "no client answered in any round"
+        return _keep(kept, Tuned(dict(config.settings), account | {"not tuned": why}))
+    mock = MockView(view, labels, heard[:CLIENTS])
+    known = _references(view, mock)
+    account["mock targets"] = len(labels)
+
+    def score(settings: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+        verdicts = judge(make_attack(config, settings, seed, device, priors).last(mock).best, known)
+        accuracy, likeness = float(verdicts.success.float().mean()), float(verdicts.ssim.mean())
+        # a person more is worth more than any likeness
+        return accuracy + likeness / (2 * len(labels)), {"accuracy": accuracy, "ssim": likeness}
+
+    return _choose(config, score, mock.clients, view.rounds, account, kept, progress)
+
+
+def read_tuned(kept: Path) -> Tuned | None:
+    """What was chosen before; None where nothing was."""
+    if not kept.exists():
+        return None
+    found = read_json(kept)
+    return Tuned(found["settings"], found["account"])
+
+
+def _choose(
+    config: AttackConfig,
+    score: Scorer,
+    clients: int,
+    rounds: int,
+    account: dict[str, Any],
+    kept: Path,
+    progress: Progress,
+) -> Tuned:
+    """Go through the steps of choice; settings that the user gave are kept."""
+    attack_class: type[Attack] = registry.load("attack", config.attack)
+    steps = []
+    for step in attack_class.choices(clients, rounds):
+        names = [name for name in step if name not in config.settings]
+        if names:
+            steps.append((names, list(itertools.product(*(step[name] for name in names)))))
+    if not steps:
         account["not tuned"] = "every setting that could be was given, or the attack has none"
-    else:
-        mock = MockView(view, labels, CLIENTS)
-        known = _references(view, mock)
-        account["mock targets"] = len(labels)
-        progress.stage(f"tuning {config.attack}", sum(len(values) for values in candidates.values()))
-        for name, values in candidates.items():
-            scores = []
-            for value in values:
-                progress.advance(f"{name} = {value}")
-                settings = chosen | {name: value}
-                made = create(
-                    config.attack, settings, seed=seed, prior=config.prior,
-                    prior_settings=config.prior_settings, device=device,
-                )  # fmt: skip
-                made.prior.home = priors
-                *_, (_, result) = made.replay(mock)
-                verdicts = judge(result.best, known)
-                scores.append((float(verdicts.success.float().mean()), float(verdicts.ssim.mean())))
-                log.info("tuning %s: %s = %s: %.3f, SSIM %.4f", config.attack, name, value, *scores[-1])
-            best = max(range(len(values)), key=scores.__getitem__)
-            chosen[name] = values[best]
-            account[name] = [
-                {"value": value, "accuracy": round(accuracy, 4), "ssim": round(ssim, 4), "chosen": i == best}
-                for i, (value, (accuracy, ssim)) in enumerate(zip(values, scores, strict=True))
-            ]
-    write_json(kept, {"settings": chosen, "account": account})
-    return Tuned(chosen, account)
+    chosen: dict[str, Any] = dict(config.settings)
+    progress.stage(f"tuning {config.attack}", sum(len(values) for _, values in steps))
+    for names, candidates in steps:
+        scores, said = [], []
+        for values in candidates:
+            candidate = dict(zip(names, values, strict=True))
+            progress.advance(", ".join(f"{name} = {value}" for name, value in candidate.items()))
+            value, words = score(chosen | candidate)
+            scores.append(value)
+            said.append({name: round(number, 4) for name, number in words.items()})
+            log.info("tuning %s: %s: %s", config.attack, candidate, said[-1])
+        best = _best(scores)
+        chosen |= dict(zip(names, candidates[best], strict=True))
+        account[" and ".join(names)] = [
+            {"value": values[0] if len(values) == 1 else list(values), **words, "chosen": i == best}
+            for i, (values, words) in enumerate(zip(candidates, said, strict=True))
+        ]
+    return _keep(kept, Tuned(chosen, account))
+
+
+def _best(scores: Sequence[float]) -> int:
+    """The place of the largest score, the first among equals; one that is no number is never chosen before one that
+    is."""
+    return max(range(len(scores)), key=lambda i: -torch.inf if scores[i] != scores[i] else scores[i])
+
+
+def _keep(kept: Path, tuned: Tuned) -> Tuned:
+    write_json(kept, {"settings": dict(tuned.settings), "account": dict(tuned.account)})
+    return tuned
 
 
 def _references(view: ServerView, mock: MockView) -> References:

@@ -107,26 +107,32 @@ def _cell(task: Task) -> None:
     from logitleak.config import parse
     from logitleak.metrics.attack import references
     from logitleak.progress import Quiet
-    from logitleak.sealed import read_truth
-    from logitleak.stages.attack import attack
-    from logitleak.stages.evaluate import score_attack, score_prior
-    from logitleak.stages.folder import RunFolder
-    from logitleak.stages.run import attack_seed
+    from logitleak.sealed import read_game, read_truth
+    from logitleak.stages.folder import RunFolder, World
+    from logitleak.stages.nulls import nulls
+    from logitleak.stages.score import score_attack, score_prior
+    from logitleak.stages.worlds import attack_worlds
     from logitleak.transcript import Transcript
 
     config = parse(json.loads(task.config))
-    ((name, entry),) = config.attacks.items()
+    ((name, _),) = config.attacks.items()
     sweep = Path(task.sweep)
     run = RunFolder(folder_of(sweep, "federation", task.federation))
-    view = Transcript(run.path)
+    worlds = run.worlds
+
+    def home(world: World) -> Path:
+        return task.folder if world.path == run.path else task.folder / "worlds" / world.path.name
+
     start = time.perf_counter()
-    attack(view, name, entry, attack_seed(config.seed), config.device, task.folder, sweep / "priors", Quiet())
+    attack_worlds(run, config, name, config.device, Quiet(), home, sweep / "priors")
     timing = task.folder / "seconds.json"
     spent = read_json(timing)["attack"] if timing.exists() else 0.0
     write_json(timing, {"attack": round(spent + time.perf_counter() - start, 2)})
+    view, folders = Transcript(worlds[0].path), [home(world) for world in worlds]
     known = references(read_truth(run.sealed), view.knowledge.public)
-    prior = score_prior(task.folder, known)
-    scored = score_attack(task.folder, known, view.rounds, Quiet(), prior)
+    prior = score_prior(folders[0], known)
+    scored = score_attack(folders, known, read_game(run.sealed), view.rounds, Quiet(), prior).entry
+    scored["nulls"] = nulls(view, folders[0], known, config.seed) if len(worlds) == 1 else []
     write_json(task.folder / "result.json", scored)
 
 

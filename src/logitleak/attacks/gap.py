@@ -1,0 +1,220 @@
+"""Confidence-gap inversion: what a client believes and somebody without its images does not.
+
+The paper's attack pairs a client's outputs with the server's, and much of what it rebuilds the server knew already.
+Taken literally, its confidence gap is a difference: the input here is
+
+    z = softmax(lᵏ, τ) − reference,    centered over the public images,
+
+with the reference the outputs of somebody who learnt from the same public data and not from client k's images. The
+input of target j is the unit vector e_j, "this client believes more in j", and the inversion is the best linear one, as
+in `ridge`. What both know cancels, so that without the private images nothing of the person should come back; twin
+worlds measure whether that holds. Several rounds stand side by side as inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from logitleak.attacks.base import Attack, AttackSettings
+from logitleak.attacks.linear import rescale, solve, spread
+from logitleak.attacks.references import Reference, reference_of
+from logitleak.attacks.selection import select
+from logitleak.errors import UserError
+from logitleak.priors.base import Prior
+from logitleak.types import Reconstructions, ServerView
+
+Rounds = (
+    Literal["all", "last"] | PositiveInt | Annotated[list[PositiveInt], Field(min_length=1, max_length=1000)]
+)
+
+
+class GapSettings(AttackSettings):
+    """Hyper-parameters. The defaults come from synthetic people (docs/results.md); tuning chooses anew.
+
+    Attributes:
+        tau: softmax temperature τ.
+        lam: ridge weight λ, relative to the mean of the Gram matrix' diagonal.
+        reference: whose outputs are subtracted. "server": f_0. "others": the mean of the other clients, which have had
+            a client's training. "shadow": clients that the server trains by itself on public data. "auto": others
+            where there are any, else the server.
+        rounds: which rounds are used, of those observed so far: all, the last one, or their numbers. A round that is
+            not there yet, or without two usable rows, gives way to the newest one that has them.
+        choice: how the client is chosen whose image is shown: "column", the one that believes more in the target
+            than the others do when it first answered; or "eq11".
+        contrast: the share of the public images' standard deviation that a reconstruction's departure from the mean
+            image is rescaled to.
+    """
+
+    tau: PositiveFloat = 10.0
+    lam: PositiveFloat = 1.0
+    reference: Literal["auto", "server", "others", "shadow"] = "auto"
+    rounds: Rounds = "all"
+    choice: Literal["column", "eq11"] = "column"
+    contrast: PositiveFloat = 0.7
+
+
+class Gap(Attack):
+    """Solves for the linear inversion of the confidence gap, separately for every client."""
+
+    Settings = GapSettings
+    settings: GapSettings
+    looks_back = True
+    assumptions: tuple[str, ...] = (
+        "The server knows which labels are private targets, and which public images are of the sensitive domain.",
+    )
+
+    def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
+        super().__init__(settings, prior, seed, device)
+        self.round = 0
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+        self._references: dict[str, Reference] = {}
+        self._beliefs: dict[int, Tensor] = {}  # by client: how much more it believes in each target, [T]
+        self.compares_clients = self.settings.reference in ("auto", "others")
+        needed = {"server": "server_logits", "shadow": "shadows"}.get(self.settings.reference)
+        if needed is not None:
+            self.needs = frozenset({"logits", needed})
+        if self.settings.reference == "shadow":
+            self.assumptions += (
+                "The server knows the architecture and the training of clients, and trains clients of its own.",
+            )
+
+    @classmethod
+    def choices(cls, clients: int, rounds: int) -> Sequence[Mapping[str, Sequence[Any]]]:
+        """Reference, rounds and temperature depend on each other; the weight is chosen last."""
+        references = ("others", "server") if clients > 1 else ("server", "shadow")
+        early: list[Any] = list(range(1, min(rounds, 2) + 1))
+        return (
+            {
+                "reference": references,
+                "rounds": (*early, "last", "all") if rounds > 1 else ("all",),
+                "tau": (1.0, 3.0, 10.0, 30.0),
+            },
+            {"lam": (1.0, 0.1, 0.01)},
+        )
+
+    def check(self, view: ServerView) -> None:
+        super().check(view)
+        wanted = self._kind(view)
+        if wanted == "others" and view.clients < 2:
+            raise UserError(
+                'The reference "others" needs a second client; use reference=server, or reference=shadow.'
+            )
+        if wanted == "server" and "server_logits" not in view.provides:
+            raise UserError(
+                "With one client this attack needs the server's own outputs on the public set; the transcript has none."
+            )
+
+    def observe(self, view: ServerView, round: int) -> None:
+        self.round = round
+
+    def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
+        known = view.knowledge
+        targets, shape = known.target_labels, known.public.images.shape[1:]
+        found = self._gaps(view, client, self._kind(view))
+        self.listener(self.round, client, 1, float("nan"))
+        self.unheard.discard(client)
+        if not found:  # nothing came from this client yet: nothing is claimed but the mean image
+            self.unheard.add(client)
+            mean = known.public.pixels(known.public.rows("sensitive")).mean(0)
+            return mean.repeat(len(targets), 1, 1, 1)
+        self._believe(view, client)
+        rows, z = side_by_side([found[t] for t in sorted(found)])
+        wanted = torch.nn.functional.one_hot(targets, known.num_classes).to(z).repeat(1, len(found))
+        mean, images = self._images(view, rows)
+        departures = solve(z.to(self.device), images, wanted.to(self.device), self.settings.lam)
+        departures = rescale(departures, self.settings.contrast * spread(images))
+        return (mean + departures).clamp(0, 1).view(-1, *shape).cpu()
+
+    def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
+        """The client that believes most in each target, beyond what the others believe."""
+        if self.settings.choice == "eq11" or not self._beliefs:
+            return select(images, labels, self.settings.beta, self.unheard)
+        scores = torch.full(images.shape[:2], torch.inf)
+        for client, belief in self._beliefs.items():
+            scores[client] = -belief
+        return Reconstructions(images, labels, scores.argmin(0), scores)
+
+    def _kind(self, view: ServerView) -> Literal["server", "others", "shadow"]:
+        if self.settings.reference != "auto":
+            return self.settings.reference
+        return "others" if view.clients > 1 else "server"
+
+    def _gaps(self, view: ServerView, client: int, kind: str) -> dict[int, tuple[Tensor, Tensor]]:
+        """Rows and gaps of the rounds that are used, by round; of the newest usable one where none of them is."""
+        found = {t: self._gap(view, client, t, kind) for t in self._wanted()}
+        usable = {t: gap for t, gap in found.items() if len(gap[0]) >= 2}
+        for t in sorted(set(found) - set(usable)):
+            self._note(t, client)
+        if usable:
+            return usable
+        for t in range(self.round, 0, -1):
+            gap = found[t] if t in found else self._gap(view, client, t, kind)
+            if len(gap[0]) >= 2:
+                return {t: gap}
+        return {}
+
+    def _wanted(self) -> list[int]:
+        """The rounds that the settings name, as far as they were observed."""
+        wanted = self.settings.rounds
+        if wanted == "all":
+            return list(range(1, self.round + 1))
+        named = [self.round] if wanted == "last" else [wanted] if isinstance(wanted, int) else wanted
+        return sorted({int(t) for t in named if int(t) <= self.round}) or [self.round]
+
+    def _gap(self, view: ServerView, client: int, round: int, kind: str) -> tuple[Tensor, Tensor]:
+        """Public rows int64 [n] of D_0, and softmax(lᵏ, τ) − reference [n, J] on them; n may be 0."""
+        if kind not in self._references:
+            self._references[kind] = reference_of(kind, self.settings.tau)
+        return self._references[kind].gap(view, client, round)
+
+    def _images(self, view: ServerView, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean image [p] of some public rows, and their departures from it [n, p]; the last ones are kept, since
+        most clients answer for the same rows."""
+        if self._kept is None or not torch.equal(self._kept[0], rows):
+            images = view.knowledge.public.pixels(rows).flatten(1).to(self.device)
+            mean = images.mean(0)
+            self._kept = rows, mean, images.sub_(mean)
+        return self._kept[1:]
+
+    def _believe(self, view: ServerView, client: int) -> None:
+        """Keep how much more a client believes in each target than the others do, from the first round in which it
+        answered: from then on everybody learns from everybody."""
+        if client in self._beliefs:
+            return
+        kind = "others" if view.clients > 1 else self._kind(view)
+        for t in range(1, self.round + 1):
+            rows, gap = self._gap(view, client, t, kind)
+            if len(rows) >= 2:
+                self._beliefs[client] = gap.mean(0)[view.knowledge.target_labels]
+                return
+
+    def _note(self, round: int, client: int) -> None:
+        entry = {"round": round, "client": client}
+        listed = self.trace.choices.setdefault("rounds without rows", [])
+        if entry not in listed:
+            listed.append(entry)
+
+
+def side_by_side(gaps: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Several rounds' gaps as one input for each public image.
+
+    Every round is centered by itself. An image that a round says nothing of has zeros there: neither more nor less
+    belief than the average.
+
+    Args:
+        gaps: for each round rows int64 [n_t] and gaps float32 [n_t, J].
+
+    Returns:
+        rows int64 [n], ascending, of all rounds, and inputs float32 [n, rounds · J].
+    """
+    rows = torch.unique(torch.cat([own for own, _ in gaps]))
+    width = gaps[0][1].shape[1]
+    z = torch.zeros(len(rows), width * len(gaps))
+    for place, (own, gap) in enumerate(gaps):
+        z[torch.searchsorted(rows, own), place * width : (place + 1) * width] = gap - gap.mean(0)
+    return rows, z

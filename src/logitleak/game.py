@@ -1,0 +1,144 @@
+"""Games: which private people take part in which world, decided by sealed coins.
+
+What an attack shows of a person is worth nothing as evidence until it is compared with what it shows where that
+person's private images were never used. A *game* makes both cases. Its *units* are in or out by a coin: in *twin
+worlds* the federation runs several times and every unit is in in half of the worlds; with *decoys* it runs once and a
+share of the units is withheld; a *recorded* game was played elsewhere (canaries planted in a live federation).
+
+Attacks never import this file: nobody who attacks may know, or be able to derive, who is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from logitleak.errors import UserError
+from logitleak.seeds import derive
+
+Design = Literal["twins", "decoys", "recorded"]
+
+Unit = Literal["person"]
+"""What is in or out as a whole: a person everywhere."""
+
+
+@dataclass(frozen=True)
+class Game:
+    """Who is in.
+
+    Attributes:
+        design: where the coins are from.
+        units: int64 [n], the labels of the people in the game, ascending. Targets that are no units always take part.
+        strata: int64 [n], the client that would hold each of them; −1 where nobody said.
+        coins: bool [W, n], True where a unit is in, by world.
+        unit: what one coin decides about.
+    """
+
+    design: Design
+    units: Tensor
+    strata: Tensor
+    coins: Tensor
+    unit: Unit = "person"
+
+    def __post_init__(self) -> None:
+        if self.coins.shape[1:] != self.units.shape or self.strata.shape != self.units.shape:
+            raise ValueError("a game needs one stratum and, in every world, one coin for each unit")
+
+    @property
+    def worlds(self) -> int:
+        """W, how often the federation runs."""
+        return len(self.coins)
+
+    @property
+    def paired(self) -> bool:
+        """Whether every unit is seen both in and out."""
+        return bool(self.coins.any(0).all() and (~self.coins).any(0).all())
+
+    def withheld(self, world: int) -> Tensor:
+        """The labels that nobody uses in a world, int64, ascending."""
+        return self.units[~self.coins[world]]
+
+    def takes_part(self, labels: Tensor, world: int) -> Tensor:
+        """Which images, by their labels int64 [m], may be used in a world: bool [m]. It governs training and nothing
+        else: what is compared, asked and announced is the same in every world."""
+        return ~torch.isin(labels, self.withheld(world))
+
+
+def twins(units: Tensor, strata: Tensor, worlds: int, seed: int) -> Game:
+    """Halve the units of every client at random; one half is in in one world, the other in the next.
+
+    With more than two worlds every pair of them is halved anew. Where a client has an odd number the worlds take turns
+    with the larger half, so that they stay balanced.
+
+    Args:
+        units: int64 [n], ascending.
+        strata: int64 [n], the client of each.
+        worlds: W, even.
+        seed: the root seed. Attacks get another one.
+
+    Raises:
+        UserError: a client has one unit only. In one of the worlds it would have nothing to learn from.
+    """
+    if worlds < 2 or worlds % 2:
+        raise UserError(f"Twin worlds come in pairs; set game.worlds to an even number, not {worlds}.")
+    for client, members in _by_stratum(strata):
+        if len(members) < 2:
+            raise UserError(
+                f"Client {client} holds one target only, and would have no image in one of two twin worlds; raise "
+                "data.targets to at least twice federation.clients, or use game.design=decoys."
+            )
+    coins = torch.zeros(worlds, len(units), dtype=torch.bool)
+    for pair in range(0, worlds, 2):
+        odd = 0
+        for client, members in _by_stratum(strata):
+            order = torch.randperm(len(members), generator=derive(seed, "game", "twins", pair, client))
+            half = (len(members) + (odd + pair // 2) % 2) // 2
+            odd += len(members) % 2
+            coins[pair, members[order[:half]]] = True
+        coins[pair + 1] = ~coins[pair]
+    return Game("twins", units, strata, coins)
+
+
+def decoys(units: Tensor, strata: Tensor, share: float, seed: int) -> Game:
+    """Withhold each unit by an independent coin in one federation.
+
+    Args:
+        units: int64 [n], ascending.
+        strata: int64 [n], the client of each.
+        share: the probability that a unit is withheld.
+        seed: the root seed. Attacks get another one.
+
+    Raises:
+        UserError: by these coins nobody is in, nobody is out, or a client is left without an image.
+    """
+    drawn = torch.rand(len(units), generator=derive(seed, "game", "decoys")) >= share
+    game = Game("decoys", units, strata, drawn[None])
+    if bool(drawn.all()) or not bool(drawn.any()):
+        raise UserError(
+            f"With this seed the coins of game.share={share:g} leave nobody to compare with; raise data.targets, or "
+            "choose another game.share or seed."
+        )
+    for client, members in _by_stratum(strata):
+        if not bool(drawn[members].any()):
+            raise UserError(
+                f"The coins withhold everybody at client {client}, which then has nothing to learn from; lower "
+                "game.share, raise data.targets, or choose another seed."
+            )
+    return game
+
+
+def recorded(inside: Sequence[int], outside: Sequence[int], owners: dict[int, int]) -> Game:
+    """A game that somebody else played in one federation: who took part and who did not, by label."""
+    units = torch.tensor(sorted({*inside, *outside}), dtype=torch.int64)
+    strata = torch.tensor([owners.get(unit, -1) for unit in units.tolist()], dtype=torch.int64)
+    return Game("recorded", units, strata, torch.isin(units, torch.tensor(list(inside)))[None])
+
+
+def _by_stratum(strata: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Each client with the places of its units."""
+    for client in torch.unique(strata).tolist():
+        yield client, torch.nonzero(strata == client).flatten()

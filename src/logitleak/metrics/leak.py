@@ -1,0 +1,94 @@
+"""The leak of one attack in one game: the only metric that sees the coins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from logitleak.game import Game
+from logitleak.metrics import paired
+from logitleak.metrics.proportion import share
+
+
+def compare(success: Tensor, ssim: Tensor, game: Game) -> dict[str, Any]:
+    """What was in against what was out (see docs/run-folder.md, "comparison").
+
+    Twins with two worlds are compared pair by pair. With more worlds a target's results in and out are averaged first,
+    and targets are resampled. Where every target was seen once only, the two groups are compared.
+
+    Args:
+        success: bool [W, n], the outcome for each unit of the game in each world.
+        ssim: float [W, n], its image's likeness to the truth.
+        game: who was in.
+    """
+    coins = game.coins
+    (hits_in, hits_out), (like_in, like_out) = _sides(success.double(), game), _sides(ssim.double(), game)
+    inside, outside = success[coins].tolist(), success[~coins].tolist()
+    if not game.paired:
+        leak = paired.independent_leak(inside, outside)
+        auc, p = paired.area(like_in, like_out)
+        return {
+            "in": share(inside), "out": share(outside), "leak": rounded(leak), "table": None, "wins": None,
+            "auc": rounded({"value": auc, "p": p}),
+            "ssim": _likeness(like_in, like_out, paired.independent_difference(like_in, like_out)),
+        }  # fmt: skip
+    cells = None
+    if game.worlds == 2:
+        first, second = [value > 0 for value in hits_in], [value > 0 for value in hits_out]
+        leak = paired.paired_leak(first, second)
+        names = ("both", "only_in", "only_out", "neither")
+        cells = dict(zip(names, paired.table(first, second), strict=True))
+    else:
+        leak = paired.bootstrap_leak(hits_in, hits_out)
+    return {
+        "in": share(inside), "out": share(outside), "leak": rounded(leak), "table": cells,
+        "wins": rounded(paired.wins(like_in, like_out)), "auc": None,
+        "ssim": _likeness(like_in, like_out, paired.paired_difference(like_in, like_out)),
+    }  # fmt: skip
+
+
+def sides_of(success: Tensor, ssim: Tensor, game: Game) -> list[dict[str, Any]]:
+    """For each unit what it scored in and out, averaged over worlds; null where it never was."""
+    rows = []
+    for unit in range(len(game.units)):
+        row: dict[str, Any] = {}
+        for side, worlds in (("in", game.coins[:, unit]), ("out", ~game.coins[:, unit])):
+            seen = bool(worlds.any())
+            row[side] = (
+                rounded(
+                    {
+                        "success": float(success[worlds, unit].double().mean()),
+                        "ssim": float(ssim[worlds, unit].double().mean()),
+                    }
+                )
+                if seen
+                else None
+            )
+        rows.append(row)
+    return rows
+
+
+def rounded(values: Any) -> dict[str, Any]:
+    """Numbers for JSON: six significant digits; nan is null."""
+    return {
+        key: (None if value != value else float(f"{value:.6g}")) if isinstance(value, float) else value
+        for key, value in dict(values).items()
+    }
+
+
+def _sides(values: Tensor, game: Game) -> tuple[list[float], list[float]]:
+    """The mean of every unit over the worlds where it is in, and over those where it is out; units that are never on a
+    side are left out there."""
+    found = []
+    for side in (game.coins, ~game.coins):
+        count = side.sum(0)
+        total = torch.where(side, values, torch.zeros_like(values)).sum(0)
+        found.append((total[count > 0] / count[count > 0]).tolist())
+    return found[0], found[1]
+
+
+def _likeness(inside: list[float], outside: list[float], difference: Any) -> dict[str, Any]:
+    means = {"in": sum(inside) / len(inside), "out": sum(outside) / len(outside)}
+    return rounded(means | dict(difference))

@@ -1,0 +1,217 @@
+"""The server's lab: federations and clients that the server plays by itself, from public data alone.
+
+*Mock twins* are a small federation in which public people play the private ones, in two worlds, as a game has it.
+Their truth is public, so settings can be chosen by what they leak there. *Shadows* are clients of the server's own:
+they have the architecture and the public training of real ones, are taught what the server really sent out, and have
+no private image.
+
+Both suppose that the server knows how clients train, which in a federation it usually prescribes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from logitleak import game as games
+from logitleak.attacks.mock import candidates_for_targets
+from logitleak.attacks.views import ViewOf
+from logitleak.bank import ModelBank
+from logitleak.config import Config
+from logitleak.game import Game
+from logitleak.memo import Memo
+from logitleak.metrics.attack import References, references
+from logitleak.progress import Progress
+from logitleak.schemes.base import ClientContext, Scheme, Server
+from logitleak.seeds import derive, derive_int
+from logitleak.stages.check import optimization_of, scheme_of
+from logitleak.stages.folder import World, choose_device
+from logitleak.stages.simulation import Simulation
+from logitleak.storage import TensorFile, held, write_tensors
+from logitleak.transcript import Transcript
+from logitleak.truth import ClientData, GroundTruth, Split
+from logitleak.types import Knowledge, Payload, PublicData, ServerView
+
+ROUNDS = 3
+"""Mock federations have no more rounds than this: what comes back, comes back early, and rounds are what costs."""
+
+SHARE = 4
+"""At most one in so many public people plays a private one."""
+
+SHADOWS = 2
+"""How many clients of its own the server trains."""
+
+
+@dataclass(frozen=True)
+class MockTwins:
+    """A federation of public people in two worlds, with its truth.
+
+    Attributes:
+        views: what a server would see of each world.
+        game: which of the people were in.
+        known: what reconstructions are compared with.
+        clients: how many there are.
+        rounds: how many rounds it has.
+    """
+
+    views: Sequence[ServerView]
+    game: Game
+    known: References
+    clients: int
+    rounds: int
+
+
+def mock_twins(
+    knowledge: Knowledge, config: Config, seed: int, home: Path, progress: Progress, shadows: bool = False
+) -> MockTwins | str:
+    """Play the mock federation, unless it was played before.
+
+    Args:
+        knowledge: the real server's; its public set must be labelled.
+        config: how clients train, how many they are, and where they compute.
+        seed: of the attacker.
+        home: where it is kept; attacks on the same federation share it.
+        progress: where it reports to.
+        shadows: whether shadows are to be trained for each world too.
+
+    Returns:
+        the twins; or, where there can be none, why not.
+    """
+    if knowledge.public.labels is None:
+        return "the public set has no labels, so nobody in it can play a private person"
+    people = candidates_for_targets(knowledge.public)
+    most = min(len(knowledge.target_labels), len(people) // SHARE)
+    clients = min(config.federation.clients, most // 2)
+    if most < 4 or clients < 1:
+        return "too few public people have images in both domains"
+    seed = derive_int(seed, "lab")
+    chosen = people[torch.randperm(len(people), generator=derive(seed, "people"))[:most]].sort().values
+    split = _split(knowledge, chosen, clients, seed)
+    rounds = min(config.federation.rounds, ROUNDS)
+    federation = config.federation.model_copy(update={"clients": clients, "rounds": rounds})
+    played = config.model_copy(update={"federation": federation, "seed": seed})
+    owners = torch.tensor([split.truth.owner_of(label) for label in chosen.tolist()])
+    game = games.twins(chosen, owners, 2, seed)
+    worlds = [World(home / "mock" / str(number)) for number in range(2)]
+    with held(home / "mock" / ".lock"):  # cells of a sweep share a federation, and its lab
+        memo = Memo(home / "mock" / "memo", split.public)
+        for number, world in enumerate(worlds):
+            if not (world.path / "whole").exists():
+                used = game.takes_part(split.truth.labels, number)
+                name = f"mock world {number + 1} of 2"
+                Simulation(played, world, split, used, None, progress, memo, name).go_on()
+                shutil.rmtree(world.checkpoint, ignore_errors=True)
+                (world.path / "whole").touch()
+        shutil.rmtree(home / "mock" / "memo", ignore_errors=True)
+    views: list[ServerView] = []
+    for world in worlds:
+        view = Transcript(world.path)
+        views.append(with_shadows(view, played, seed, world.path / "shadows", progress) if shadows else view)
+    return MockTwins(views, game, references(split.truth, split.public), clients, rounds)
+
+
+def _split(knowledge: Knowledge, chosen: Tensor, clients: int, seed: int) -> Split:
+    """The public set, divided as if the sensitive images of some people were private."""
+    public = knowledge.public.labelled()
+    private = public.sensitive & torch.isin(public.labels, chosen)
+    order = torch.randperm(len(chosen), generator=derive(seed, "owners")).tolist()
+    owner = {int(chosen[place]): turn % clients for turn, place in enumerate(order)}
+    labels = public.labels[private]
+    seen = PublicData(public.images[~private], public.labels[~private], public.sensitive[~private])
+    truth = GroundTruth(
+        images=public.images[private],
+        labels=labels,
+        owners=torch.tensor([owner[label] for label in labels.tolist()]),
+        held_images=public.images[:0],
+        held_labels=public.labels[:0],
+        public_labels=public.labels[~private],
+        names=[str(label) for label in range(knowledge.num_classes)],
+    )
+    return Split(seen, truth, knowledge.num_classes)
+
+
+class ShadowView(ViewOf):
+    """A view with the outputs of shadows, which lie in a folder."""
+
+    def __init__(self, view: ServerView, folder: Path) -> None:
+        super().__init__(view)
+        self.folder = folder
+        self.shadows = SHADOWS
+        self.provides = view.provides | {"shadows"}
+
+    def shadow_logits(self, shadow: int, round: int) -> Tensor:
+        """See `ServerView.shadow_logits`."""
+        return TensorFile(_shadow_file(self.folder, round)).read(f"shadow-{shadow}")
+
+
+def with_shadows(view: Transcript, config: Config, seed: int, folder: Path, progress: Progress) -> ServerView:
+    """Train shadows beside a recorded federation, unless they were, and give a view that has them.
+
+    A shadow does what the scheme asks of a client, with no private image: it learns from the public set and from the
+    messages that the transcript holds. In a scheme whose clients learn from private images alone before they first
+    upload (DS-FL), it knows nothing in round 1.
+
+    Args:
+        view: the transcript.
+        config: how clients train; the first architecture is taken.
+        seed: of the attacker.
+        folder: where their outputs are kept.
+        progress: where it reports to.
+    """
+    with held(folder / ".lock"):
+        if not _shadow_file(folder, view.rounds).exists():
+            _train_shadows(view, config, seed, folder, progress)
+    return ShadowView(view, folder)
+
+
+def _train_shadows(view: Transcript, config: Config, seed: int, folder: Path, progress: Progress) -> None:
+    f, public = config.federation, view.knowledge.public
+    scheme = scheme_of(f)
+
+    def bank(architecture: str, members: Sequence[str]) -> ModelBank:
+        return ModelBank(
+            architecture, public.image_size, view.knowledge.num_classes, members, optimization_of(f, scheme),
+            derive_int(seed, "shadows"), choose_device(config.device),
+        )  # fmt: skip
+
+    shadows = _Shadows(
+        bank(f.model_of(0), [f"shadow-{k}" for k in range(SHADOWS)]), scheme, public, view.clients
+    )
+    progress.stage("shadows", view.rounds)
+    scheme.begin(shadows, Server(bank(f.server_model, ["server"]), public))
+    for round in range(1, view.rounds + 1):
+        outputs = {f"shadow-{k}": logits for k, logits in enumerate(shadows.bank.predict_each(public.images))}
+        for action in scheme.actions:
+            sent = view.sent(action, round)
+            if sent is not None and action != view.manifest.uploads.action:
+                shadows.ask(action, round, sent)
+        write_tensors(_shadow_file(folder, round), outputs)
+        progress.advance(f"round {round} of {view.rounds}")
+
+
+def _shadow_file(folder: Path, round: int) -> Path:
+    return folder / f"round-{round:02d}.safetensors"
+
+
+class _Shadows:
+    """The channel to the server's own clients: they do every action as real ones would, with no private image."""
+
+    def __init__(self, bank: ModelBank, scheme: Scheme, public: PublicData, clients: int) -> None:
+        self.bank = bank
+        self.clients = clients  # of the real federation: with one, a scheme leaves out what needs others
+        self._scheme = scheme
+        self._context = ClientContext(public)
+        self._nothing = ClientData(public.images[:0], torch.empty(0, dtype=torch.int64))
+
+    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload]:
+        """Have all shadows do it; what they answer is not wanted."""
+        count = len(self.bank)
+        self._scheme.actions[action](
+            self.bank, [self._nothing] * count, message or Payload(), self._context.at(round, range(count))
+        )
+        return {}

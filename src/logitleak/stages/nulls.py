@@ -1,0 +1,96 @@
+"""Free nulls: what an attack rebuilds where it cannot have seen the private image, in one ordinary federation.
+
+*Non-owners*: nothing has been aggregated before the first upload, so what a client sends in round 1 cannot hold a
+person that it does not have. *Own model*: where the server learns from the public set alone, its model in place of a
+client.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from logitleak.attacks.base import create
+from logitleak.attacks.views import FirstRounds, WithoutClient
+from logitleak.metrics.attack import References, judge, number
+from logitleak.metrics.proportion import share
+from logitleak.seeds import derive
+from logitleak.stages.worlds import CONTROL
+from logitleak.storage import read_json, read_tensors
+from logitleak.transcript import Transcript
+from logitleak.types import ServerView
+
+MOST = 400
+"""No more images of non-owners than this are scored; more cost time and say little more."""
+
+
+def nulls(view: Transcript, folder: Path, known: References, seed: int) -> list[dict[str, Any]]:
+    """What an attack's controls score (see docs/run-folder.md).
+
+    Args:
+        view: the only world's transcript.
+        folder: the attack's folder.
+        known: what reconstructions are compared with.
+        seed: chooses which images of non-owners are scored, where there are many.
+    """
+    found = []
+    if view.clients > 1 and bool((known.owners >= 0).all()):
+        found += _non_owners(view, folder, known, seed)
+    control = folder / CONTROL
+    if (control / "attack.json").exists():
+        last = read_tensors(control / f"round-{view.rounds:02d}.safetensors")
+        summary = "The server's own model, which no private image has reached, in place of the clients"
+        each = torch.arange(len(known.labels))
+        found.append(_entry("own-model", view.rounds, last["images"], each, known, summary))
+    return found
+
+
+def _non_owners(view: Transcript, folder: Path, known: References, seed: int) -> list[dict[str, Any]]:
+    """Images of round 1 that are not their owner's."""
+    file = folder / "round-01.safetensors"
+    stored = read_tensors(file)
+    if "clients" not in stored:  # a sum has no owners
+        return []
+    pairs = torch.nonzero(torch.arange(view.clients)[:, None] != known.owners[None])  # [n, 2]: client, place
+    if len(pairs) > MOST:
+        pairs = pairs[torch.randperm(len(pairs), generator=derive(seed, "nulls"))[:MOST]]
+    said = read_json(folder / "attack.json")
+    images = _without_owners(view, said, pairs, known) if said.get("compares_clients") else None
+    if images is None:
+        images = stored["clients"][pairs[:, 0], pairs[:, 1]].float()
+    summary = "First uploads of clients that do not hold the target and have heard of nobody yet"
+    return [_entry("non-owners", 1, images, pairs[:, 1], known, summary)]
+
+
+def _without_owners(
+    view: Transcript, said: dict[str, Any], pairs: Tensor, known: References
+) -> Tensor | None:
+    """The same where an attack compares clients: it is run again without each target's owner, who would stand in the
+    comparison. None with two clients, of whom one would be left."""
+    if view.clients < 3:
+        return None
+    images = torch.empty(len(pairs), 3, *view.knowledge.public.image_size)
+    for owner in torch.unique(known.owners[pairs[:, 1]]).tolist():
+        seen: ServerView = FirstRounds(WithoutClient(view, owner), 1)
+        made = create(said["attack"], said["settings"])
+        *_, (_, result) = made.replay(seen)
+        mine = torch.nonzero(known.owners[pairs[:, 1]] == owner).flatten()
+        clients, places = pairs[mine, 0], pairs[mine, 1]
+        images[mine] = result.images[clients - (clients > owner).long(), places]
+    return images
+
+
+def _entry(
+    kind: str, round: int, images: Tensor, of: Tensor, known: References, summary: str
+) -> dict[str, Any]:
+    verdicts = judge(images, known, of)
+    return {
+        "kind": kind,
+        "round": round,
+        "accuracy": share(verdicts.success.tolist()),
+        "ssim": number(verdicts.ssim.mean()),
+        "summary": summary,
+    }

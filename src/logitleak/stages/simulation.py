@@ -1,0 +1,218 @@
+"""One simulated federation: its models, its rounds, its transcript, and its checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from logitleak.bank import ModelBank
+from logitleak.channel import ClientGroup, InProcessChannel, Recorder
+from logitleak.config import Config, FederationConfig
+from logitleak.errors import UserError
+from logitleak.memo import Memo, RememberingBank
+from logitleak.metrics import confidence
+from logitleak.metrics.utility import accuracy
+from logitleak.progress import Progress
+from logitleak.schemes.base import ClientContext, Scheme, Server
+from logitleak.stages.check import optimization_of, scheme_of
+from logitleak.stages.folder import World, choose_device
+from logitleak.storage import read_json, read_tensors, write_json, write_tensors
+from logitleak.truth import Split
+from logitleak.wire import Manifest, TranscriptWriter, Uploads
+
+log = logging.getLogger(__name__)
+
+
+class Simulation:
+    """Banks, server, channel and transcript of one world.
+
+    Args:
+        config: seed, device and federation.
+        world: where it is written.
+        split: who holds what.
+        used: bool [n], which private images take part; None for all.
+        held: bool [m], which held-out images count for utility; None for all.
+        progress: where it reports to.
+        memo: where models that learn from the public set alone are kept for other worlds; None for nowhere.
+        name: what to call this world in the progress.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        split: Split,
+        used: Tensor | None,
+        held: Tensor | None,
+        progress: Progress,
+        memo: Memo | None = None,
+        name: str = "federation",
+    ) -> None:
+        self.rounds = config.federation.rounds
+        self.world, self.split, self.progress, self.name = world, split, progress, name
+        self.used = torch.ones(len(split.truth.labels), dtype=torch.bool) if used is None else used
+        held = torch.ones(len(split.truth.held_labels), dtype=torch.bool) if held is None else held
+        self.held_images, self.held_labels = split.truth.held_images[held], split.truth.held_labels[held]
+        self.losses: list[dict[str, Any]] = []
+        self.utility: list[dict[str, Any]] = []
+        self.scheme = scheme_of(config.federation)
+        self.groups, server_bank = build_banks(config, self.scheme, split, self.used, memo)
+        self.server = Server(server_bank, split.public, self._listen)
+        context = ClientContext(split.public, listener=self._listen)
+        channel = InProcessChannel(self.scheme, self.groups, context)
+        manifest = manifest_of(
+            config.federation, self.scheme, split.num_classes, split.truth.target_labels.tolist()
+        )
+        self.done = last_checkpoint(world)
+        if self.done < 0:  # nothing to go on from: leave nothing of an earlier start, whatever its data were
+            shutil.rmtree(world.wire, ignore_errors=True)
+        self.writer = TranscriptWriter(world.wire, manifest, split.public)
+        form = partial(self.scheme.form, public=len(split.public), num_classes=split.num_classes)
+        self.channel = Recorder(channel, self.writer, form, minimum=channel.clients)
+
+    def go_on(self) -> None:
+        """Every round that is not finished yet."""
+        self._resume()
+        total = self.scheme.planned_epochs(self.channel.clients, self.rounds)
+        self.progress.stage(self.name, total)
+        self.progress.advance(steps=len(self.losses))
+        if self.done < 0:
+            self.scheme.begin(self.channel, self.server)
+            self._measure(0)
+            self._checkpoint(0)
+        for round in range(max(self.done, 0) + 1, self.rounds + 1):
+            self.scheme.serve(round, self.channel, self.server)
+            self.writer.write_own(round, self.server.logits())
+            self._measure(round)
+            self.writer.commit(round)
+            self._checkpoint(round)
+            log.info("round %d of %d is finished", round, self.rounds)
+
+    def confidence(self) -> dict[str, Any]:
+        """Fig. 3: histograms of the entropy of server and clients on public and private images."""
+        classes = self.split.num_classes
+        clients: dict[str, list[Tensor]] = {"public": [], "private": []}
+        for group in self.groups:
+            for logits in group.bank.predict_each(self.split.public.images):
+                clients["public"].append(confidence.entropy(logits))
+            logits_private = list(group.bank.predict_each(self.split.truth.images))
+            for k, logits in zip(group.clients, logits_private, strict=True):  # each on its own private set
+                own = (self.split.truth.owners == k) & self.used
+                clients["private"].append(confidence.entropy(logits[own]))
+        server = {
+            "public": confidence.entropy(self.server.logits()),
+            "private": confidence.entropy(self.server.bank.predict(self.split.truth.images[self.used])[0]),
+        }
+        shares: dict[str, Any] = {"bins": confidence.edges(classes)}
+        for side in ("public", "private"):
+            shares[f"server_{side}"] = confidence.histogram(server[side], classes)
+            shares[f"client_{side}"] = confidence.histogram(torch.cat(clients[side]), classes)
+        return shares
+
+    def _listen(self, round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
+        who = "server" if client is None else f"client {client}"
+        self.progress.advance(f"round {round} of {self.rounds}, {who}, {phase}, loss {loss:.4f}")
+        if not math.isfinite(loss):
+            raise UserError(f"The loss of {who} in {phase} is not finite; lower federation.lr.")
+        value = round_loss(loss)
+        self.losses.append({"round": round, "phase": phase, "client": client, "epoch": epoch, "loss": value})
+
+    def _measure(self, round: int) -> None:
+        """Accuracy of every model on held-out images."""
+        clients = {}
+        for group in self.groups:
+            for k, logits in zip(group.clients, group.bank.predict_each(self.held_images), strict=True):
+                clients[k] = accuracy(logits, self.held_labels)
+        server = accuracy(self.server.bank.predict(self.held_images)[0], self.held_labels)
+        self.utility.append(
+            {"round": round, "server": server, "clients": [clients[k] for k in sorted(clients)]}
+        )
+
+    def _keepers(self) -> dict[str, ModelBank | Scheme]:
+        """Whatever has a state that rounds change."""
+        groups = {f"group-{i}": group.bank for i, group in enumerate(self.groups)}
+        return {**groups, "server": self.server.bank, "scheme": self.scheme}
+
+    def _checkpoint(self, round: int) -> None:
+        """Keep all models. The tensors come last: a checkpoint without them does not count."""
+        folder = self.world.checkpoint
+        write_json(folder / f"round-{round:02d}.json", {"losses": self.losses, "utility": self.utility})
+        table = {
+            f"{name}/{key}": value
+            for name, keeper in self._keepers().items()
+            for key, value in keeper.state().items()
+        }
+        write_tensors(folder / f"round-{round:02d}.safetensors", table)
+        for old in folder.glob("round-*"):
+            if old.stem != f"round-{round:02d}":
+                old.unlink()
+
+    def _resume(self) -> None:
+        """Take back the newest checkpoint, if there is one, and forget what came after it."""
+        self.writer.rewind(max(self.done, 0))
+        if self.done < 0:
+            return
+        file = self.world.checkpoint / f"round-{self.done:02d}.safetensors"
+        table = read_tensors(file)
+        for name, keeper in self._keepers().items():
+            prefix = f"{name}/"
+            keeper.load_state({k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)})
+        kept = read_json(file.with_suffix(".json"))
+        self.losses, self.utility = kept["losses"], kept["utility"]
+        log.info("going on after round %d", self.done)
+        self.progress.note(f"Going on after round {self.done} of {self.rounds}.")
+
+
+def last_checkpoint(world: World) -> int:
+    """The newest round whose models were kept; −1 where there is none."""
+    numbers = [int(file.stem.removeprefix("round-")) for file in world.checkpoint.glob("round-*.safetensors")]
+    return max(numbers, default=-1)
+
+
+def build_banks(
+    config: Config, scheme: Scheme, split: Split, used: Tensor | None = None, memo: Memo | None = None
+) -> tuple[list[ClientGroup], ModelBank]:
+    """One bank for each client architecture, and the server's; architectures are dealt out in turn."""
+    f = config.federation
+    device = choose_device(config.device)
+    optimization = optimization_of(f, scheme)
+    size, classes = split.public.image_size, split.num_classes
+    members: dict[str, list[int]] = {}
+    for k in range(f.clients):
+        members.setdefault(f.model_of(k), []).append(k)
+    make = ModelBank if memo is None else partial(RememberingBank, memo=memo)
+    groups = [
+        ClientGroup(
+            make(name, size, classes, clients, optimization, config.seed, device),
+            clients,
+            [split.truth.client(k, used) for k in clients],
+        )
+        for name, clients in members.items()
+    ]
+    server = make(f.server_model, size, classes, ["server"], optimization, config.seed, device)
+    return groups, server
+
+
+def manifest_of(f: FederationConfig, scheme: Scheme, num_classes: int, target_labels: list[int]) -> Manifest:
+    """The public facts of a federation that makes all its rounds."""
+    action, tensor = scheme.uploads
+    return Manifest(
+        format=1,
+        scheme=f.scheme,
+        clients=f.clients,
+        rounds=f.rounds,
+        num_classes=num_classes,
+        target_labels=target_labels,
+        uploads=Uploads(action=action, tensor=tensor, kind=scheme.upload_kind),
+    )
+
+
+def round_loss(loss: float) -> float:
+    """Losses are written with six digits."""
+    return float(f"{loss:.6g}")

@@ -1,0 +1,158 @@
+"""Stage 2, in all worlds: choose an attack's settings once, from what is public, then attack every world alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from logitleak import registry
+from logitleak.attacks.views import OwnModelView, SumView
+from logitleak.config import AttackConfig, Config
+from logitleak.errors import UserError
+from logitleak.progress import Progress
+from logitleak.recorded import RunConfig
+from logitleak.seeds import derive_int
+from logitleak.stages.attack import attack
+from logitleak.stages.folder import RunFolder, World, choose_device
+from logitleak.stages.lab import MockTwins, mock_twins, with_shadows
+from logitleak.stages.tune import Tuned, make_attack, read_tuned, tune_on_mock_targets, tune_on_mock_twins
+from logitleak.transcript import Transcript
+from logitleak.types import ServerView
+
+CONTROL = "own-model"
+"""The folder of an attack's control, within its own."""
+
+
+def attack_worlds(
+    run: RunFolder,
+    config: RunConfig,
+    name: str,
+    device: str,
+    progress: Progress,
+    home: Callable[[World], Path],
+    priors: Path,
+) -> None:
+    """Attack every world of a run; nobody here knows who is in.
+
+    Args:
+        run: the run folder; only ``wire/`` of its worlds is read.
+        config: the run's configuration.
+        name: which of its attacks.
+        device: "auto", "cpu" or "cuda".
+        progress: where it reports to.
+        home: where the attack's folder is, for each world.
+        priors: where priors that learn keep their weights.
+
+    Raises:
+        UserError: a transcript has not what the attack needs, or is damaged.
+    """
+    worlds, entry = run.worlds, config.attacks[name]
+    where, seed = choose_device(device), attack_seed(config.seed)
+    views = [_view(Transcript(world.path), config, entry, run, world, seed, progress) for world in worlds]
+    make_attack(entry, entry.settings, seed, where, priors).check(views[0])
+    kept = home(worlds[0]) / "tuning.json"
+    tuned = read_tuned(kept)
+    if tuned is None and entry.tune == "public":
+        tuned = _tune_publicly(views[0], run, config, entry, seed, where, priors, kept, progress)
+    elif tuned is None and entry.tune == "mock-targets":
+        tuned = tune_on_mock_targets(views[0], entry, seed, where, priors, kept, progress)
+    if tuned is not None:  # a reference that was chosen may need shadows in every world
+        chosen = entry.model_copy(update={"settings": dict(tuned.settings)})
+        views = [
+            _view(Transcript(world.path), config, chosen, run, world, seed, progress) for world in worlds
+        ]
+    for number, (world, view) in enumerate(zip(worlds, views, strict=True)):
+        title = name if len(worlds) == 1 else f"{name}, world {number + 1}"
+        attack(view, title, entry, seed, where, home(world), priors, progress, tuned)
+    if len(worlds) == 1 and own_model_is_null(Transcript(worlds[0].path)):
+        out = home(worlds[0]) / CONTROL
+        _control(views[0], name, entry, seed, where, out, priors, progress, tuned)
+
+
+def own_model_is_null(view: Transcript) -> bool:
+    """Whether the server of this federation has a model that no private image can have reached."""
+    scheme = view.manifest.scheme
+    known = scheme in registry.TABLES["scheme"] and "server_logits" in view.provides
+    return known and bool(registry.load("scheme", scheme).own_model_is_null)
+
+
+def attack_seed(seed: int) -> int:
+    """The seed that attacks get. Not the root seed: from that, owners and coins could be derived."""
+    return derive_int(seed, "attack")
+
+
+def _view(
+    view: Transcript,
+    config: RunConfig,
+    entry: AttackConfig,
+    run: RunFolder,
+    world: World,
+    seed: int,
+    progress: Progress,
+) -> ServerView:
+    """What the server sees of a world: single clients or their sum, and shadows where the attack needs them."""
+    seen: ServerView = view
+    needs = make_needs(entry)
+    if "shadows" in needs and isinstance(config, Config):
+        seen = with_shadows(view, config, seed, run.lab / "shadows" / world.path.name, progress)
+    return SumView(seen) if entry.view == "sum" else seen
+
+
+def make_needs(entry: AttackConfig) -> frozenset[str]:
+    """What an attack with these settings needs of a view."""
+    attack_class = registry.load("attack", entry.attack)
+    parsed = registry.settings(f"attack {entry.attack}", attack_class.Settings, entry.settings)
+    prior_class = registry.load("prior", entry.prior)
+    prior = prior_class(
+        registry.settings(f"prior {entry.prior}", prior_class.Settings, entry.prior_settings), 0
+    )
+    needs: frozenset[str] = attack_class(parsed, prior, 0).needs
+    return needs
+
+
+def _tune_publicly(
+    view: ServerView,
+    run: RunFolder,
+    config: RunConfig,
+    entry: AttackConfig,
+    seed: int,
+    device: torch.device,
+    priors: Path,
+    kept: Path,
+    progress: Progress,
+) -> Tuned:
+    """On mock twins, where the server knows how clients train."""
+    twins: MockTwins | str = (
+        "how the clients of a recorded federation train is not known, so it cannot be played again"
+    )
+    if isinstance(config, Config):
+        steps = registry.load("attack", entry.attack).choices(view.clients, config.federation.rounds)
+        wanted = {
+            "reference": [value for step in steps for value in step.get("reference", ())]
+        } | entry.settings
+        shadows = "shadow" in wanted["reference"]
+        twins = mock_twins(view.knowledge, config, seed, run.lab, progress, shadows)
+    return tune_on_mock_twins(twins, entry, seed, device, priors, kept, progress)
+
+
+def _control(
+    view: ServerView,
+    title: str,
+    entry: AttackConfig,
+    seed: int,
+    device: torch.device,
+    out: Path,
+    priors: Path,
+    progress: Progress,
+    tuned: Tuned | None,
+) -> None:
+    """The same attack on f_0 in place of the clients, where f_0 learns from the public set alone: what comes back then
+    is what anybody could have guessed. Nothing where the attack has no use for a single client."""
+    settings = entry.settings if tuned is None else tuned.settings
+    try:
+        make_attack(entry, settings, seed, device, priors).check(OwnModelView(view))
+    except UserError:
+        return
+    attack(OwnModelView(view), f"{title}, control", entry, seed, device, out, priors, progress, tuned)
