@@ -66,7 +66,7 @@ def test_wins_alone_make_it_likely() -> None:
     assert (found.grade, found.badge) == ("likely", "Likely leak")
     assert "win more often than a fair coin would" in found.details[0]
     assert "better likeness for 18 of 20 (p = 0.0004)" in found.headline
-    assert any("1 ties are left out" in line for line in found.details)
+    assert any("1 tie left out" in line for line in found.details)
 
 
 def test_losses_are_no_wins() -> None:

@@ -6,6 +6,7 @@ from logitleak.report.games import Comparison, Game, Leak, central
 from logitleak.report.load import Attack, Run
 from logitleak.report.words import (
     accuracy,
+    count,
     in_brackets,
     interval,
     listed,
@@ -40,7 +41,8 @@ def likeness(main: Comparison) -> list[str]:
         f"{difference:.3f}{in_brackets(within)}"
     ).replace(" -", " −")
     ties = main.wins.ties if main.wins else 0
-    return [f"{text}; {ties} ties are left out of the wins." if ties else f"{text}."]
+    left = f"; {count(ties, 'tie')} left out of the wins" if ties else ""
+    return [f"{text}{left}."]
 
 
 def other_image(game: Game, found: Leak) -> list[str]:

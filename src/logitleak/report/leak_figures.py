@@ -46,7 +46,7 @@ def in_out(run: Run) -> str | None:
         )
         canvas.mark("circle", x(main.inside["value"]), y - 8, color, 4.5)
         _hollow(canvas, x(main.outside["value"]), y + 8, color)
-    canvas.text(x.end, height + 34, "rebuilt, 95% Wilson interval", text_anchor="end", font_size=11)
+    canvas.text(x.end, height + 34, "targets rebuilt, 95% interval", text_anchor="end", font_size=11)
     return canvas.render()
 
 
