@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from browser import size
 from fabricate import fabricate
+from fabricate_game import play
 
 from logitleak.report import build
 
@@ -135,3 +136,35 @@ def test_no_error_and_no_network(page: Any) -> None:
     sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     assert sent
     assert all(address.startswith(("file:", "data:")) for address in sent)
+
+
+@pytest.fixture(scope="module")
+def game(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return build(play(fabricate(tmp_path_factory.mktemp("game") / "run", size=32))).as_uri()
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_a_game_shows_truth_public_in_and_out_in_one_line(driver: Any, game: str, width: int) -> None:
+    size(driver, width)
+    driver.get(game)
+    driver.execute_script("for (const item of document.querySelectorAll('details')) item.open = true")
+    widest, window = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert widest <= window == width
+    script = """return [...document.querySelector('.card').querySelectorAll('.cell')].slice(0, 4)
+        .map(cell => [cell.querySelector('.cell-title').textContent,
+                      Math.round(cell.querySelector('img').getBoundingClientRect().top)])"""
+    cells = driver.execute_script(script)
+    assert [title for title, _ in cells] == ["truth", "public mean", "in", "out"]
+    assert max(top for _, top in cells) - min(top for _, top in cells) <= 3
+
+
+def test_a_game_sorts_by_what_the_images_changed(driver: Any, game: str) -> None:
+    size(driver, 1280)
+    driver.get(game)
+    choose(driver, "show", "only")
+    only = labels(driver)
+    choose(driver, "show", "all")
+    choose(driver, "sort", "gain")
+    assert 0 < len(only) < 8
+    assert labels(driver)[0] in only
+    assert driver.get_log("browser") == []

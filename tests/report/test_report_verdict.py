@@ -1,4 +1,4 @@
-"""The verdict's words follow from the numbers."""
+"""The verdict of a run without a game: likeness, held against what could explain it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ from typing import Any
 
 import pytest
 from fabricate import share
+from fabricate_game import null
 
 from logitleak.report.load import Attack, Run
-from logitleak.report.verdict import Verdict, judge, percent
+from logitleak.report.verdict import judge
+from logitleak.report.words import Verdict, percent
 
 
 def verdict(
-    hits: dict[str, int | None], rivals: dict[str, int] | None = None, trials: int = 20, **data: Any
+    hits: dict[str, int | None],
+    rivals: dict[str, int] | None = None,
+    trials: int = 20,
+    nulls: dict[str, dict[str, int]] | None = None,
+    **data: Any,
 ) -> Verdict:
     attacks = [
-        Attack(name, {"kind": "attack"} | ({} if count is None else {"accuracy": share(count, trials)}))
+        Attack(
+            name,
+            {"kind": "attack"}
+            | ({} if count is None else {"accuracy": share(count, trials)})
+            | {"nulls": [null(kind, n, trials) for kind, n in (nulls or {}).get(name, {}).items()]},
+        )
         for name, count in hits.items()
     ]
     attacks += [
@@ -30,18 +41,59 @@ def verdict(
 RIVALS = {"prior": 0, "public-mean": 0}
 
 
-def test_most_targets() -> None:
-    found = verdict({"pli": 17}, RIVALS)
-    assert found.grade == "clear"
-    assert found.headline == (
-        "The server rebuilt 17 of 20 synthetic identities (85%, 95% interval 64 to 95%) from shared logits; "
-        "returning the public average would have fooled the same test on 0 of 20."
+def test_likeness_alone_is_never_called_a_leak() -> None:
+    for hits in (5, 17, 20):
+        found = verdict({"pli": hits}, RIVALS)
+        assert (found.grade, found.badge) == ("likeness", "Likeness only")
+        assert "leak" not in found.headline
+        assert any("--twins" in line for line in found.details)
+    assert verdict({"pli": 17}, RIVALS).headline == (
+        "From shared logits the server made images that are most like the right person for 17 of 20 synthetic "
+        "identities (85%, 95% interval 64 to 95%); nobody can tell from this run how much of that likeness is the "
+        "private images’."
     )
 
 
 def test_all_targets() -> None:
     found = verdict({"pli": 20}, RIVALS)
-    assert "rebuilt all 20 synthetic identities (100%, 95% interval 84 to 100%)" in found.headline
+    assert "for all 20 synthetic identities (100%, 95% interval 84 to 100%)" in found.headline
+
+
+def test_nulls_far_below_make_a_leak_likely_and_never_clear() -> None:
+    found = verdict({"pli": 20}, RIVALS, nulls={"pli": {"non-owners": 1, "own-model": 0}})
+    assert (found.grade, found.badge) == ("likely", "Likely leak")
+    assert "Only a game can measure it" in found.details[0]
+    assert (
+        "1 of 20 on uploads of clients that do not hold the target (95% interval 1 to 24%)"
+        in found.details[1]
+    )
+
+
+def test_nulls_below_with_overlapping_intervals_leave_it_open() -> None:
+    found = verdict({"pli": 11}, RIVALS, nulls={"pli": {"non-owners": 6}})
+    assert found.grade == "likeness"
+    assert "nobody can tell how much of the likeness is the private images’" in found.details[0]
+
+
+@pytest.mark.parametrize("score", [17, 18])
+def test_a_null_that_does_as_well_says_anybody_could_have_guessed(score: int) -> None:
+    found = verdict({"pli": 17}, RIVALS, nulls={"pli": {"own-model": 0, "non-owners": score}})
+    assert (found.grade, found.badge) == ("guess", "What anybody could guess")
+    assert "the likeness is what anybody could have guessed from public images" in found.details[0]
+    assert "does as well" in found.headline
+    assert any("Not a proof of safety" in point for point in found.means_not)
+
+
+def test_another_attacks_nulls_do_not_count() -> None:
+    found = verdict({"pli": 17, "ridge": 3}, RIVALS, nulls={"ridge": {"non-owners": 20}})
+    assert found.grade == "likeness"
+
+
+def test_an_attack_is_held_against_its_own_prior_and_never_against_anothers() -> None:
+    assert verdict({"pli": 9, "gap": 2}, {**RIVALS, "prior of gap": 12}).grade == "likeness"
+    own = verdict({"pli": 9, "gap": 2}, {**RIVALS, "prior of pli": 12})
+    assert own.grade == "unclear"
+    assert any("prior of pli scores 12 of 20" in line for line in own.details)
 
 
 def test_no_target() -> None:
@@ -56,13 +108,8 @@ def test_rival_as_good_as_the_attack() -> None:
     found = verdict({"pli": 6}, {"prior": 5, "public-mean": 6})
     assert found.grade == "unclear"
     assert "cannot tell the attack from a guess" in found.details[0]
-    assert "fooled the same test on 6 of 20" in found.headline
-
-
-def test_overlapping_intervals() -> None:
-    found = verdict({"pli": 6}, RIVALS)
-    assert found.grade == "likely"
-    assert "more targets would settle it" in found.details[0]
+    assert "not told apart from a guess" in found.headline
+    assert any("public-mean scores 6 of 20" in line for line in found.details)
 
 
 def test_below_chance_is_not_called_a_leak() -> None:
@@ -84,7 +131,7 @@ def test_tie_goes_to_the_attack_and_its_words_follow_what_was_shared() -> None:
     ]
     found = judge(Run(Path(), {}, {}, attacks, None, None, [], [], "class probabilities"))
     assert found.best == "pli"
-    assert "from shared class probabilities" in found.headline
+    assert "From shared class probabilities" in found.headline
 
 
 def test_without_attacks_or_truth() -> None:

@@ -13,11 +13,11 @@ def build(run: Path) -> Path:
 
     Raises ReportError, with a one-line message, when metrics.json is missing or unreadable.
     """
-    from logitleak.report import figures, gallery, page
+    from logitleak.report import figures, grids, page
 
     folder = Path(run)
     content = load(folder)
     drawn = figures.draw_all(content)
-    grids = gallery.grids(content)
-    html = render("report.html.j2", page.context(content, drawn, list(grids)))
-    return publish(folder, html, drawn, grids)
+    sheets = grids.grids(content)
+    html = render("report.html.j2", page.context(content, drawn, list(sheets)))
+    return publish(folder, html, drawn, sheets)

@@ -9,32 +9,24 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from logitleak.report import curves
+from logitleak.report import curves, leak_figures
+from logitleak.report.accuracy import accuracy
+from logitleak.report.games import share
 from logitleak.report.load import Attack, Run, rows, table
-from logitleak.report.svg import (
-    CLIENTS,
-    DASHES,
-    MID_GRAY,
-    PALETTE,
-    SERVER,
-    SHAPES,
-    Canvas,
-    Scale,
-    axes,
-    short,
-    spread,
-)
+from logitleak.report.series import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, end_labels, style
+from logitleak.report.svg import CLIENTS, MID_GRAY, SERVER, Canvas, Scale, axes, short
 
 Reader = Callable[[dict[str, Any]], tuple[float, float, float] | None]
 
-WIDTH, HEIGHT = 460, 270
-LEFT, TOP, BOTTOM = 44, 34, 224
 SWARM = 300
 
 
 def draw_all(run: Run) -> dict[str, str]:
     """Every figure that the run has numbers for, by file name without suffix."""
     drawn = {
+        "leak-in-out": leak_figures.in_out(run),
+        "leak-interval": leak_figures.interval(run),
+        "rounds-leak": leak_figures.rounds_leak(run),
         "accuracy": accuracy(run),
         "rounds-accuracy": rounds_accuracy(run),
         "rounds-ssim": rounds_ssim(run),
@@ -47,64 +39,6 @@ def draw_all(run: Run) -> dict[str, str]:
     return {name: svg for name, svg in drawn.items() if svg is not None}
 
 
-def style(run: Run, name: str) -> tuple[str, str, str]:
-    """Color, dash pattern and marker of an attack: the same in every figure; rivals are gray."""
-    names = [attack.name for attack in run.audited]
-    if name not in names:
-        rival = [attack.name for attack in run.rivals].index(name)
-        return MID_GRAY, DASHES[(rival + 2) % len(DASHES)], SHAPES[(rival + 3) % len(SHAPES)]
-    index = names.index(name)
-    return PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)], SHAPES[index % len(SHAPES)]
-
-
-def accuracy(run: Run) -> str | None:
-    """Accuracy of every attack and rival as points with their intervals."""
-    judged = [attack for attack in run.attacks if _share(attack)]
-    if not judged:
-        return None
-    height = 56 + 26 * len(judged)
-    canvas = Canvas(WIDTH, height + 44, "Accuracy of each attack and rival with its 95% interval")
-    x = Scale(0, 1, 112, WIDTH - 62)
-    for tick in x.ticks(4):
-        canvas.line(x(tick), 24, x(tick), height, stroke_opacity=0.18)
-        canvas.text(x(tick), height + 16, f"{tick:.0%}", text_anchor="middle", font_size=11)
-    _chance_line(canvas, run, x, 24, height)
-    for index, attack in enumerate(judged):
-        y = 44 + 26 * index
-        share, (color, _, shape) = _share(attack), style(run, attack.name)
-        if attack.kind == "rival" and index and judged[index - 1].kind != "rival":
-            canvas.line(8, y - 13, WIDTH - 8, y - 13, stroke_opacity=0.35, stroke_dasharray="2 3")
-        canvas.text(100, y + 4, short(attack.name), text_anchor="end")
-        _whisker_across(canvas, x, y, share, color)
-        canvas.mark(shape, x(share["value"]), y, color, 4.5)
-        canvas.text(WIDTH - 54, y + 4, f"{share['successes']}/{share['trials']}")
-    canvas.text(x.end, height + 34, "targets rebuilt, 95% Wilson interval", text_anchor="end", font_size=11)
-    return canvas.render()
-
-
-def _chance_line(canvas: Canvas, run: Run, x: Scale, top: float, bottom: float) -> None:
-    chance = run.data.get("chance")
-    if isinstance(chance, (int, float)):
-        canvas.line(x(chance), top, x(chance), bottom, stroke_dasharray="4 3")
-        canvas.text(x(chance) + 4, top - 6, f"chance {chance:.1%}", font_size=11)
-
-
-def _whisker_across(canvas: Canvas, x: Scale, y: float, share: dict[str, Any], color: str) -> None:
-    low, high = x(share["low"]), x(share["high"])
-    canvas.line(low, y, high, y, stroke=color, stroke_width=2)
-    for end in (low, high):
-        canvas.line(end, y - 4, end, y + 4, stroke=color, stroke_width=2)
-
-
-def _share(attack: Attack) -> dict[str, Any]:
-    share = table(attack.numbers, "accuracy")
-    return (
-        share
-        if all(share.get(key) is not None for key in ("value", "low", "high", "successes", "trials"))
-        else {}
-    )
-
-
 def rounds_accuracy(run: Run) -> str | None:
     """Fig. 5, above: accuracy over the attacked rounds, with intervals."""
 
@@ -115,9 +49,11 @@ def rounds_accuracy(run: Run) -> str | None:
             return None
         return value, share.get("low", value), share.get("high", value)
 
-    levels = {attack.name: _share(attack)["value"] for attack in run.rivals if _share(attack)}
-    label = "Accuracy of each attack over the rounds, with 95% intervals"
-    return _over_rounds(run, label, "targets rebuilt", read, levels, percent=True)
+    levels = {
+        attack.name: found["value"] for attack in run.rivals if (found := share(attack.numbers, "accuracy"))
+    }
+    label = "The paper’s measure: accuracy of each attack over the rounds, with 95% intervals"
+    return _over_rounds(run, label, "targets rebuilt (the paper’s measure)", read, levels, percent=True)
 
 
 def rounds_ssim(run: Run) -> str | None:
@@ -170,7 +106,7 @@ def _over_rounds(
         for place, height in places:
             canvas.mark(shape, place, height, color)
         ends.append((name, places[-1][1], color))
-    _end_labels(canvas, ends, x.end + 8)
+    end_labels(canvas, ends, x.end + 8)
     return canvas.render()
 
 
@@ -182,11 +118,6 @@ def _points(attack: Attack, read: Reader) -> list[tuple[float, float, float, flo
         if found is not None and entry.get("round") is not None:
             points.append((entry["round"], *found))
     return points
-
-
-def _end_labels(canvas: Canvas, ends: Sequence[tuple[str, float, str]], x: float) -> None:
-    for (name, _, color), place in zip(ends, spread([end[1] for end in ends], 14, TOP, BOTTOM), strict=True):
-        canvas.text(x, place + 4, short(name), fill=color, font_weight=600)
 
 
 def confidence(run: Run) -> dict[str, str]:

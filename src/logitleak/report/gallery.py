@@ -1,15 +1,16 @@
-"""Images of the report: cards of the gallery, strips over the rounds, and the grids beside the page."""
+"""Images of the page: the lineup of a game, cards of the gallery, and strips over the rounds."""
 
 from __future__ import annotations
 
 import base64
 import io
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, features
 
+from logitleak.report.games import game, leak, number
+from logitleak.report.images import at
 from logitleak.report.load import Attack, Run
 
 if TYPE_CHECKING:
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 CARD_LIMIT = 80
 STRIP_TARGETS = 5
 STRIP_ROUNDS = 6
-GRID_COLUMNS = 20
+LINEUP = 20
 QUALITY = 90
+
+SIDES = {"in": "with its private images used", "out": "with its private images withheld"}
+ABSENT = {"in": "withheld", "out": "not withheld"}
+"""Why a target has no image on a side, where it was tried on the other side only."""
 
 
 def data_uri(image: NDArray[Any]) -> str:
@@ -36,31 +41,69 @@ def data_uri(image: NDArray[Any]) -> str:
 
 
 def picture(image: NDArray[Any]) -> Image.Image:
-    """A [C,H,W] image in [0,1] as Pillow's."""
+    """A [C,H,W] image as Pillow's: floats in [0,1], or bytes."""
+    if image.dtype == np.uint8:
+        return _pillow(image)
     # An attack may leave values outside of [0,1], or none at all; a picture shows them as the nearest it has.
-    pixels = (np.nan_to_num(np.clip(image, 0, 1), nan=0.5) * 255).round().astype(np.uint8)
+    return _pillow((np.nan_to_num(np.clip(image, 0, 1), nan=0.5) * 255).round().astype(np.uint8))
+
+
+def _pillow(pixels: NDArray[Any]) -> Image.Image:
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).convert("RGB")
 
 
 def cards(run: Run) -> list[dict[str, Any]]:
-    """One card for each target up to the limit: truth, public mean and every reconstruction."""
-    facts = [_by_label(attack) for attack in run.attacks]
+    """One card for each target up to the limit: truth, public mean and every reconstruction.
+
+    In a game an attack has two, in and out, and the primary attack comes first.
+    """
+    attacks = ordered(run)
+    facts = [by_label(attack) for attack in attacks]
+    played = [sides_by_label(attack) for attack in attacks]
     return [
-        _card(run, index, label, [fact.get(label, {}) for fact in facts])
+        _card(
+            run,
+            (index, label),
+            attacks,
+            [fact.get(label, {}) for fact in facts],
+            [sides.get(label, {}) for sides in played],
+        )
         for index, label in enumerate(run.labels[:CARD_LIMIT])
     ]
 
 
-def _card(run: Run, index: int, label: int, facts: list[dict[str, Any]]) -> dict[str, Any]:
+def ordered(run: Run) -> list[Attack]:
+    """The attacks as the page lists them: the primary one of a game before the others."""
+    played = game(run)
+    return sorted(run.attacks, key=lambda attack: played is None or attack.name != played.primary)
+
+
+def sides_by_label(attack: Attack) -> dict[int, dict[str, dict[str, Any]]]:
+    """Success and SSIM of every target in and out; empty without a game."""
+    found = leak(attack)
+    return found.per_target if found else {}
+
+
+def _card(
+    run: Run,
+    target: tuple[int, int],
+    attacks: list[Attack],
+    facts: list[dict[str, Any]],
+    played: list[dict[str, dict[str, Any]]],
+) -> dict[str, Any]:
+    index, label = target
     known = next((fact for fact in facts if fact), {})
     cells = []
     if (truth := at(run.truth, index)) is not None:
         cells.append(_cell("truth", "truth", truth, f"Private mean image of label {label}"))
     # All zeros stand for a label that has no public image.
     if (public := at(run.public, index)) is not None and public.any():
-        average = next((f for a, f in zip(run.attacks, facts, strict=True) if a.name == "public-mean"), {})
+        average = next((f for a, f in zip(attacks, facts, strict=True) if a.name == "public-mean"), {})
         cells.append(_cell("public", "public mean", public, f"Public mean image of label {label}", average))
-    for attack, fact in zip(run.attacks, facts, strict=True):
+    for attack, fact, sides in zip(attacks, facts, played, strict=True):
+        if attack.sides and attack.kind != "rival":
+            cells.append(_duo(attack, index, label, sides))
+            continue
         image = at(attack.images, index)
         if image is None or (attack.name == "public-mean" and run.public is not None):
             continue
@@ -72,15 +115,67 @@ def _card(run: Run, index: int, label: int, facts: list[dict[str, Any]]) -> dict
         "owner": known.get("owner"),
         "cells": cells,
         "judged": {
-            attack.name: {
-                "ssim": fact.get("ssim"),
-                "success": fact.get("success"),
-                "close": fact.get("too_close_to_public"),
-            }
-            for attack, fact in zip(run.attacks, facts, strict=True)
+            attack.name: _judged(fact, sides)
+            for attack, fact, sides in zip(attacks, facts, played, strict=True)
             if attack.kind != "rival"
         },
     }
+
+
+def _judged(fact: dict[str, Any], sides: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the page sorts and filters by; in a game, by the image in."""
+    close = {"close": fact.get("too_close_to_public")}
+    if not sides:
+        return {"ssim": fact.get("ssim"), "success": fact.get("success")} | close
+    inside, outside = sides.get("in", {}), sides.get("out", {})
+    score, other = number(inside, "ssim"), number(outside, "ssim")
+    gain = score - other if score is not None and other is not None else None
+    rate = number(inside, "success")
+    hit = bool(rate) if rate in (0, 1) else None  # a share of worlds is neither
+    gave = (inside.get("success") or 0) > (outside.get("success") or 0) if inside and outside else None
+    return {"ssim": score, "success": hit, "gain": gain, "only": gave} | close
+
+
+def _duo(attack: Attack, index: int, label: int, sides: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The images in and out of one attack, to stand side by side; one may be missing."""
+    cells = []
+    for side, image in zip(SIDES, attack.sides.pair(index) if attack.sides else (), strict=False):
+        if image is None:
+            cells.append({"kind": "missing", "title": side, "why": ABSENT[side]})
+            continue
+        alt = f"{attack.name}: label {label} rebuilt {SIDES[side]}"
+        cells.append(_cell(side, side, image, alt, sides.get(side)))
+    return {"kind": "duo", "title": attack.name, "cells": cells}
+
+
+def lineup(run: Run, best: str | None) -> dict[str, Any] | None:
+    """The first picture of a game: every target (up to a limit) as it is, as the public knows it, in and out."""
+    attack = next((one for one in run.audited if one.name == best and one.sides), None)
+    if attack is None or attack.sides is None or not run.labels:
+        return None
+    shown = run.labels[:LINEUP]
+    played = sides_by_label(attack)
+    lines: list[dict[str, Any]] = []
+    for name, stack in (("truth", run.truth), ("public", run.public)):
+        images = [at(stack, index) for index in range(len(shown))]
+        alt = "Private mean image of label" if name == "truth" else "Public mean image of label"
+        cells = [
+            _cell(name, name, image, f"{alt} {label}, in the lineup")
+            if image is not None and image.any()
+            else None
+            for label, image in zip(shown, images, strict=True)
+        ]
+        lines.append({"kind": name, "name": name, "cells": cells})
+    for place, side in enumerate(SIDES):
+        cells = []
+        for index, label in enumerate(shown):
+            image = attack.sides.pair(index)[place]
+            alt = f"{attack.name}: label {label} rebuilt {SIDES[side]}, in the lineup"
+            fact = played.get(label, {}).get(side)
+            cells.append(_cell(side, side, image, alt, fact) if image is not None else None)
+        lines.append({"kind": side, "name": side, "cells": cells})
+    lines = [line for line in lines if any(line["cells"])]
+    return {"attack": attack.name, "labels": shown, "lines": lines, "all": len(run.labels)}
 
 
 def _cell(
@@ -109,18 +204,16 @@ def mark_of(fact: dict[str, Any] | None) -> tuple[str, str]:
     """The mark under an image and its word: the shape and the word carry it, color only helps."""
     if not fact or fact.get("success") is None:
         return "", ""
+    if 0 < fact["success"] < 1:
+        return "part", f"in {fact['success']:.0%}"
     if fact["success"]:
         return "hit", "rebuilt"
     return ("close", "too public") if fact.get("too_close_to_public") else ("miss", "missed")
 
 
-def _by_label(attack: Attack) -> dict[int, dict[str, Any]]:
+def by_label(attack: Attack) -> dict[int, dict[str, Any]]:
+    """The paper's measure of each target."""
     return {row["label"]: row for row in attack.per_target if "label" in row}
-
-
-def at(stack: NDArray[Any] | None, index: int) -> NDArray[Any] | None:
-    """One image of a stack that may be missing or too short."""
-    return stack[index] if stack is not None and index < len(stack) else None
 
 
 def strips(run: Run, best: str | None) -> list[dict[str, Any]]:
@@ -133,7 +226,7 @@ def _strip_targets(run: Run, best: str | None) -> list[int]:
     """Targets evenly over the ranking by SSIM, best to worst: not only the ones that look good."""
     count = len(run.labels)
     ranked = list(range(count))
-    scored = next((_by_label(attack) for attack in run.audited if attack.name == best), {})
+    scored = next((by_label(attack) for attack in run.audited if attack.name == best), {})
     if len(scored) == count:
         ranked.sort(key=lambda index: -(scored[run.labels[index]].get("ssim") or 0.0))
     return evenly(ranked, STRIP_TARGETS)
@@ -165,48 +258,3 @@ def _strip(run: Run, attack: Attack, shown: list[int]) -> dict[str, Any]:
             }
         )
     return {"name": attack.name, "rounds": rounds, "lines": lines, "all_rounds": len(attack.rounds)}
-
-
-def grids(run: Run) -> dict[str, bytes]:
-    """A PNG for each attack with exact pixels: truth, public mean and reconstruction of every target."""
-    files: dict[str, bytes] = {}
-    for attack in run.attacks:
-        if attack.images is None:
-            continue
-        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", attack.name).lstrip(".") or "attack"
-        while f"{stem}.png" in files:
-            stem += "_"
-        files[f"{stem}.png"] = _grid(run, attack)
-    return files
-
-
-def _grid(run: Run, attack: Attack) -> bytes:
-    assert attack.images is not None
-    stacks = [("truth", run.truth), ("public", run.public), (attack.name, attack.images)]
-    present = [(name, stack) for name, stack in stacks if stack is not None]
-    height, width = attack.images.shape[-2:]
-    # Small images are enlarged by a whole factor, so that a pixel stays a pixel.
-    zoom = max(1, -(-64 // width))
-    cell_w, cell_h, margin, gap, caption = width * zoom, height * zoom, 76, 3, 16
-    count = len(attack.images)
-    columns = min(GRID_COLUMNS, count)
-    block = len(present) * (cell_h + gap) + caption + 8
-    sheet = Image.new("RGB", (margin + columns * (cell_w + gap), block * -(-count // columns)), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
-    facts = _by_label(attack)
-    for index in range(count):
-        left, top = margin + (index % columns) * (cell_w + gap), (index // columns) * block
-        for row, (name, stack) in enumerate(present):
-            down = top + row * (cell_h + gap)
-            if index % columns == 0:
-                pen.text((4, down + cell_h // 2 - 6), name[:11], fill="black", font=font)
-            if index < len(stack):
-                face = picture(stack[index]).resize((cell_w, cell_h), Image.Resampling.NEAREST)
-                sheet.paste(face, (left, down))
-        label = run.labels[index] if index < len(run.labels) else index
-        word = mark_of(facts.get(label))[1]
-        under = top + len(present) * (cell_h + gap)
-        pen.text((left + 1, under), f"{label} {word}".strip(), fill="black", font=font)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

@@ -7,16 +7,14 @@ reconstructions to show, and a run without reconstructions still has numbers.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from numpy import float32
-    from numpy.typing import NDArray
+from logitleak.report.images import Sides, chosen_images, gallery, reconstructions, sides
 
-    Images = NDArray[float32]
+if TYPE_CHECKING:
+    from logitleak.report.images import Images
 
 SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
 """Schemes as papers spell them."""
@@ -24,7 +22,6 @@ SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS
 KINDS = ("attack", "baseline", "rival")
 _SHARED = {"probabilities": "class probabilities", "weights": "weights", "gradients": "gradients"}
 """What clients share, in the words of the page; anything else is logits."""
-ROUND_FILE = re.compile(r"round-(\d+)\.safetensors")
 
 
 class ReportError(ValueError):
@@ -39,6 +36,7 @@ class Attack:
     numbers: dict[str, Any]
     images: Images | None = None
     rounds: dict[int, Images] = field(default_factory=dict)
+    sides: Sides | None = None
 
     @property
     def kind(self) -> str:
@@ -165,18 +163,26 @@ def _attacks(folder: Path, metrics: dict[str, Any], notes: list[str]) -> list[At
     }
     home = folder / "attacks"
     folders = {path.name: path for path in sorted(home.iterdir()) if path.is_dir()} if home.is_dir() else {}
+    played = sides(folder, notes)
     attacks = []
     for name in [*judged, *(name for name in folders if name not in judged)]:
         # The folder is looked up among the folders that exist: a name such as "../x" reads nothing.
-        path = folders.get(name)
-        said = _said(path) if path else {}
-        numbers = {**said, **judged.get(name, {})}
-        final, rounds = reconstructions(path, notes) if path else (None, {})
-        attack = Attack(name, numbers)
-        attacks.append(Attack(name, numbers, chosen_images(final, rounds, attack.per_target), rounds))
-        if attack.kind != "rival" and attacks[-1].images is None:
+        attacks.append(_attack(name, judged.get(name, {}), folders.get(name), played.get(name), notes))
+        if attacks[-1].kind != "rival" and attacks[-1].images is None:
             notes.append(f"No readable reconstructions of {name}: its numbers stand without images.")
     return sorted(attacks, key=lambda attack: KINDS.index(attack.kind))
+
+
+def _attack(
+    name: str, numbers: dict[str, Any], path: Path | None, played: Sides | None, notes: list[str]
+) -> Attack:
+    """One attack; where a run in several worlds has no folder for it, the gallery stands in."""
+    numbers = {**(_said(path) if path else {}), **numbers}
+    final, rounds = reconstructions(path, notes) if path else (None, {})
+    images = chosen_images(final, rounds, rows(numbers, "per_target"))
+    if images is None and played is not None:
+        images = played.last()[0]
+    return Attack(name, numbers, images, rounds or (played.inside if played else {}), played)
 
 
 def _said(path: Path) -> dict[str, Any]:
@@ -188,67 +194,16 @@ def _said(path: Path) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def reconstructions(path: Path, notes: list[str]) -> tuple[Images | None, dict[int, Images]]:
-    """What an attack left in its folder: every client's final images, and the chosen ones of every round."""
-    final_file = path / "final.safetensors"
-    final = tensor(final_file, "images", 5, notes) if final_file.is_file() else None
-    rounds = {}
-    for file in sorted(path.iterdir()):
-        match = ROUND_FILE.fullmatch(file.name)
-        images = tensor(file, "images", 4, notes) if match else None
-        if match and images is not None:
-            rounds[int(match.group(1))] = images
-    return final, dict(sorted(rounds.items()))
-
-
-def chosen_images(
-    final: Images | None, rounds: dict[int, Images], per_target: list[dict[str, Any]]
-) -> Images | None:
-    """One reconstruction of each target: of the client that the judge's numbers belong to."""
-    import numpy as np
-
-    chosen = [row.get("chosen") for row in per_target]
-    clients, targets = final.shape[:2] if final is not None else (0, 0)
-    known = all(isinstance(client, int) and 0 <= client < clients for client in chosen)
-    if final is not None and known and len(chosen) == targets:
-        images: Images = final[np.array(chosen, dtype=int), np.arange(targets)]
-        return images
-    if rounds:
-        return rounds[max(rounds)]
-    return final[0] if final is not None and len(final) == 1 else None
-
-
-def gallery(folder: Path, notes: list[str]) -> tuple[Images | None, Images | None]:
-    """Mean private and mean public images of the targets."""
-    path = folder / "gallery.safetensors"
-    if not path.is_file():
-        notes.append("No gallery.safetensors: the truth is not in this run, so no private image is shown.")
-        return None, None
-    return tensor(path, "truth", 4, notes), tensor(path, "public", 4, notes)
-
-
-def tensor(path: Path, key: str, axes: int, notes: list[str]) -> Images | None:
-    """A stack of images out of a safetensors file, or None and a note."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            images: Images = file.get_tensor(key)
-    except (OSError, SafetensorError):
-        notes.append(f"{path.parent.name}/{path.name} has no readable {key!r}; it is left out.")
-        return None
-    if images.ndim != axes or images.shape[-3] not in (1, 3):
-        notes.append(f"{path.parent.name}/{path.name}: {key!r} is not a stack of images; it is left out.")
-        return None
-    return images
-
-
 def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = read_json(folder / "wire" / "manifest.json")
-    except (OSError, ValueError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
+    """What travelled, in the run's own wire or, of a run in several worlds, in the first world's."""
+    for home in (folder, folder / "worlds" / "0"):
+        try:
+            manifest = read_json(home / "wire" / "manifest.json")
+        except (OSError, ValueError):
+            continue
+        if isinstance(manifest, dict):
+            return manifest
+    return {}
 
 
 def _labels(manifest: dict[str, Any], attacks: list[Attack], truth: Images | None) -> list[int]:

@@ -6,11 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from logitleak.report import gallery, marks
-from logitleak.report.figures import style
+from logitleak.report import gallery, leak_page, marks
 from logitleak.report.load import SCHEMES, Attack, Run, rows, table
+from logitleak.report.series import style
 from logitleak.report.svg import CLIENTS, SERVER
-from logitleak.report.verdict import judge, percent
+from logitleak.report.verdict import judge
+from logitleak.report.words import percent
 
 Row = tuple[str, str]
 
@@ -35,18 +36,22 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
     return {
         "title": _title(run),
         "verdict": verdict,
-        "dots": _dots(run, chosen[0]) if chosen else None,
+        "dots": _dots(run, chosen[0]) if chosen else [],
+        "game": leak_page.context(run),
+        "lineup": gallery.lineup(run, verdict.best),
         "facts": _facts(run),
         "notes": run.notes,
         "threat": table(run.metrics, "threat_model"),
-        "attacks": [_attack_row(run, attack) for attack in run.audited],
+        "attacks": [_attack_row(run, attack) for attack in gallery.ordered(run) if attack.kind != "rival"],
         "rivals": [_attack_row(run, attack) for attack in run.rivals],
         "chance": percent(run.data["chance"]) if run.data.get("chance") is not None else None,
         "cards": cards,
         "card_limit": gallery.CARD_LIMIT,
         "targets": len(run.labels),
         "has_truth": run.truth is not None,
-        "sortable": [attack.name for attack in run.audited if attack.per_target],
+        "sortable": [
+            attack.name for attack in gallery.ordered(run) if attack.kind != "rival" and attack.per_target
+        ],
         "card_data": [
             {"label": card["label"], "name": card["name"], "judged": card["judged"]} for card in cards
         ],
@@ -78,9 +83,12 @@ def _scheme(run: Run) -> str | None:
     return SCHEMES.get(str(name), str(name)) if name else None
 
 
-def _dots(run: Run, best: Attack) -> Markup | None:
+def _dots(run: Run, best: Attack) -> list[tuple[str, Markup]]:
+    """Fields of dots beside the verdict: of both sides of a game, else of the paper's measure."""
+    if sides := leak_page.dots(run, best):
+        return sides
     successes = [bool(row.get("success")) for row in best.per_target]
-    return Markup(marks.dots(successes, style(run, best.name)[0])) if successes else None
+    return [("", Markup(marks.dots(successes, style(run, best.name)[0])))] if successes else []
 
 
 def _facts(run: Run) -> list[Row]:
@@ -97,6 +105,7 @@ def _facts(run: Run) -> list[Row]:
         ("Clients (K)", data.get("clients")),
         ("Rounds (T)", rounds),
         ("Targets", len(run.labels) or data.get("targets")),
+        *leak_page.facts(run),
         ("Identities", data.get("identities")),
         ("Classes", data.get("classes")),
         ("Public images", _public(data)),
@@ -143,34 +152,23 @@ def _attack_row(run: Run, attack: Attack) -> dict[str, Any]:
         "kind": attack.kind,
         "summary": attack.numbers.get("summary"),
         "color": color,
-        "accuracy": _share(attack.numbers.get("accuracy"), run.data.get("chance"), color),
-        "close": _share(attack.numbers.get("too_close_to_public"), None, color),
-        "owner": _share(attack.numbers.get("owner_named"), None, color),
+        "accuracy": leak_page.shown_share(attack.numbers.get("accuracy"), run.data.get("chance"), color),
+        "close": leak_page.shown_share(attack.numbers.get("too_close_to_public"), None, color),
+        "owner": leak_page.shown_share(attack.numbers.get("owner_named"), None, color),
         "ssim": fixed(mean.get("ssim"), 3),
         "psnr": fixed(mean.get("psnr"), 1),
         "mse": fixed(mean.get("mse"), 4),
-        "tv": fixed(mean.get("tv"), 3),
-    }
-
-
-def _share(share: Any, chance: float | None, color: str) -> dict[str, Any] | None:
-    """A share as text and, with its interval, as a bar."""
-    if not isinstance(share, dict) or share.get("value") is None:
-        return None
-    whole = all(share.get(key) is not None for key in ("low", "high", "successes", "trials"))
-    return {
-        "percent": percent(share["value"]),
-        "count": f"{share['successes']}/{share['trials']}" if whole else "",
-        "interval": f"{share['low'] * 100:.0f}–{share['high'] * 100:.0f}" if whole else "",
-        "bar": Markup(marks.share_bar(share, chance, color)) if whole else None,
+        "nulls": leak_page.null_rows(run, attack),
     }
 
 
 def _utility(run: Run) -> dict[str, Any] | None:
     utility = table(run.metrics, "utility")
-    models = [("server", _share(utility.get("server"), None, SERVER))]
+    models = [("server", leak_page.shown_share(utility.get("server"), None, SERVER))]
     clients = utility.get("clients")
-    models += [(f"client {k}", _share(share, None, CLIENTS)) for k, share in enumerate(clients or [])]
+    models += [
+        (f"client {k}", leak_page.shown_share(share, None, CLIENTS)) for k, share in enumerate(clients or [])
+    ]
     if not any(share for _, share in models):
         return None
     return {"held_out": utility.get("held_out"), "models": models}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from logitleak.report.gallery import at, mark_of, picture
+from logitleak.report.gallery import mark_of, picture
+from logitleak.report.images import at
 from logitleak.report.strips import Column, Strip
 
 GAP, LETTER, LINE = 4, 6.2, 13

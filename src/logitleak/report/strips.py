@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from logitleak.report.gallery import at, data_uri, evenly, mark_of
-from logitleak.report.load import chosen_images, gallery, reconstructions, rows, tensor
+from logitleak.report.gallery import data_uri, evenly, mark_of
+from logitleak.report.images import at, chosen_images, gallery, reconstructions, tensor
+from logitleak.report.load import rows
 from logitleak.report.pooling import ordered
 from logitleak.report.sweep_load import Cell, Show, Sweep
 

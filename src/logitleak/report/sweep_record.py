@@ -9,7 +9,7 @@ from logitleak.report.load import rows, table
 from logitleak.report.page import Row, fixed, flatten, plain, size
 from logitleak.report.pooling import ordered, wilson
 from logitleak.report.sweep_load import NONE, SCHEMES, Cell, Sweep, spelled
-from logitleak.report.verdict import percent
+from logitleak.report.words import percent
 
 NUMBERS = {
     "accuracy": ("accuracy", percent),

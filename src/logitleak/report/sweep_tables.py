@@ -10,7 +10,7 @@ from logitleak.report.load import table
 from logitleak.report.pooling import NAMES, SHARES, Value, distinct, ordered, pooled, pooled_over
 from logitleak.report.svg import PALETTE
 from logitleak.report.sweep_load import Cell, Show, Sweep, spelled
-from logitleak.report.verdict import percent
+from logitleak.report.words import percent
 
 BAR_COLUMNS = 4
 """In a wider table the bars would push the numbers off the page."""

@@ -48,11 +48,13 @@
     best: (a, b) => ssim(b, -2) - ssim(a, -2) || byLabel(a, b),
     worst: (a, b) => ssim(a, 2) - ssim(b, 2) || byLabel(a, b),
     success: (a, b) => Boolean(fact(b).success) - Boolean(fact(a).success) || ssim(b, -2) - ssim(a, -2) || byLabel(a, b),
+    gain: (a, b) => (fact(b).gain ?? -3) - (fact(a).gain ?? -3) || byLabel(a, b),
   };
   const filters = {
     all: () => true,
     hit: (card) => fact(card).success === true,
     miss: (card) => fact(card).success === false,
+    only: (card) => fact(card).only === true,
     close: (card) => fact(card).close === true,
   };
 
