@@ -14,7 +14,7 @@ worlds measure whether that holds. Several rounds stand side by side as inputs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -33,8 +33,24 @@ Rounds = (
 )
 
 
+class Fixed(NamedTuple):
+    """Rounds, temperature and weight where nobody chose them."""
+
+    rounds: Literal["all", "last"]
+    tau: float
+    lam: float
+
+
+LABELLED = Fixed("all", 10.0, 1.0)
+UNLABELLED = Fixed("all", 10.0, 0.1)
+UNLABELLED_ALONE = Fixed("last", 1.0, 0.1)
+"""What leaked most in federations of the synthetic people that ship with the tool (docs/results.md): with a labelled
+public set, without labels, and without labels and against a model of the server's own, which then learns from clients.
+Where the public set has labels, tuning is better than this."""
+
+
 class GapSettings(AttackSettings):
-    """Hyper-parameters. The defaults come from synthetic people (docs/results.md); tuning chooses anew.
+    """Hyper-parameters; null for what was best on synthetic people, see `LABELLED`.
 
     Attributes:
         tau: softmax temperature τ.
@@ -50,10 +66,10 @@ class GapSettings(AttackSettings):
             image is rescaled to.
     """
 
-    tau: PositiveFloat = 10.0
-    lam: PositiveFloat = 1.0
+    tau: PositiveFloat | None = None
+    lam: PositiveFloat | None = None
     reference: Literal["auto", "server", "others", "shadow"] = "auto"
-    rounds: Rounds = "all"
+    rounds: Rounds | None = None
     choice: Literal["column", "eq11"] = "column"
     contrast: PositiveFloat = 0.7
 
@@ -71,6 +87,8 @@ class Gap(Attack):
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
         self.round = 0
+        self.rounds: Rounds = "all"  # observe sets these three
+        self.tau, self.lam = LABELLED.tau, LABELLED.lam
         self._kept: tuple[Tensor, Tensor, Tensor] | None = None
         self._references: dict[str, Reference] = {}
         self._beliefs: dict[int, Tensor] = {}  # by client: how much more it believes in each target, [T]
@@ -111,6 +129,11 @@ class Gap(Attack):
 
     def observe(self, view: ServerView, round: int) -> None:
         self.round = round
+        s, usual = self.settings, self._usual(view)
+        self.rounds = usual.rounds if s.rounds is None else s.rounds
+        self.tau, self.lam = s.tau or usual.tau, s.lam or usual.lam
+        used = {"reference": self._kind(view), "rounds": self.rounds, "tau": self.tau, "lambda": self.lam}
+        self.trace.choices["used"] = used
 
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
         known = view.knowledge
@@ -126,7 +149,7 @@ class Gap(Attack):
         rows, z = side_by_side([found[t] for t in sorted(found)])
         wanted = torch.nn.functional.one_hot(targets, known.num_classes).to(z).repeat(1, len(found))
         mean, images = self._images(view, rows)
-        departures = solve(z.to(self.device), images, wanted.to(self.device), self.settings.lam)
+        departures = solve(z.to(self.device), images, wanted.to(self.device), self.lam)
         departures = rescale(departures, self.settings.contrast * spread(images))
         return (mean + departures).clamp(0, 1).view(-1, *shape).cpu()
 
@@ -138,6 +161,11 @@ class Gap(Attack):
         for client, belief in self._beliefs.items():
             scores[client] = -belief
         return Reconstructions(images, labels, scores.argmin(0), scores)
+
+    def _usual(self, view: ServerView) -> Fixed:
+        if view.knowledge.public.labels is not None:
+            return LABELLED
+        return UNLABELLED if self._kind(view) == "others" else UNLABELLED_ALONE
 
     def _kind(self, view: ServerView) -> Literal["server", "others", "shadow"]:
         if self.settings.reference != "auto":
@@ -160,7 +188,7 @@ class Gap(Attack):
 
     def _wanted(self) -> list[int]:
         """The rounds that the settings name, as far as they were observed."""
-        wanted = self.settings.rounds
+        wanted = self.rounds
         if wanted == "all":
             return list(range(1, self.round + 1))
         named = [self.round] if wanted == "last" else [wanted] if isinstance(wanted, int) else wanted
@@ -169,7 +197,7 @@ class Gap(Attack):
     def _gap(self, view: ServerView, client: int, round: int, kind: str) -> tuple[Tensor, Tensor]:
         """Public rows int64 [n] of D_0, and softmax(lᵏ, τ) − reference [n, J] on them; n may be 0."""
         if kind not in self._references:
-            self._references[kind] = reference_of(kind, self.settings.tau)
+            self._references[kind] = reference_of(kind, self.tau)
         return self._references[kind].gap(view, client, round)
 
     def _images(self, view: ServerView, rows: Tensor) -> tuple[Tensor, Tensor]:

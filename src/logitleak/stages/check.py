@@ -48,8 +48,19 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
         for name, entry in config.attacks.items()
     }
     _check_scheme(config, scheme)
+    shares_models = scheme.upload_kind in MODEL_KINDS
+    provides = scheme.provides if shares_models else scheme.provides | {"shadows"}
     for name, made in attacks.items():
-        made.check_provided(scheme.provides, f'The attack "{name}"', f"the scheme {config.federation.scheme}")
+        made.check_provided(provides, f'The attack "{name}"', f"the scheme {config.federation.scheme}")
+        if shares_models and config.attacks[name].view == "sum":
+            raise UserError(
+                f'The attack "{name}" cannot see a sum of outputs: clients of this scheme send models.'
+            )
+    if config.game.design == "twins" and d.targets < 2 * config.federation.clients:
+        raise UserError(
+            f"Twin worlds halve each client's targets, and {d.targets} targets are too few for two at each of "
+            f"{config.federation.clients} clients; raise data.targets, or use game.design=decoys."
+        )
     source_class = registry.load("data", d.source)
     settings = registry.settings(f"data source {d.source}", source_class.Settings, d.settings)
     source: DataSource = source_class(settings, d.root, d.image_size)

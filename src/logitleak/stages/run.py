@@ -18,7 +18,7 @@ from logitleak.stages.check import check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, open_run, timed
-from logitleak.stages.worlds import attack_seed, attack_worlds
+from logitleak.stages.worlds import attack_seed, attack_worlds, check_attack
 from logitleak.transcript import Transcript
 from logitleak.types import Reconstructions
 
@@ -94,8 +94,7 @@ def attack_run(
     if name in config.attacks and config.attacks[name] != entry:
         raise UserError(f'{path} holds an attack "{name}" with other settings; give this one another --name.')
     merged = config.model_copy(update={"attacks": {**config.attacks, name: entry}})
-    view = Transcript(folder.worlds[0].path)
-    create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings).check(view)
+    check_attack(Transcript(folder.worlds[0].path), config, entry)
     open_run(folder.path, merged, overwrite=False)
     with logged(folder):
         _attack(folder, merged, name, device, progress)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from logitleak import registry
-from logitleak.attacks.views import OwnModelView, SumView
+from logitleak.attacks.views import OwnModelView, SumView, ViewOf
 from logitleak.config import AttackConfig, Config
 from logitleak.errors import UserError
 from logitleak.progress import Progress
@@ -78,6 +78,15 @@ def own_model_is_null(view: Transcript) -> bool:
     return known and bool(registry.load("scheme", scheme).own_model_is_null)
 
 
+def check_attack(view: Transcript, config: RunConfig, entry: AttackConfig) -> None:
+    """Raise a `UserError` unless a recorded federation has what an attack needs; nothing is trained for that."""
+    seen = ViewOf(view)
+    if isinstance(config, Config):
+        seen.provides = seen.provides | {"shadows"}
+    made = make_attack(entry, entry.settings, 0, torch.device("cpu"), None)
+    made.check(SumView(seen) if entry.view == "sum" else seen)
+
+
 def attack_seed(seed: int) -> int:
     """The seed that attacks get. Not the root seed: from that, owners and coins could be derived."""
     return derive_int(seed, "attack")
@@ -94,22 +103,10 @@ def _view(
 ) -> ServerView:
     """What the server sees of a world: single clients or their sum, and shadows where the attack needs them."""
     seen: ServerView = view
-    needs = make_needs(entry)
+    needs = make_attack(entry, entry.settings, seed, torch.device("cpu"), None).needs
     if "shadows" in needs and isinstance(config, Config):
         seen = with_shadows(view, config, seed, run.lab / "shadows" / world.path.name, progress)
     return SumView(seen) if entry.view == "sum" else seen
-
-
-def make_needs(entry: AttackConfig) -> frozenset[str]:
-    """What an attack with these settings needs of a view."""
-    attack_class = registry.load("attack", entry.attack)
-    parsed = registry.settings(f"attack {entry.attack}", attack_class.Settings, entry.settings)
-    prior_class = registry.load("prior", entry.prior)
-    prior = prior_class(
-        registry.settings(f"prior {entry.prior}", prior_class.Settings, entry.prior_settings), 0
-    )
-    needs: frozenset[str] = attack_class(parsed, prior, 0).needs
-    return needs
 
 
 def _tune_publicly(
