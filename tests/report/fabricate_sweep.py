@@ -18,7 +18,9 @@ RATES = {"pli": 0.75, "ridge": 0.4, "tbi": 0.1}
 TAUS = (1, 3)
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
-    "prior_accuracy", "prior_ssim", "utility_server", "utility_clients", "bytes_per_client_round", "seconds",
+    "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
+    "ssim_out", "owner_leak", "prior_accuracy", "prior_ssim", "utility_server", "utility_clients",
+    "bytes_per_client_round", "seconds",
 )  # fmt: skip
 
 
@@ -119,7 +121,7 @@ def _cell(folder: Path, attack: str, rate: float, truth: Any, public: Any, clien
     whole = result["accuracy"]
     assert whole == share(whole["successes"], targets)
     owner, prior = result["owner_named"], result["prior"]
-    return {
+    return dict.fromkeys(COLUMNS) | {
         "accuracy": whole["value"], "low": whole["low"], "high": whole["high"],
         "successes": whole["successes"], "targets": targets,
         "too_close": result["too_close_to_public"]["value"], "owner_named": owner and owner["value"],

@@ -9,10 +9,11 @@ import pytest
 from fabricate_sweep import fabricate_sweep, read_lines, write_lines
 from scipy.stats import binomtest
 
+from logitleak.metrics.paired import paired_leak
 from logitleak.report import paper
 from logitleak.report.pooling import ordered, pooled, pooled_over, wilson
 from logitleak.report.sweep_load import NONE, Cell, Show, Sweep, load_sweep
-from logitleak.report.sweep_tables import caption, tables
+from logitleak.report.sweep_tables import caption, shown, tables
 from logitleak.sweep import config
 
 NAMES = {"data": {"synthetic": "LFW"}}
@@ -44,6 +45,22 @@ def test_shares_pool_the_targets_of_all_seeds(sweep: Sweep, name: str) -> None:
     assert (value.successes, value.trials) == (sum(each), 16)
     assert (value.low, value.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
     assert (value.least, value.most, value.count) == (min(each) / 8, max(each) / 8, 2)
+
+
+def test_leaks_pool_the_pairs_of_all_seeds(sweep: Sweep) -> None:
+    """Two seeds of eight targets in twin worlds, as one table of sixteen."""
+    group = cells(sweep, attack="ridge", clients="10", scheme="fedmd")
+    names = ("both", "only_in", "only_out", "neither")
+    counts = [dict(zip(names, row, strict=True)) for row in ((1, 5, 0, 2), (0, 3, 1, 4))]
+    twins = [Cell(cell.row | row, cell.axes) for cell, row in zip(group, counts, strict=True)]
+    value = pooled(twins, "leak")
+    assert value is not None
+    expected = paired_leak([True] * 9 + [False] * 7, [True] + [False] * 8 + [True] + [False] * 6)
+    assert value.value == pytest.approx(7 / 16)
+    assert (value.low, value.high) == pytest.approx((expected["low"], expected["high"]))
+    assert (value.least, value.most, value.count, value.trials) == (2 / 8, 5 / 8, 2, 16)
+    assert shown(value, "leak") == "+44"
+    assert pooled(group, "leak") is None  # no game was played
 
 
 def test_other_values_are_means_with_their_range(sweep: Sweep) -> None:

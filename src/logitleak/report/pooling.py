@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from logitleak.metrics.paired import paired_leak
+from logitleak.metrics.proportion import wilson
 from logitleak.report.sweep_load import Cell, Sweep, spelled
 
-SHARES = ("accuracy", "too_close", "owner_named", "prior_accuracy")
+SHARES = ("accuracy", "out", "wins", "too_close", "owner_named", "prior_accuracy")
+
+LEAK = "leak"
+LEAKS = (LEAK, "owner_leak")
+"""Differences of shares, in points."""
+
+TABLE = ("both", "only_in", "only_out", "neither")
+"""How often targets came back in twin worlds; leaks are pooled over these counts."""
 
 NAMES = {
     "accuracy": "attack accuracy",
+    "out": "success of the same attack where the target’s images were not used",
+    "leak": "leak: success with the target’s images less success without them",
+    "owner_leak": "leak of the image that the target’s owner gives",
+    "wins": "targets whose image with their data is the better likeness",
+    "ssim_out": "mean SSIM to the truth where the target’s images were not used",
     "too_close": "too close to public",
     "owner_named": "owner named",
     "ssim": "mean SSIM to the truth",
@@ -28,8 +41,6 @@ COLUMNS = {"utility": "utility_clients"}
 OF_FEDERATIONS = ("utility", "utility_server")
 """What all cells of a federation share, whatever the attack."""
 
-Z95 = 1.959963984540054
-
 
 @dataclass(frozen=True)
 class Value:
@@ -37,7 +48,7 @@ class Value:
 
     Attributes:
         value: a pooled share, or a mean.
-        low, high: the Wilson 95 % interval of a share; the least and greatest value of a mean.
+        low, high: the Wilson 95 % interval of a share, Newcombe's of a leak; the least and greatest value of a mean.
         successes, trials: of a share; None for a mean.
         least, most: a share's least and greatest value among seeds; a mean's among its cells.
         count, unit: how many seeds (of a share), cells or federations (of a mean) these are.
@@ -62,6 +73,8 @@ def pooled(cells: Sequence[Cell], name: str) -> Value | None:
         return None
     if name in SHARES:
         return _share(once, column)
+    if name == LEAK and all(_known(cell, count, False) for cell in once for count in TABLE):
+        return _leak(once)
     values = [float(cell.row[column]) for cell in once]
     least, most = min(values), max(values)
     unit = "federations" if name in OF_FEDERATIONS else "cells"
@@ -74,15 +87,22 @@ def distinct(cells: Sequence[Cell], name: str) -> list[Cell]:
     return list(own.values())
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The Wilson 95 % score interval of a proportion (Wilson, 1927)."""
-    p, z2 = successes / trials, Z95 * Z95
-    center = (p + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials * trials))
-    # Exact ends: rounding must not leave [0, 1].
-    low = 0.0 if successes == 0 else max(0.0, center - half)
-    high = 1.0 if successes == trials else min(1.0, center + half)
-    return low, high
+def _leak(cells: Sequence[Cell]) -> Value:
+    """Pairs pooled over targets and seeds. Targets of one federation share its models: the interval does not know."""
+    seeds = [_counted(group) for group in grouped(cells, ["seed"]).values()]
+    values = [(only_in - only_out) / sum(row) for row in seeds for _, only_in, only_out, _ in (row,)]
+    both, only_in, only_out, neither = (sum(column) for column in zip(*seeds, strict=True))
+    inside = [True] * (both + only_in) + [False] * (only_out + neither)
+    outside = [True] * both + [False] * only_in + [True] * only_out + [False] * neither
+    found = paired_leak(inside, outside)
+    return Value(
+        found["value"], found["low"], found["high"], None, len(inside), min(values), max(values), len(values), "seeds"
+    )  # fmt: skip
+
+
+def _counted(cells: Sequence[Cell]) -> tuple[int, int, int, int]:
+    both, only_in, only_out, neither = (sum(int(cell.row[name]) for cell in cells) for name in TABLE)
+    return both, only_in, only_out, neither
 
 
 def _share(cells: Sequence[Cell], column: str) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logitleak.report import legend
-from logitleak.report.pooling import NAMES, SHARES, Value, ordered, pooled
+from logitleak.report.pooling import LEAKS, NAMES, SHARES, Value, ordered, pooled
 from logitleak.report.svg import Canvas, Scale, number, short
 from logitleak.report.sweep_load import Cell, Show, Sweep
 
@@ -63,7 +63,7 @@ def _figure(
     )
     legend.draw(canvas, names, legend.styles(len(series)), 0, width)
     y = Scale(*scale, above + PLOT, above)
-    share = show.value in SHARES or show.value == "utility"
+    share = show.value in (*SHARES, *LEAKS, "utility")
     for tick in y.ticks(4):
         canvas.line(LEFT, y(tick), width, y(tick), stroke_opacity=0.18)
         said = f"{tick:.0%}" if share else number(tick)

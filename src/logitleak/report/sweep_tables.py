@@ -7,7 +7,7 @@ from typing import Any
 
 from logitleak.report import paper
 from logitleak.report.load import table
-from logitleak.report.pooling import NAMES, SHARES, Value, distinct, ordered, pooled, pooled_over
+from logitleak.report.pooling import LEAKS, NAMES, SHARES, Value, distinct, ordered, pooled, pooled_over
 from logitleak.report.svg import PALETTE
 from logitleak.report.sweep_load import Cell, Show, Sweep, spelled
 from logitleak.report.words import percent
@@ -39,6 +39,9 @@ def caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
     if share:
         where = "as a whisker" if bars else "in brackets"
         sentences = [f"{said}: share of targets, with its Wilson 95% interval {where}."]
+    elif show.value in LEAKS:
+        where = "as a whisker" if bars else "in brackets"
+        sentences = [f"{said}, in percentage points, with Newcombe’s 95% interval for pairs {where}."]
     else:
         where = "the whisker goes" if bars else "below it"
         sentences = [f"{said}; of several cells the mean, and {where} from the least to the greatest."]
@@ -121,9 +124,9 @@ def _entry(sweep: Sweep, show: Show, cells: Sequence[Cell], columns: int) -> dic
     done = sum(cell.status == "finished" for cell in cells)
     entry: dict[str, Any] = {
         "value": shown(value, show.value, fine=bool(show.paper)),
-        "count": f"{value.successes}/{value.trials}" if value.trials else "",
+        "count": f"{value.successes}/{value.trials}" if value.successes is not None else "",
         "interval": f"{value.low * 100:.0f}–{value.high * 100:.0f}" if value.trials else "",
-        "bar": _bar(sweep, cells, value) if value.trials and columns <= BAR_COLUMNS else None,
+        "bar": _bar(sweep, cells, value) if value.successes is not None and columns <= BAR_COLUMNS else None,
         "range": _range(value, show.value),
         "partial": f"{done} of {len(cells)} cells" if done < len(cells) else "",
         "paper": _paper(sweep, show, cells, value),
@@ -141,7 +144,9 @@ def _why(cells: Sequence[Cell]) -> str:
 
 
 def shown(value: Value, name: str, fine: bool = False) -> str:
-    """A value as text; a share with one decimal where its trials or a comparison bear it."""
+    """A value as text; a share with one decimal where its trials or a comparison bear it; a leak in points."""
+    if name in LEAKS:
+        return f"{100 * value.value:+.0f}"
     if name in SHARES and (fine or (value.trials or 0) >= FINE):
         return f"{value.value:.1%}"
     return percent(value.value) if name in SHARES or name == "utility" else f"{value.value:.3f}"
@@ -152,6 +157,8 @@ def _range(value: Value, name: str) -> str:
         return ""
     if name in SHARES or name == "utility":
         return f"{value.count} {value.unit}: {value.least * 100:.0f}–{value.most * 100:.0f}%"
+    if name in LEAKS:
+        return f"{value.count} {value.unit}: {value.least * 100:+.0f} to {value.most * 100:+.0f}"
     return f"{value.count} {value.unit}: {value.least:.3f}–{value.most:.3f}"
 
 

@@ -56,7 +56,9 @@ class Show(_Section):
             strip for every combination of rows. Histograms: a panel for every combination of both.
         panels: axes of which every combination gets a panel of its own.
         size: the axis that dots of a trade-off are sized and labelled by.
-        value: what tables and bars show.
+        value: what tables and bars show. In sweeps with a game "accuracy" is success where the targets are in, "out"
+            where they are out, "leak" the difference, "wins" the share of targets whose image is better where they
+            are in.
         strip: what strips show: the chosen image of every "round", of every value of ``columns`` ("cell"), or the
             "prior" images.
         targets: how many targets strips show.
@@ -74,7 +76,18 @@ class Show(_Section):
     panels: list[str] = Field(default_factory=list)
     size: str | None = None
     value: Literal[
-        "accuracy", "ssim", "too_close", "owner_named", "prior_accuracy", "prior_ssim", "utility"
+        "accuracy",
+        "out",
+        "leak",
+        "owner_leak",
+        "wins",
+        "ssim",
+        "ssim_out",
+        "too_close",
+        "owner_named",
+        "prior_accuracy",
+        "prior_ssim",
+        "utility",
     ] = "accuracy"
     strip: Literal["round", "cell", "prior"] = "cell"
     targets: PositiveInt = 6

@@ -14,7 +14,9 @@ from logitleak.sweep.compute import failure_of, folder_of
 
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
-    "prior_accuracy", "prior_ssim", "utility_server", "utility_clients", "bytes_per_client_round", "seconds",
+    "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
+    "ssim_out", "owner_leak", "prior_accuracy", "prior_ssim", "utility_server", "utility_clients",
+    "bytes_per_client_round", "seconds",
 )  # fmt: skip
 """What is known of a finished cell; shares are in [0, 1]."""
 
@@ -76,10 +78,30 @@ def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
         "too_close": result["too_close_to_public"]["value"],
         "owner_named": result["owner_named"] and result["owner_named"]["value"],
         **{name: mean[name] for name in ("ssim", "psnr", "mse", "tv")},
+        **_leak(result.get("leak")),
         "prior_accuracy": prior and prior["accuracy"]["value"],
         "prior_ssim": prior and prior["ssim"],
         "utility_server": utility.get("server") and utility["server"]["value"],
         "utility_clients": round(sum(clients) / len(clients), 6) if clients else None,
         "bytes_per_client_round": round(sum(sent) / len(sent)) if sent else None,
         "seconds": read_json(folder / "seconds.json")["attack"],
+    }
+
+
+def _leak(leak: dict[str, Any] | None) -> dict[str, Any]:
+    """What a game says of a cell's chosen images; nothing where none was played."""
+    found = (leak or {}).get("chosen") or {}
+    both_ways, counts, wins = found.get("leak") or {}, found.get("table") or {}, found.get("wins") or {}
+    owner = (leak or {}).get("owner") or {}
+    return {
+        "out": found["out"]["value"] if found else None,
+        "leak": both_ways.get("value"),
+        "leak_low": both_ways.get("low"),
+        "leak_high": both_ways.get("high"),
+        "leak_p": both_ways.get("p"),
+        **{name: counts.get(name) for name in ("both", "only_in", "only_out", "neither")},
+        "wins": wins.get("value"),
+        "ties": wins.get("ties"),
+        "ssim_out": found["ssim"]["out"] if found else None,
+        "owner_leak": owner["leak"]["value"] if owner else None,
     }
