@@ -298,6 +298,12 @@ class TestMistakes:
         main(["deploy", "init", str(tmp_path / "dep"), *given])
         assert "where the data were divided so" in (tmp_path / "dep" / "README.md").read_text()
 
+    def test_games_of_simulations(self, four_clients: Tiny, tmp_path: Path) -> None:
+        """A setting that is not heeded must not look as if it were."""
+        config = configs.parse(four_clients("fedmd") | {"game": {"design": "decoys"}})
+        with pytest.raises(UserError, match="game.design=decoys has no effect here; .* give --canaries"):
+            divide(config, tmp_path / "data")
+
     def test_a_damaged_game(self, four_clients: Tiny, tmp_path: Path) -> None:
         values = four_clients("dsfl")
         divide(configs.parse(values), tmp_path / "data", 4)

@@ -67,6 +67,11 @@ def divide(config: Config, out: Path, canaries: int = 0) -> None:
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another folder, or delete it.")
     check_count(canaries)
+    if config.game.design != "none":
+        raise UserError(
+            f"A real federation runs once and with everybody, so game.design={config.game.design} has no effect here; "
+            "set game.design=none, and give --canaries to compare in with out."
+        )
     check(config)
     prepared = prepare(config.data, config.federation.clients, config.seed)
     split, title = prepared.split, prepared.title
