@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import stat
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from loopback import Loopback, faithful
+from loopback import Loopback
 from safetensors.torch import load_file
 from tells_all import hide
 
@@ -25,7 +24,6 @@ from logitleak.deploy import canaries
 from logitleak.deploy.config import of_run
 from logitleak.deploy.folders import client_folder, divide, read_facts, read_private
 from logitleak.deploy.server import serve
-from logitleak.errors import UserError
 from logitleak.game import Game
 from logitleak.sealed import read_game, read_truth
 from logitleak.stages.run import attack_run, write_report
@@ -262,57 +260,6 @@ class TestDomains:
             own, shown = truth.images[truth.labels == unit], public[truth.public_labels == unit]
             top = rows(own[:, :, :4]) & rows(shown[:, :, :4])  # above the mask a photo stays what it is
             assert len(top) == (0 if disjoint else len(own))
-
-
-class TestMistakes:
-    @pytest.mark.parametrize("count", ["1", "3", "-2", "201"])
-    @pytest.mark.parametrize("command", ["init", "split"])
-    def test_numbers(
-        self, command: str, count: str, four_clients: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump(four_clients("fedmd")))
-        where = (
-            [str(tmp_path / "out"), "--config", str(path)]
-            if command == "init"
-            else [str(path), str(tmp_path / "out")]
-        )
-        with pytest.raises(SystemExit) as ended:
-            main(["deploy", command, *where, "--canaries", count])
-        assert ended.value.code == 2
-        said = capsys.readouterr().err
-        assert f"{count} canaries cannot be planted; give --canaries a number from 4 to 200" in said
-        assert said.count("\n") == 1
-        assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
-
-    def test_data_that_are_divided_already(
-        self, four_clients: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump(four_clients("fedmd")))
-        main(["deploy", "split", str(path), str(tmp_path / "data"), "--canaries", "4"])
-        given = ["--config", str(path), "--data", str(tmp_path / "data")]
-        with pytest.raises(SystemExit):
-            main(["deploy", "init", str(tmp_path / "dep"), *given, "--canaries", "4"])
-        assert "give --canaries to `logitleak deploy split` instead" in capsys.readouterr().err
-        main(["deploy", "init", str(tmp_path / "dep"), *given])
-        assert "where the data were divided so" in (tmp_path / "dep" / "README.md").read_text()
-
-    def test_games_of_simulations(self, four_clients: Tiny, tmp_path: Path) -> None:
-        """A setting that is not heeded must not look as if it were."""
-        config = configs.parse(four_clients("fedmd") | {"game": {"design": "decoys"}})
-        with pytest.raises(UserError, match="game.design=decoys has no effect here; .* give --canaries"):
-            divide(config, tmp_path / "data")
-
-    def test_a_damaged_game(self, four_clients: Tiny, tmp_path: Path) -> None:
-        values = four_clients("dsfl")
-        divide(configs.parse(values), tmp_path / "data", 4)
-        config = of_run(configs.parse(values), tmp_path / "data", tmp_path / "run")
-        run = serve(config, lambda form: Loopback(config, faithful))
-        shutil.copytree(tmp_path / "data" / "sealed", run.sealed)
-        (run.sealed / "game.json").write_text(json.dumps({"design": "recorded"}))
-        with pytest.raises(UserError, match="game.json is damaged"):
-            attack_run(run.path, "ridge", AttackConfig(attack="ridge"))
 
 
 def test_the_guide_says_how_to_open_the_seal(four_clients: Tiny, tmp_path: Path) -> None:
