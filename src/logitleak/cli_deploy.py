@@ -21,6 +21,7 @@ def deploy_init(
     config: Path | None = None,
     overrides: Overrides = (),
     data: Path | None = None,
+    canaries: int = 0,
     host: str = "127.0.0.1",
     port: int = 9092,
 ) -> None:
@@ -31,6 +32,8 @@ def deploy_init(
         config: A YAML file; without one, the defaults.
         overrides: Changes to the config.
         data: A folder that `deploy split` filled; by default the data are divided into OUT/data.
+        canaries: How many made-up people to plant, 4 to 200. Secret coins withhold some of them, so that the report can
+            compare in with out. 0 for none.
         host: Where the SuperLink of a deployment will listen.
         port: Its port; SuperNodes that run beside it take the next ones.
     """
@@ -39,7 +42,7 @@ def deploy_init(
 
     if not 1 <= port <= 60000:
         raise UserError(f"The port must be in 1..60000, not {port}.")
-    write_app(configs.load(config, overrides), out, data, host, port)
+    write_app(configs.load(config, overrides), out, data, host, port, canaries)
     print(out / "README.md")
 
 
@@ -48,6 +51,7 @@ def deploy_split(
     out: Annotated[Path, tyro.conf.Positional],
     /,
     overrides: Overrides = (),
+    canaries: int = 0,
 ) -> None:
     """Divide the data: a folder for the server (public alone), one for each client, and one with the truth.
 
@@ -55,11 +59,13 @@ def deploy_split(
         config: A YAML file.
         out: The folder to fill.
         overrides: Changes to the config.
+        canaries: How many made-up people to plant, 4 to 200. Secret coins withhold some of them, so that the report can
+            compare in with out. 0 for none.
     """
     from logitleak import config as configs
     from logitleak.deploy.folders import divide
 
-    divide(configs.load(config, overrides), out)
+    divide(configs.load(config, overrides), out, canaries)
     print(out)
 
 

@@ -3,129 +3,35 @@
 from __future__ import annotations
 
 import json
-import re
-import reprlib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from logitleak.capture.findings import Findings
-from logitleak.capture.places import DESCRIPTIONS, check_pattern, check_relative, fill, has_field, inside
+from logitleak.capture.parts import (
+    Client,
+    Game,
+    Label,
+    Outputs,
+    Part,
+    Private,
+    Public,
+    Round,
+    Server,
+    Text,
+    short,
+)
+from logitleak.capture.places import DESCRIPTIONS, fill, has_field, inside
 from logitleak.capture.plain import parse
 from logitleak.errors import UserError, did_you_mean
 from logitleak.wire import MOST_CLASSES, MOST_CLIENTS
 
 _MOST_UPLOADS = 1_000_000  # clients times rounds
-_MOST_SETTINGS = 100  # of one part; there are fewer than 20
-_CLIENT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
-
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-Inside = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_relative)]
-Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_pattern)]
-Client = Annotated[str, Field(pattern=_CLIENT)]
-Round = Annotated[int, Field(ge=0, lt=10**9)]
-Label = Annotated[int, Field(ge=0, lt=MOST_CLASSES)] | Text
 
 
-def _check_owners(owners: Any) -> Any:
-    """The owners as they are, if they are all of the right kind. Pydantic would list every wrong one: a stranger's
-    million of them is a gigabyte of errors. Lists have `fail_fast` for that."""
-    for target, client in owners.items() if isinstance(owners, dict) else ():
-        named = isinstance(client, str) and re.fullmatch(_CLIENT, client) is not None
-        if not (isinstance(target, str) and 1 <= len(target) <= 200 and (named or type(client) is int)):
-            raise ValueError(
-                f"a target in quotes, and a client's name or number, must be a pair, not {_short({target: client})}"
-            )
-    return owners
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_settings(cls, values: Any) -> Any:
-        if isinstance(values, dict) and len(values) > _MOST_SETTINGS:  # each unknown one would be an error
-            raise ValueError(f"has {len(values):,} settings; there are {len(cls.model_fields)}")
-        return values
-
-
-class Outputs(_Part):
-    """What the clients sent.
-
-    Attributes:
-        kind: "logits" or "probabilities" (softmax outputs, as in DS-FL).
-        files: one file for each client and round, with {round} and {client}: .npz, .npy, .safetensors or .csv.
-        values: the name of the outputs in a file that holds several tensors; null for the only one besides
-            the row ids.
-        rows: the name of the row ids, a tensor or a CSV column, in files that hold some public rows only.
-    """
-
-    kind: Literal["logits", "probabilities"]
-    files: Pattern
-    values: Text | None = None
-    rows: Text = "rows"
-
-
-class Server(_Part):
-    """The outputs of the server's own model on the public set, for every round: always logits, and all rows.
-
-    Attributes:
-        files: one file for each round, with {round}.
-        values: as for the clients.
-    """
-
-    files: Pattern
-    values: Text | None = None
-
-
-class Public(_Part):
-    """The public set.
-
-    Attributes:
-        images: a folder of images.
-        table: a CSV file with a line for each image, and the columns file, label and domain ("sensitive" or
-            "insensitive"), the last two of which may be missing.
-        order: which image is row 0, 1, ...: "sorted" by file name, in the order of the "table", or a list of
-            file names. Everything that is rows long is in this order.
-        image_size: images are cropped to the largest centered square and resized to this side in pixels; null
-            where they are squares of one size already.
-        labelled: whether the server knows the labels of the table. false (DS-FL) keeps them for scoring.
-    """
-
-    images: Inside
-    table: Inside | None = None
-    order: (
-        Literal["sorted", "table"]
-        | Annotated[list[Text], Field(min_length=1, max_length=1_000_000, fail_fast=True)]
-    ) = "sorted"
-    image_size: int | None = Field(default=None, ge=11, le=512)
-    labelled: bool = True
-
-
-class Private(_Part):
-    """What only those know who own the data: attacks never see it, scores need it.
-
-    Attributes:
-        images: a folder with a folder of images for each target, called by its number or name.
-        owners: the client that holds each target's images, by number or name of the target.
-    """
-
-    images: Inside
-    owners: Annotated[dict[Text, Client | int], BeforeValidator(_check_owners)] | None = None
-
-
-class Description(_Part):
+class Description(Part):
     """The whole of ``capture.yaml``.
 
     Attributes:
@@ -259,7 +165,7 @@ def problems(error: ValidationError) -> list[str]:
             continue
         message = problem["msg"].removeprefix("Value error, ").rstrip(".")
         given = (
-            "" if problem["type"] in ("missing", "value_error") else f" (given: {_short(problem['input'])})"
+            "" if problem["type"] in ("missing", "value_error") else f" (given: {short(problem['input'])})"
         )
         said.append(f"{where}{message}{given}.")
     return list(dict.fromkeys(said))
@@ -267,16 +173,15 @@ def problems(error: ValidationError) -> list[str]:
 
 def _is_type_name(part: Any) -> bool:
     """Pydantic names the tried alternative of a union in the path; that is nothing the user wrote."""
-    return isinstance(part, str) and ("[" in part or part in ("int", "str"))
+    return isinstance(part, str) and (
+        "[" in part or part in ("int", "str", "constrained-int", "constrained-str")
+    )
 
 
 def _settings_of(path: list[str]) -> list[str]:
-    parts: dict[str, type[_Part]] = {
-        "uploads": Outputs, "server": Server, "public": Public, "private": Private,
+    parts: dict[str, type[Part]] = {
+        "": Description, "uploads": Outputs, "server": Server, "public": Public, "private": Private,
+        "private.game": Game,
     }  # fmt: skip
-    model = Description if not path else parts.get(path[0])
-    return list(model.model_fields) if model is not None else []
-
-
-def _short(value: Any) -> str:
-    return reprlib.repr(value)[:80]
+    model = parts.get(".".join(path))
+    return model.setting_names() if model is not None else []

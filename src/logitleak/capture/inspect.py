@@ -5,7 +5,6 @@ One file of outputs is in memory at a time; the public images stay.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ from logitleak.capture.findings import Findings, count, listed
 from logitleak.capture.images import PublicSet, read_private, read_public
 from logitleak.capture.outputs import Kind, Outputs, check_kind, oddities, read_outputs
 from logitleak.capture.places import fill, inside
+from logitleak.capture.targets import check_targets
 
 _MOST_VALUES = 2**30  # of one file: 4 GiB as they are kept
 _ENOUGH_ROWS = 20  # to tell an accuracy from chance
@@ -75,7 +75,7 @@ def inspect(folder: Path) -> Inspection:
     description = descriptions.read(folder, findings)
     if description is None:
         return Inspection(findings, None)
-    _check_targets(description, findings)
+    check_targets(description, findings)
     public, rows = read_public(folder, description, findings)
     private = None
     if description.private is not None:
@@ -103,35 +103,6 @@ def _server_wanted(description: Description, public: int) -> Wanted:
     return Wanted(
         description.classes, public, description.server.values if description.server else None, None
     )
-
-
-def _check_targets(description: Description, findings: Findings) -> None:
-    numbers = [description.label_of(target) for target in description.targets]
-    for given, number in zip(description.targets, numbers, strict=True):
-        if number is None:
-            findings.error("targets", f'{given!r:.100} is no number, and "names" has none such.')
-        elif number >= description.classes:
-            findings.error(
-                "targets", f"{given!r:.100} is out of range: labels are 0 to {description.classes - 1}."
-            )
-    if len(set(numbers)) < len(numbers):
-        findings.error("targets", "a target is named twice.")
-    owners = description.private.owners if description.private is not None else None
-    if owners is None:
-        return
-    owned = {target: description.label_of(target) for target in owners}
-    known, times = set(numbers), Counter(owned.values())
-    if wrong := sorted(target for target, n in owned.items() if n not in known):
-        findings.error("private.owners", f"{listed(wrong)}: no target is called like that.")
-    if missing := [str(t) for t, n in zip(description.targets, numbers, strict=True) if n not in times]:
-        findings.error(
-            "private.owners", f"says not who owns target {listed(missing)}; name all of them, or none."
-        )
-    if twice := [target for target, n in owned.items() if n is not None and times[n] > 1]:
-        findings.error("private.owners", f"{listed(twice)} are the same target; name its owner once.")
-    clients = set(description.client_names)
-    if strangers := sorted({str(client) for client in owners.values()} - clients):
-        findings.error("private.owners", f"{listed(strangers)}: no client is called like that.")
 
 
 class _Uploads:

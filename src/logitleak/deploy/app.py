@@ -52,7 +52,7 @@ root-certificates = {certificate}
 """
 
 
-def write_app(config: Config, out: Path, data: Path | None, host: str, port: int) -> None:
+def write_app(config: Config, out: Path, data: Path | None, host: str, port: int, canaries: int = 0) -> None:
     """Write the app, its connections, a guide, and, unless there are some already, everybody's data.
 
     Args:
@@ -60,18 +60,22 @@ def write_app(config: Config, out: Path, data: Path | None, host: str, port: int
         out: the folder to fill.
         data: a folder that `folders.divide` filled; by default ``data`` in ``out``, which is filled then.
         host, port: where the SuperLink of a deployment will listen.
+        canaries: how many to plant while the data are divided; see `canaries.plant`.
 
     Raises:
-        UserError: the folder holds something, or the data do not fit the configuration.
+        UserError: the folder holds something, the data do not fit the configuration, or they are divided already and
+            canaries are asked for.
     """
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another folder, or delete it.")
+    if data is not None and canaries:
+        raise UserError(f"{data} is divided already; give --canaries to `logitleak deploy split` instead.")
     out = out.absolute()
     home = data.absolute() if data is not None else out / "data"
     app = of_run(config, home, out / "run")
     table = flat(app)
     if data is None:
-        divide(config, home)
+        divide(config, home, canaries)
     else:
         check_facts(home / "server", read_facts(home / "server"), config.federation)
     lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
@@ -83,7 +87,7 @@ def write_app(config: Config, out: Path, data: Path | None, host: str, port: int
     certificate = _toml(str(out / "keys" / "ca.crt"))
     connections = _CONNECTIONS.format(host=host, port=port, certificate=certificate)
     write_text(out / "flower" / "config.toml", connections)
-    write_text(out / "README.md", guide(app, out, host, port))
+    write_text(out / "README.md", guide(app, out, host, port, canaries))
 
 
 def _toml(value: str | int | float | bool) -> str:

@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, Validat
 
 from logitleak.config import Config, FederationConfig
 from logitleak.data.split import prepare
+from logitleak.deploy.canaries import check_count, plant, toss
 from logitleak.errors import UserError
-from logitleak.sealed import write_truth
+from logitleak.game import Game
+from logitleak.sealed import write_game, write_truth
 from logitleak.stages.check import check, scheme_of
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors, write_text
 from logitleak.truth import ClientData, Split, unlabelled
@@ -49,9 +51,14 @@ class Facts(BaseModel):
     client: NonNegativeInt | None = None
 
 
-def divide(config: Config, out: Path) -> None:
+def divide(config: Config, out: Path, canaries: int = 0) -> None:
     """Divide the configured data as a simulation would, and write a folder for the server, one for each client, and
     ``sealed``, which nobody in the federation gets.
+
+    Args:
+        config: what a simulation of the federation would run.
+        out: the folder to fill.
+        canaries: how many made-up people to plant among the targets, of whom coins withhold some; 0 for none.
 
     Raises:
         UserError: the data do not allow this, or the folder holds something.
@@ -59,16 +66,28 @@ def divide(config: Config, out: Path) -> None:
     out = out.resolve()
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another folder, or delete it.")
+    check_count(canaries)
+    if config.game.design != "none":
+        raise UserError(
+            f"A real federation runs once and with everybody, so game.design={config.game.design} has no effect here; "
+            "set game.design=none, and give --canaries to compare in with out."
+        )
     check(config)
     prepared = prepare(config.data, config.federation.clients, config.seed)
-    split = prepared.split if scheme_of(config.federation).labelled else unlabelled(prepared.split)
+    split, title = prepared.split, prepared.title
+    if canaries:
+        split = plant(split, config.data, config.federation.clients, canaries)
+        title = f"{title}, with {canaries} canaries"
+    if not scheme_of(config.federation).labelled:
+        split = unlabelled(split)
+    game = toss(split.truth, canaries) if canaries else None
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        _write(config, split, partial)
+        _write(config, split, game, partial)
         write_json(
             partial / "sealed" / "training.json",
             {
-                "title": prepared.title,
+                "title": title,
                 "synthetic": prepared.synthetic,
                 "skipped": [{"path": s.path, "reason": s.reason} for s in prepared.skipped],
                 "losses": [],
@@ -81,8 +100,10 @@ def divide(config: Config, out: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(config: Config, split: Split, out: Path) -> None:
+def _write(config: Config, split: Split, game: Game | None, out: Path) -> None:
+    """Write every folder. Which images a client gets is all that the coins decide outside of ``sealed``."""
     truth, public = split.truth, split.public
+    used = None if game is None else game.takes_part(truth.labels, 0)
     for private in (*(client_folder(out, k) for k in range(config.federation.clients)), out / "sealed"):
         private.mkdir(parents=True, mode=0o700)  # before anything is in them
     shared = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
@@ -91,16 +112,18 @@ def _write(config: Config, split: Split, out: Path) -> None:
     f = config.federation
     facts = Facts(scheme=f.scheme, clients=f.clients, num_classes=split.num_classes)
     for client in range(facts.clients):
-        folder, own = client_folder(out, client), truth.client(client)
+        folder, own = client_folder(out, client), truth.client(client, used)
         write_tensors(folder / "public.safetensors", shared)
         write_tensors(folder / "private.safetensors", {"images": own.images, "labels": own.labels})
         write_json(folder / "facts.json", facts.model_copy(update={"client": client}).model_dump())
     write_tensors(out / "server" / "public.safetensors", shared)
     known = facts.model_copy(update={"target_labels": truth.target_labels.tolist()})
     write_json(out / "server" / "facts.json", known.model_dump())
-    told = config.data.model_dump(mode="json", include=_TOLD)
+    told = config.data.model_dump(mode="json", include=_TOLD) | {"targets": len(truth.target_labels)}
     write_text(out / "server" / "config.yaml", yaml.safe_dump({"data": told}, sort_keys=False))
     write_truth(out / "sealed", truth)
+    if game is not None:
+        write_game(out / "sealed", game)
 
 
 def client_folder(data: Path, client: int) -> Path:

@@ -58,16 +58,32 @@ logitleak attack {run} --attack ridge
 ```
 
 To score attacks, whoever holds the truth copies it in: `cp -r {sealed} {run}/sealed`, then `logitleak report {run}`.
+
+## Canaries
+
+{canaries}
 """
 
+_PLANTED = """\
+{count} made-up people are planted among the targets. Coins of this machine decided for each whether a client uses its
+private images or nobody does; only `data/sealed` says which. Everybody else takes part. Keep it from everybody in the
+federation until the last round, then copy it in as above: the report compares the canaries that were in with those that
+were out. After that these canaries are known; divide the data again for another federation."""
 
-def guide(config: DeployConfig, out: Path, host: str, port: int) -> str:
+_NOT_PLANTED = """\
+Images that look like their targets may have been guessed. `--canaries 20`, given to `logitleak deploy init` or `deploy
+split`, plants made-up people of whom sealed coins withhold some; where the data were divided so, the report compares
+those that were in with those that were out."""
+
+
+def guide(config: DeployConfig, out: Path, host: str, port: int, canaries: int = 0) -> str:
     """The README of the app in a folder.
 
     Args:
         config: the app's.
         out: the folder.
         host, port: where the SuperLink will listen.
+        canaries: how many are planted in the data; 0 where there are none, or where that is not known here.
     """
     clients, keys, data = config.federation.clients, quote(str(out / "keys")), config.client_data
     environment = ENVIRONMENT | {"FLWR_HOME": str(out / "flower")}
@@ -90,6 +106,7 @@ def guide(config: DeployConfig, out: Path, host: str, port: int) -> str:
         ),
         run=quote(str(config.out)),
         sealed=quote(str(data / "sealed")),
+        canaries=_PLANTED.format(count=canaries) if canaries else _NOT_PLANTED,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from logitleak.capture.images import PublicSet
 from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.places import inside
 from logitleak.errors import UserError
+from logitleak.game import Game
+from logitleak.game import recorded as recorded_game
 from logitleak.progress import Progress, Quiet
 from logitleak.recorded import Recorded, RecordedConfig
-from logitleak.sealed import write_truth
+from logitleak.sealed import write_game, write_truth
 from logitleak.stages.folder import RunFolder
 from logitleak.storage import read_json, write_text
 from logitleak.text import printable
@@ -131,6 +134,8 @@ def _from_capture(source: Path, out: Path, seed: int, progress: Progress) -> Fin
         progress.advance(f"round {round} of {len(content.present)}")
     if content.private is not None:
         write_truth(out / "sealed", _truth(d, content.public, *content.private))
+        if (game := _game(d)) is not None:
+            write_game(out / "sealed", game)
     _finish(out, d.title, d.synthetic, seed)
     return findings
 
@@ -148,9 +153,10 @@ def _manifest(d: Description) -> Manifest:
     )
 
 
-def _numbers(d: Description) -> list[int]:
-    """The labels of the targets; that they have some was checked."""
-    return [number for number in map(d.label_of, d.targets) if number is not None]
+def _numbers(d: Description, targets: Sequence[int | str] | None = None) -> list[int]:
+    """The labels of targets, by default of all; that they have some was checked."""
+    given = d.targets if targets is None else targets
+    return [number for number in map(d.label_of, given) if number is not None]
 
 
 def _upload(content: Content, round: int, client: int) -> Payload:
@@ -163,9 +169,7 @@ def _upload(content: Content, round: int, client: int) -> Payload:
 
 def _truth(d: Description, public: PublicSet, images: Tensor, labels: Tensor) -> GroundTruth:
     """The sealed side, as far as it was given: nothing is held out, and −1 stands for what nobody said."""
-    owner_of = {}
-    if d.private is not None and d.private.owners is not None:
-        owner_of = {d.label_of(t): d.client_names.index(str(k)) for t, k in d.private.owners.items()}
+    owner_of = _owners(d)
     known = public.labels if public.labels is not None else torch.full((len(public.data),), -1)
     return GroundTruth(
         images=images,
@@ -176,6 +180,21 @@ def _truth(d: Description, public: PublicSet, images: Tensor, labels: Tensor) ->
         public_labels=known,
         names=d.names if d.names is not None else [str(label) for label in range(d.classes)],
     )
+
+
+def _owners(d: Description) -> dict[int, int]:
+    """The client of each target, as far as the capture says."""
+    owners = d.private.owners if d.private is not None and d.private.owners is not None else {}
+    place = {name: k for k, name in enumerate(d.client_names)}
+    return {number: place[str(k)] for t, k in owners.items() if (number := d.label_of(t)) is not None}
+
+
+def _game(d: Description) -> Game | None:
+    """Who was in and who was out, where the capture says."""
+    game = d.private.game if d.private is not None else None
+    if game is None:
+        return None
+    return recorded_game(_numbers(d, game.inside), _numbers(d, game.outside), _owners(d))
 
 
 def _from_transcript(source: Path, out: Path, seed: int) -> Findings:

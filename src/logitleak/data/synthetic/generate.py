@@ -107,8 +107,17 @@ def render_image(
     identity: Identity, domain: str, number: int, *, seed: int, variation: float, supersample: int
 ) -> npt.NDArray[np.uint8]:
     """One picture, uint8 [64, 64, 3]: the same as in a folder generated with these settings."""
+    return render_images(identity, domain, [number], seed=seed, variation=variation, supersample=supersample)[
+        0
+    ]
+
+
+def render_images(
+    identity: Identity, domain: str, numbers: Sequence[int], *, seed: int, variation: float, supersample: int
+) -> npt.NDArray[np.uint8]:
+    """Pictures of one person, uint8 [n, 64, 64, 3], for at least one number; the person is built once for all."""
     person = Person(identity, child=check_domain(domain) == "young")
-    return _picture(person, domain, number, seed, variation, supersample)
+    return np.stack([_picture(person, domain, number, seed, variation, supersample) for number in numbers])
 
 
 def identity_name(index: int) -> str:
