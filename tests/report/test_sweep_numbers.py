@@ -52,7 +52,7 @@ def test_leaks_pool_the_pairs_of_all_seeds(sweep: Sweep) -> None:
     group = cells(sweep, attack="ridge", clients="10", scheme="fedmd")
     names = ("both", "only_in", "only_out", "neither")
     counts = [dict(zip(names, row, strict=True)) for row in ((1, 5, 0, 2), (0, 3, 1, 4))]
-    twins = [Cell(cell.row | row, cell.axes) for cell, row in zip(group, counts, strict=True)]
+    twins = [Cell(cell.row | row | {"leak": 0.5}, cell.axes) for cell, row in zip(group, counts, strict=True)]
     value = pooled(twins, "leak")
     assert value is not None
     expected = paired_leak([True] * 9 + [False] * 7, [True] + [False] * 8 + [True] + [False] * 6)
