@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from logitleak import cli_capture, cli_data, cli_deploy
+from logitleak.cli_results import print_result
 from logitleak.errors import UserError, did_you_mean
 from logitleak.progress import progress_of
 from logitleak.text import printable
@@ -62,7 +63,7 @@ def run(
     out = out or Path("runs") / (config.stem if config is not None else "run")
     with ExitStack() as stack:
         result = stages.run(loaded, out, overwrite=overwrite, progress=progress_of(quiet, stack))
-    _print_result(result, quiet)
+    print_result(result, quiet)
 
 
 def attack(
@@ -103,7 +104,7 @@ def attack(
             run_folder, name or attack, parsed.attacks[name or attack], device=device,
             progress=progress_of(quiet, stack),
         )  # fmt: skip
-    _print_result(result, quiet)
+    print_result(result, quiet)
 
 
 def sweep(
@@ -170,7 +171,7 @@ def report(folder: Annotated[Path, tyro.conf.Positional], /, quiet: bool = False
 
     with ExitStack() as stack:
         result = stages.write_report(folder, progress_of(quiet, stack))
-    _print_result(result, quiet)
+    print_result(result, quiet)
 
 
 def ls(kind: Annotated[str | None, tyro.conf.Positional] = None, /) -> None:
@@ -263,34 +264,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("Interrupted; the same command goes on from here.", file=sys.stderr)
         sys.exit(130)
-
-
-def _print_result(result: Any, quiet: bool) -> None:
-    if not quiet:
-        for name, scored in result.metrics["attacks"].items():
-            print(f"{name:<14} {_in_words(scored)}")
-    print(result.report)
-
-
-def _in_words(scored: dict[str, Any]) -> str:
-    """One attack's result: the leak where a game was played, else the paper's measure."""
-    accuracy, leak = scored.get("accuracy"), scored.get("leak")
-    if accuracy is None:
-        return "finished; there is no truth to score it with"
-    if not leak:
-        return (
-            f"{100 * accuracy['value']:5.1f} %  [{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}]  "
-            f"of {accuracy['trials']} people rebuilt, SSIM {scored['mean']['ssim']:.2f}"
-        )
-    found = leak["chosen"]
-    wins = found["wins"]
-    won = f", better likeness for {wins['successes']} of {wins['trials']}" if wins else ""
-    return (
-        f"leak {100 * found['leak']['value']:+5.1f} points  "
-        f"[{100 * found['leak']['low']:+.0f} to {100 * found['leak']['high']:+.0f}]  "
-        f"rebuilt with their images {found['in']['successes']} of {found['in']['trials']}, "
-        f"without {found['out']['successes']} of {found['out']['trials']}{won}"
-    )
 
 
 def _explain(error: OSError) -> str:

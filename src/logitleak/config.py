@@ -5,155 +5,30 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     ValidationError,
 )
 
 from logitleak import registry
 from logitleak.errors import UserError, did_you_mean
 from logitleak.overrides import by_name, parse_override, set_value
+from logitleak.sections import AttackConfig as AttackConfig
+from logitleak.sections import DataConfig as DataConfig
+from logitleak.sections import FederationConfig as FederationConfig
+from logitleak.sections import GameConfig as GameConfig
+from logitleak.sections import Section as Section
+from logitleak.sections import Tuning as Tuning
 from logitleak.text import printable
 
 _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
-
-
-Tuning = Literal["none", "public", "mock-targets"]
-"""How the settings of an attack that are not given are chosen."""
-
-
-class Section(BaseModel):
-    """A part of a configuration: nothing unknown in it, and nothing that changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _expanded(path: Any) -> Any:
-    return os.path.expanduser(os.path.expandvars(path)) if isinstance(path, str) else path
-
-
-class DataConfig(Section):
-    """What the private and public images are, and how they are divided.
-
-    Attributes:
-        source: a registered data source; ``settings`` are its own.
-        root: the data set's folder; null for what ships with the tool. ``~`` and environment variables such as
-            ``$LFW`` are put in.
-        image_size: side of the square images in pixels.
-        protocol: "domain-pair" (LAG, LFW: one domain of the targets is private, the other public) or
-            "half-degraded" (FaceScrub, AT&T: half of each person's images are degraded and public).
-        degradation: makes the insensitive domain where the source has none; required by "half-degraded".
-        identities: how many people, those with most images first; null for all.
-        min_images: people with fewer sensitive images are left out.
-        max_images: at most so many images of a person in each domain; null for all.
-        targets: how many people are private.
-        held_out: share of each person's sensitive images kept back for measuring utility.
-        disjoint: with a degradation and "domain-pair": a target's public images come from other photos than
-            the private ones.
-        clean_public: with "half-degraded": images of non-targets all stay clean.
-        labelled: whether the public set comes with labels; false leaves the schemes that need none (DS-FL,
-            which never looks at them).
-    """
-
-    source: str = "synthetic"
-    settings: dict[str, Any] = Field(default_factory=dict)
-    root: Annotated[Path | None, BeforeValidator(_expanded)] = None
-    image_size: int = Field(default=64, ge=16, le=256)
-    protocol: Literal["domain-pair", "half-degraded"] = "domain-pair"
-    degradation: str | None = None
-    degradation_settings: dict[str, Any] = Field(default_factory=dict)
-    identities: PositiveInt | None = None
-    min_images: PositiveInt = 1
-    max_images: PositiveInt | None = None
-    targets: PositiveInt = 20
-    held_out: float = Field(default=0.1, ge=0, le=0.5)
-    disjoint: bool = False
-    clean_public: bool = False
-    labelled: bool = True
-
-
-class FederationConfig(Section):
-    """Who takes part, and how everybody trains.
-
-    Attributes:
-        scheme: a registered scheme; ``settings`` are its own.
-        clients: K.
-        rounds: T.
-        models: architectures of the clients, dealt out in turn: registered names, or ``module:function`` for a
-            model of one's own.
-        server_model: the architecture of f_0.
-        lr, weight_decay, batch: mini-batch Adam of every classifier.
-        precision: "float32", or "bf16" to train classifiers with products in bfloat16.
-    """
-
-    scheme: str = "fedmd"
-    settings: dict[str, Any] = Field(default_factory=dict)
-    clients: PositiveInt = 1
-    rounds: PositiveInt = 5
-    models: list[str] = Field(default=["cnn"], min_length=1)
-    server_model: str = "cnn"
-    lr: PositiveFloat = 1e-3
-    weight_decay: float = Field(default=1e-4, ge=0)
-    batch: PositiveInt = 64
-    precision: Literal["float32", "bf16"] = "float32"
-
-    def model_of(self, client: int) -> str:
-        """The architecture of a client."""
-        return self.models[client % len(self.models)]
-
-
-class GameConfig(Section):
-    """Who takes part, so that what private images change can be told from what anybody can guess.
-
-    Attributes:
-        design: "twins": the federation runs in several worlds, and every target takes part in half of them. "decoys":
-            it runs once, and some targets are withheld. "none": everybody takes part, and no leak can be told.
-        worlds: with "twins": how many worlds, an even number; more than two narrow the interval.
-        share: with "decoys": the probability that a target is withheld.
-    """
-
-    design: Literal["none", "twins", "decoys"] = "none"
-    worlds: PositiveInt = Field(default=2, multiple_of=2)
-    share: float = Field(default=0.5, gt=0, lt=1)
-
-    @property
-    def simulations(self) -> int:
-        """How often the federation runs."""
-        return self.worlds if self.design == "twins" else 1
-
-
-class AttackConfig(Section):
-    """One attack; an entry of ``attacks`` may be called anything.
-
-    Attributes:
-        attack: a registered attack.
-        settings: its own settings.
-        prior: a registered prior; ``prior_settings`` are its own.
-        tune: how settings that are not given are chosen, from public data alone. "public": by what they leak on mock
-            twins, a federation that the server plays by itself. "mock-targets": by the paper's attack accuracy on
-            public people who are held out. "none" leaves the defaults.
-        view: "clients": the server sees each client's upload. "sum": it sees their mean only, as behind a secure sum.
-    """
-
-    attack: str
-    settings: dict[str, Any] = Field(default_factory=dict)
-    prior: str = "mean"
-    prior_settings: dict[str, Any] = Field(default_factory=dict)
-    tune: Tuning = "none"
-    view: Literal["clients", "sum"] = "clients"
 
 
 class Attacked(Section):

@@ -3,7 +3,8 @@
 What an attack shows of a person is worth nothing as evidence until it is compared with what it shows where that
 person's private images were never used. A *game* makes both cases. Its *units* are in or out by a coin: in *twin
 worlds* the federation runs several times and every unit is in in half of the worlds; with *decoys* it runs once and a
-share of the units is withheld; a *recorded* game was played elsewhere (canaries planted in a live federation).
+share of the units is withheld; *canaries* are made-up people whom the operator of a live federation plants or
+withholds; a *recorded* game was played elsewhere, by coins that nobody here saw.
 
 Attacks never import this file: nobody who attacks may know, or be able to derive, who is in.
 """
@@ -20,7 +21,7 @@ from torch import Tensor
 from logitleak.errors import UserError
 from logitleak.seeds import derive
 
-Design = Literal["twins", "decoys", "recorded"]
+Design = Literal["twins", "decoys", "canaries", "recorded"]
 
 Unit = Literal["person"]
 """What is in or out as a whole: a person everywhere."""
@@ -131,11 +132,22 @@ def decoys(units: Tensor, strata: Tensor, share: float, seed: int) -> Game:
     return game
 
 
-def recorded(inside: Sequence[int], outside: Sequence[int], owners: dict[int, int]) -> Game:
-    """A game that somebody else played in one federation: who took part and who did not, by label."""
+def recorded(
+    inside: Sequence[int],
+    outside: Sequence[int],
+    owners: dict[int, int],
+    design: Literal["recorded", "canaries"] = "recorded",
+) -> Game:
+    """A game that was played in one federation elsewhere: who took part and who did not, by label.
+
+    Args:
+        inside, outside: labels.
+        owners: the client that would hold each of them, where somebody said.
+        design: whose coins they were.
+    """
     units = torch.tensor(sorted({*inside, *outside}), dtype=torch.int64)
     strata = torch.tensor([owners.get(unit, -1) for unit in units.tolist()], dtype=torch.int64)
-    return Game("recorded", units, strata, torch.isin(units, torch.tensor(list(inside)))[None])
+    return Game(design, units, strata, torch.isin(units, torch.tensor(list(inside)))[None])
 
 
 def _by_stratum(strata: Tensor) -> Iterator[tuple[int, Tensor]]:

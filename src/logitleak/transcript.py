@@ -7,11 +7,9 @@ use.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -21,6 +19,7 @@ from logitleak.errors import UserError
 from logitleak.storage import TensorFile, read_json, read_tensors
 from logitleak.text import printable
 from logitleak.transcript_checks import check_finite, check_row_ids, check_tensor, describe
+from logitleak.transcript_models import check_models, read_global_model, read_model
 from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, Payload, PublicData, UploadKind, provided
 from logitleak.wire import FORMAT, Manifest, read_absent, round_folder
 
@@ -134,12 +133,7 @@ class Transcript:
         Raises:
             UserError: a value is missing or not finite, or the file is damaged.
         """
-        file = self._uploads(round)
-        said = _scalars(file)
-        architecture, lr = said.get("sent/architecture"), said.get("sent/lr")
-        if not isinstance(architecture, str) or not isinstance(lr, float) or not lr > 0:
-            raise UserError(f"{file.path} does not say architecture and learning rate of the model it sent.")
-        return GlobalModel(architecture, lr, self._model(file, "sent", f"The model sent in round {round}"))
+        return read_global_model(self._uploads(round), self.manifest.uploads.tensor, round)
 
     def client_gradients(self, client: int, round: int) -> dict[str, Tensor]:
         """(old − new weights) / learning rate of a client in a round, float32, by parameter; empty where it was
@@ -148,23 +142,15 @@ class Transcript:
         Raises:
             UserError: a value is not finite, or the file is damaged.
         """
-        what = f"The upload of client {client} in round {round}"
-        if client in read_absent(self._uploads(round), self.clients):
+        file, uploads = self._uploads(round), self.manifest.uploads
+        if client in read_absent(file, self.clients):
             return {}
         sent = self.global_model(round)
-        values = self._model(self._uploads(round), f"client-{client}", what)
-        if self.manifest.uploads.kind == "gradients":
+        what = f"The upload of client {client} in round {round}"
+        values = read_model(file, f"client-{client}", uploads.tensor, what)
+        if uploads.kind == "gradients":
             return {name: values[name] for name in sent.weights}
         return {name: (weight - values[name]) / sent.lr for name, weight in sent.weights.items()}
-
-    def _model(self, file: TensorFile, sender: str, what: str) -> dict[str, Tensor]:
-        """The model that somebody sent in a round, float32."""
-        prefix = f"{sender}/{self.manifest.uploads.tensor}/"
-        names = sorted(name for name in file.names() if name.startswith(prefix))
-        values = {name.removeprefix(prefix): file.read(name).to(torch.float32) for name in names}
-        for value in values.values():
-            check_finite(value, what)
-        return values
 
     def sent(self, action: str, round: int) -> Payload | None:
         """The tensors that the server sent out with an action in a round; None where none are on record.
@@ -263,7 +249,7 @@ class Transcript:
             own = TensorFile(round_folder(self.folder, round) / "own.safetensors")
             check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
         if self.manifest.uploads.kind in MODEL_KINDS:
-            self._check_models(uploads, where)
+            check_models(uploads, self._present(uploads, where), self.manifest.uploads.tensor, where)
             return
         present = self._present(uploads, where)
         if not present:
@@ -287,20 +273,6 @@ class Transcript:
                 raise UserError(f"{where}: {sender} is said to be absent, and has sent {printable(name)}.")
         return [k for k in range(self.clients) if k not in absent]
 
-    def _check_models(self, file: TensorFile, where: str) -> None:
-        """Every client must send the parameters that the server sent."""
-        tensor = self.manifest.uploads.tensor
-        prefix = f"sent/{tensor}/"
-        sent = {name.removeprefix(prefix) for name in file.names() if name.startswith(prefix)}
-        if not sent:
-            raise UserError(f"{where}: the server sent no model.")
-        for k in self._present(file, where):
-            for name in sorted(sent):
-                what = f"{where}: {printable(name)} of client {k}"
-                check_tensor(
-                    file, f"client-{k}/{tensor}/{name}", file.shape(prefix + name), what, "what was sent"
-                )
-
 
 def _rows_name(file: TensorFile, client: int) -> str | None:
     """Where it is said which public rows a client's upload is for: by the client, or in what all were asked; None
@@ -319,12 +291,3 @@ def _read_manifest(path: Path) -> Manifest:
         first = error.errors()[0]
         where = printable(".".join(map(str, first["loc"]))) or "the whole file"
         raise UserError(f"{path} is no manifest of format {FORMAT}: {where}: {first['msg']}.") from None
-
-
-def _scalars(file: TensorFile) -> dict[str, Any]:
-    """What a message said besides tensors; empty where that is missing or damaged."""
-    try:
-        said = json.loads(file.metadata().get("scalars", "{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}

@@ -58,7 +58,7 @@ def test_who_gets_what(scheme: str, first: int, four_clients: Tiny, tmp_path: Pa
     divide(configs.parse(four_clients(scheme)), data, N)
     truth, game = sealed_of(data)
     units = list(range(first, first + N))
-    assert (game.design, game.units.tolist()) == ("recorded", units)
+    assert (game.design, game.units.tolist()) == ("canaries", units)
     assert 0 < int(game.coins.sum()) < N
     assert game.strata.tolist() == [truth.owner_of(unit) for unit in units]
     facts = read_facts(data / "server")
@@ -178,7 +178,7 @@ def test_from_the_division_to_the_report(scheme: str, four_clients: Tiny, tmp_pa
     shutil.copytree(tmp_path / "data" / "sealed", run.sealed)
     result = write_report(run.path)
     game, coins = result.metrics["game"], sealed_of(tmp_path / "data")[1].coins
-    assert (game["design"], game["units"], game["in"]) == ("recorded", N, [int(coins.sum())])
+    assert (game["design"], game["units"], game["in"]) == ("canaries", N, [int(coins.sum())])
     scored = result.metrics["attacks"][attack]
     for image in ("chosen", "owner"):
         leak = scored["leak"][image]

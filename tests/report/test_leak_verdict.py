@@ -39,7 +39,10 @@ def test_clear_leak_with_interval_and_wins() -> None:
         "a leak of 65 points (95% interval 38 to 81, p = 0.0002). The image rebuilt with the private images was the "
         "better likeness for 16 of 20 (p = 0.01)."
     )
-    assert "named with the image that Eq. 11 chooses before the truth was opened" in found.details[1]
+    assert (
+        "the image that the attack itself chooses among the clients’: both were named before the truth was opened"
+        in found.details[1]
+    )
     assert any("Here 1 was rebuilt both in and out" in point for point in found.means_not)
 
 

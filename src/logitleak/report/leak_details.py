@@ -20,7 +20,7 @@ from logitleak.report.words import (
 )
 
 IMAGES = {
-    "chosen": "the image that Eq. 11 chooses",
+    "chosen": "the image that the attack itself chooses among the clients’",
     "owner": "the image rebuilt from the true owner’s uploads",
 }
 
@@ -92,7 +92,7 @@ def confounded(game: Game) -> list[str]:
     if game.paired:
         return []
     text = "In and out are different people, so the comparison is unpaired and needs more of them than twins would."
-    if game.design == "decoys":
+    if game.design in ("decoys", "canaries"):
         return [f"{text} A coin decided who was withheld."]
     return [
         f"{text} The run does not know how the owner decided who takes part; if it was no coin, they may differ."
@@ -123,6 +123,10 @@ def means(run: Run, game: Game) -> list[str]:
             "everybody (out). The server attacked all of them without knowing which is which."
         ),
     }
+    how["canaries"] = (
+        "In and out: made-up people were planted among the clients’ data. Sealed coins decided whose images were used "
+        "(in) and whose were withheld from everybody (out). They stand for the real targets, who all took part."
+    )
     recorded = "In and out: the owner of the data said whose images took part (in) and whose did not (out)."
     return [how.get(game.design, recorded), success(run), role(run)]
 

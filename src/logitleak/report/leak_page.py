@@ -17,6 +17,7 @@ from logitleak.report.words import p_value, percent, points
 DESIGNS = {
     "twins": "twins: every target in half of the worlds",
     "decoys": "decoys: some targets withheld by coin",
+    "canaries": "canaries: made-up people, planted or withheld by coin",
     "recorded": "recorded: the owner said who took part",
 }
 

@@ -76,10 +76,12 @@ def _headline(run: Run, game: Game, main: Comparison, grade: str) -> str:
     who = "people" if game.unit == "person" else "targets"
     if run.data.get("synthetic"):
         who = "synthetic identities"
+    if game.design == "canaries":
+        who = "planted people"
     inside, outside = out_of(main.inside), out_of(main.outside)
     tries = game.paired and (game.worlds or 2) > 2
     if not game.paired:
-        withheld = "withheld by coin" if game.design == "decoys" else "not in the training"
+        withheld = "withheld by coin" if game.design in ("decoys", "canaries") else "not in the training"
         text = (
             f"The server rebuilt {inside} {who} whose images were used, and {outside} others whose images were "
             f"{withheld}"
@@ -154,7 +156,9 @@ def _grade(main: Comparison, passed: bool) -> tuple[str, str, str]:
 
 def _about(game: Game, attack: Attack, image: str) -> list[str]:
     if game.primary == attack.name:
-        return [f"The attack is {attack.name}, named with {IMAGES[image]} before the truth was opened."]
+        return [
+            f"The attack is {attack.name}, with {IMAGES[image]}: both were named before the truth was opened."
+        ]
     lead = (
         f"{game.primary} was named before the truth was opened, but it was not compared"
         if game.primary

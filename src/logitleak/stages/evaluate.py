@@ -78,7 +78,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
     training = trainings[0] if trainings else {}
-    metrics["data"] = _describe_data(config, view, truth, training, known)
+    metrics["data"] = _describe_data(config, view, truth, training, known, game)
     metrics["confidence"] = training.get("confidence")
     metrics["utility"] = pooled_utility([t["utility"] for t in trainings], len(truth.held_labels))
     metrics["federation"]["losses"] = training.get("losses", [])
@@ -139,8 +139,13 @@ def _describe_data(
     truth: GroundTruth | None,
     training: dict[str, Any],
     known: References | None,
+    game: Game | None = None,
 ) -> dict[str, Any]:
     public = view.knowledge.public
+    once = (
+        truth is not None and game is not None and game.worlds == 1
+    )  # with twins everybody's images are used in turn
+    used = game.takes_part(truth.labels, 0) if once and truth and game else None
     sensitive = int(public.sensitive.sum())
     if isinstance(config, RecordedConfig):  # what nobody said stays unsaid
         origin = {
@@ -163,7 +168,7 @@ def _describe_data(
         "clients": view.clients,
         "public_sensitive": sensitive,
         "public_insensitive": len(public) - sensitive,
-        "private": [len(truth.client(k)) for k in range(view.clients)] if truth and owned else None,
+        "private": [len(truth.client(k, used)) for k in range(view.clients)] if truth and owned else None,
         "held_out": len(truth.held_labels) if truth and training else None,
         "image_size": public.image_size[0],
         "skipped": training.get("skipped", []),
