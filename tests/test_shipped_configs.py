@@ -12,7 +12,7 @@ from logitleak.sweep.cells import combine, expand
 
 HOME = Path(__file__).parent.parent / "configs"
 CONFIGS = sorted(HOME.glob("*.yaml"))
-SWEEPS = sorted(path for path in HOME.glob("paper*/*.yaml") if path.stem != "base")
+SWEEPS = sorted(path for path in HOME.glob("paper*/*.yaml") if not path.stem.startswith("base"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
