@@ -2,7 +2,7 @@
 
 >>> import logitleak
 >>> result = logitleak.run("configs/demo.yaml", "runs/demo")
->>> rebuilt = logitleak.attack("runs/demo", "ridge", tau=3.0)
+>>> rebuilt = logitleak.attack("runs/demo/worlds/0", "ridge", tau=3.0)
 """
 
 from __future__ import annotations

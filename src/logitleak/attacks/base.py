@@ -58,12 +58,13 @@ class Attack(ABC):
     Args:
         settings: an instance of the class's ``Settings``.
         prior: the prior x̄; attacks that use none ignore it.
-        seed: the root seed; an attack derives its generators from it.
+        seed: the attacks' seed, never a run's root seed; an attack derives its generators from it.
         device: where it computes.
 
     Class attributes:
         Settings: the pydantic model of its hyper-parameters.
-        needs: what the view must provide, of {"logits", "gradients", "server_logits", "labels"}.
+        needs: what the view must provide, of {"logits", "gradients", "server_logits", "labels",
+            "shadows"}.
         kind: "attack", or "baseline" for what attacks are compared with.
         looks_back: whether what it rebuilds after a round is the same if it has not observed the rounds before.
         compares_clients: whether one client's reconstructions depend on what other clients sent.

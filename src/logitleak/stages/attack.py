@@ -36,7 +36,7 @@ def attack(
         view: what the server sees of one world.
         name: how the attack is called in this run.
         config: the attack and its settings.
-        seed: the root seed.
+        seed: the attack's seed; see `worlds.attack_seed`.
         device: where it computes.
         out: the attack's folder.
         priors: where priors that learn keep their weights; attacks on the same public set share them.
@@ -98,7 +98,8 @@ def _prepare_prior(made: Attack, view: ServerView, name: str, out: Path, progres
 
 
 def _write_round(out: Path, round: int, result: Reconstructions, made: Attack, last: bool) -> None:
-    """The chosen images of every round, all clients' images of the last one, and what going on needs."""
+    """The chosen images and all clients' images of every round, the last one's in full precision, and what going on
+    needs."""
     if last:
         write_tensors(out / "final.safetensors", {"images": result.images, "labels": result.labels})
     tensors = {"images": result.best, "chosen": result.chosen, "scores": result.scores}

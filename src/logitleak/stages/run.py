@@ -114,7 +114,7 @@ def attack(
     """Attack a transcript from Python; nothing is written.
 
     Args:
-        transcript: a run folder, its ``wire/`` folder, or an open `Transcript`.
+        transcript: a run folder, with twins one of its ``worlds/``; its ``wire/`` folder; or an open `Transcript`.
         attack: a registered attack.
         seed: the root seed.
         prior: a registered prior; ``prior_settings`` are its own.
