@@ -36,7 +36,8 @@ class Attacked(Section):
 
     Attributes:
         primary: the attack that the verdict rests on, named before anybody looks at the truth; null for the first
-            `gap` among the attacks, or else the first attack.
+            `gap` among the attacks that a run begins with, or else the first attack. Attacks that are added later do
+            not take its place.
     """
 
     seed: NonNegativeInt = 0

@@ -388,3 +388,23 @@ def test_the_primary_attack_is_named_beforehand() -> None:
     assert configs.parse({"attacks": ["gap", "ridge"], "primary": "ridge"}).headline == "ridge"
     with pytest.raises(logitleak.UserError, match='"primary" names no attack.*"ridge"'):
         configs.parse({"attacks": ["ridge"], "primary": "rigde"})
+
+
+def test_an_attack_that_is_added_does_not_take_the_primary_ones_place(
+    folder: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    config = config_of(tiny_config, folder) | {"attacks": ["ridge"]}
+    run = logitleak.run(config, tmp_path / "run").path
+    main(["attack", str(run), "--attack", "gap", "--quiet"])
+    metrics = read_json(run / "metrics.json")
+    assert metrics["game"]["primary"]["attack"] == "ridge"
+    assert metrics["attacks"]["ridge"]["leak"]["p_holm"] is None
+    assert metrics["attacks"]["gap"]["leak"]["p_holm"] is not None
+
+
+def test_validate_counts_the_worlds(folder: Path, tiny_config: Config) -> None:
+    from logitleak.stages.plan import plan
+
+    lines = list(plan(configs.parse(config_of(tiny_config, folder))))
+    assert any(line.startswith("game") and "2 worlds" in line for line in lines)
+    assert any(line.startswith("time") and "all worlds" in line for line in lines)

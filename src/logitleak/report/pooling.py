@@ -48,7 +48,8 @@ class Value:
 
     Attributes:
         value: a pooled share, or a mean.
-        low, high: the Wilson 95 % interval of a share, Newcombe's of a leak; the least and greatest value of a mean.
+        low, high: the Wilson 95 % interval of a share, Newcombe's of a leak in pairs; the least and greatest value of a
+            mean.
         successes, trials: of a share; None for a mean.
         least, most: a share's least and greatest value among seeds; a mean's among its cells.
         count, unit: how many seeds (of a share), cells or federations (of a mean) these are.
@@ -118,11 +119,18 @@ def _share(cells: Sequence[Cell], column: str) -> Value:
 def _counts(cells: Iterable[Cell], column: str) -> tuple[int, int]:
     successes = trials = 0
     for cell in cells:
-        of = int(cell.row["targets"])
         # Shares are of all targets of the cell, so the count is the share times the targets.
+        of = _trials(cell, column)
         successes += round(cell.row[column] * of)
         trials += of
     return successes, trials
+
+
+def _trials(cell: Cell, column: str) -> int:
+    """How many targets a share is of: those that were out, those that did not tie, or all."""
+    if column == "out" and cell.row.get("out_targets") is not None:
+        return int(cell.row["out_targets"])
+    return int(cell.row["targets"]) - (int(cell.row.get("ties") or 0) if column == "wins" else 0)
 
 
 def _known(cell: Cell, column: str, share: bool) -> bool:

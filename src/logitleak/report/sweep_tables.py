@@ -7,7 +7,7 @@ from typing import Any
 
 from logitleak.report import paper
 from logitleak.report.load import table
-from logitleak.report.pooling import LEAKS, NAMES, SHARES, Value, distinct, ordered, pooled, pooled_over
+from logitleak.report.pooling import LEAK, LEAKS, NAMES, SHARES, Value, distinct, ordered, pooled, pooled_over
 from logitleak.report.svg import PALETTE
 from logitleak.report.sweep_load import Cell, Show, Sweep, spelled
 from logitleak.report.words import percent
@@ -41,7 +41,8 @@ def caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
         sentences = [f"{said}: share of targets, with its Wilson 95% interval {where}."]
     elif show.value in LEAKS:
         where = "as a whisker" if bars else "in brackets"
-        sentences = [f"{said}, in percentage points, with Newcombe’s 95% interval for pairs {where}."]
+        pairs = f"; with Newcombe’s 95% interval {where} where every target was seen in and out"
+        sentences = [f"{said}, in percentage points{pairs if show.value == LEAK else ''}."]
     else:
         where = "the whisker goes" if bars else "below it"
         sentences = [f"{said}; of several cells the mean, and {where} from the least to the greatest."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -75,13 +76,21 @@ def attack(
             "compares_clients": made.compares_clients,
             "settings": made.settings.model_dump(mode="json"),
             "needs": sorted(made.needs),
-            "assumptions": list(made.assumptions),
+            "assumptions": [*made.assumptions, *_assumed(config, tuned)],
             "choices": made.trace.choices,
             "losses": made.trace.losses,
         },
     )
     for leftover in out.glob("state-*"):
         leftover.unlink()
+
+
+def _assumed(config: AttackConfig, tuned: Tuned | None) -> Iterator[str]:
+    """What the configuration supposes beyond the attack itself, in sentences."""
+    if config.view == "sum":
+        yield "The server sees the mean of all uploads only, as behind a secure sum."
+    if config.tune == "public" and tuned is not None and "not tuned" not in tuned.account:
+        yield "The server knows how clients train, and plays a small federation of its own to choose settings."
 
 
 def _prepare_prior(made: Attack, view: ServerView, name: str, out: Path, progress: Progress) -> None:

@@ -61,7 +61,8 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     truth, game = read_truth(run.sealed), read_game(run.sealed)
     trainings = [] if recorded else [read_json(run.training(world)) for world in worlds]
     known = references(truth, view.knowledge.public)
-    metrics["game"] = _describe_game(game, config, view)
+    primary = status.get("primary") or config.headline
+    metrics["game"] = _describe_game(game, primary, view)
     progress.stage("evaluation", len(names) * view.rounds + 2)
     rivals = _rivals(view, known)
     gallery = {"truth": known.private, "public": known.public_of_targets}
@@ -74,7 +75,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         gallery |= scored.gallery
         if prior is not None and scored.entry["settings"]["prior"] != "mean":  # that one is there
             rivals[f"prior of {name}"] = prior
-    correct_for_many(metrics["attacks"], config.headline)
+    correct_for_many(metrics["attacks"], primary)
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
     training = trainings[0] if trainings else {}
@@ -98,10 +99,9 @@ def correct_for_many(attacks: dict[str, dict[str, Any]], primary: str | None) ->
         attacks[name]["leak"]["p_holm"] = float(f"{p:.6g}")
 
 
-def _describe_game(game: Game | None, config: RunConfig, view: Transcript) -> dict[str, Any] | None:
+def _describe_game(game: Game | None, primary: str | None, view: Transcript) -> dict[str, Any] | None:
     if game is None:
         return None
-    primary = config.headline
     return {
         "design": game.design,
         "unit": game.unit,

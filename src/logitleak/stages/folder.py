@@ -181,7 +181,9 @@ def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
     merged = config.model_copy(update={"attacks": known | config.attacks})
     write_text(path / "config.yaml", merged.to_yaml())
     hashes = {name: merged.attack_hash(name) for name in merged.attacks}
-    run.update(federation=config.federation_hash(), attacks=hashes)
+    # once there are attacks, the primary one stays: it was named before anybody looked at the truth
+    primary = merged.primary or status.get("primary") or merged.headline
+    run.update(federation=config.federation_hash(), attacks=hashes, primary=primary)
     return run
 
 

@@ -58,20 +58,19 @@ def _non_owners(view: Transcript, folder: Path, known: References, seed: int) ->
     if len(pairs) > MOST:
         pairs = pairs[torch.randperm(len(pairs), generator=derive(seed, "nulls"))[:MOST]]
     said = read_json(folder / "attack.json")
-    images = _without_owners(view, said, pairs, known) if said.get("compares_clients") else None
-    if images is None:
+    if not said.get("compares_clients"):
         images = stored["clients"][pairs[:, 0], pairs[:, 1]].float()
+    elif view.clients > 2:
+        images = _without_owners(view, said, pairs, known)
+    else:  # without the owner nobody is left to compare with
+        return []
     summary = "First uploads of clients that do not hold the target and have heard of nobody yet"
     return [_entry("non-owners", 1, images, pairs[:, 1], known, summary)]
 
 
-def _without_owners(
-    view: Transcript, said: dict[str, Any], pairs: Tensor, known: References
-) -> Tensor | None:
+def _without_owners(view: Transcript, said: dict[str, Any], pairs: Tensor, known: References) -> Tensor:
     """The same where an attack compares clients: it is run again without each target's owner, who would stand in the
-    comparison. None with two clients, of whom one would be left."""
-    if view.clients < 3:
-        return None
+    comparison."""
     images = torch.empty(len(pairs), 3, *view.knowledge.public.image_size)
     for owner in torch.unique(known.owners[pairs[:, 1]]).tolist():
         seen: ServerView = FirstRounds(WithoutClient(view, owner), 1)

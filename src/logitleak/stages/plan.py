@@ -39,11 +39,18 @@ def plan(config: Config) -> Iterator[str]:
     memory = (
         (f.clients + 1) * weights * 4 + (f.clients + 1) * upload + outputs + 2 * public * 3 * d.image_size**2
     )
-    yield f"disk        about {_size(wire)} of transcript, {_size(3 * (f.clients + 1) * weights)} of checkpoint"
+    worlds = config.game.simulations
+    if worlds > 1:
+        yield f"game        twins: {worlds} worlds, in each of which half of the targets are withheld"
+    elif config.game.design == "decoys":
+        yield f"game        decoys: each target is withheld with probability {config.game.share:g}"
+    checkpoint = _size(3 * (f.clients + 1) * weights)
+    yield f"disk        about {_size(worlds * wire)} of transcript, {checkpoint} of checkpoint"
     yield f"memory      about {_size(memory + 400 * 2**20)}"
     epochs = scheme.planned_epochs(f.clients, f.rounds)
     images = epochs * (public + private / f.clients) / 2  # about half of the epochs are on the public set
-    yield f"time        about {_duration(images * _seconds_per_image(config, classes))} for the federation here"
+    seconds = worlds * images * _seconds_per_image(config, classes)
+    yield f"time        about {_duration(seconds)} for the federation here{' (all worlds)' if worlds > 1 else ''}"
 
 
 def _bank(config: Config, classes: int, model: str) -> ModelBank:

@@ -105,7 +105,13 @@ def _view(
     seen: ServerView = view
     needs = make_attack(entry, entry.settings, seed, torch.device("cpu"), None).needs
     if "shadows" in needs and isinstance(config, Config):
-        seen = with_shadows(view, config, seed, run.lab / "shadows" / world.path.name, progress)
+        seen = with_shadows(
+            view,
+            config,
+            seed,
+            run.lab / "shadows" / ("0" if world.path == run.path else world.path.name),
+            progress,
+        )
     return SumView(seen) if entry.view == "sum" else seen
 
 

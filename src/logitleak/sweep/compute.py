@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from logitleak.errors import UserError
-from logitleak.storage import read_json, write_json, write_text
+from logitleak.storage import read_json, write_json, write_tensors, write_text
 from logitleak.text import printable
 
 
@@ -104,6 +104,8 @@ def _federation(task: Task) -> None:
 
 
 def _cell(task: Task) -> None:
+    import torch
+
     from logitleak.config import parse
     from logitleak.metrics.attack import references
     from logitleak.progress import Quiet
@@ -131,7 +133,11 @@ def _cell(task: Task) -> None:
     view, folders = Transcript(worlds[0].path), [home(world) for world in worlds]
     known = references(read_truth(run.sealed), view.knowledge.public)
     prior = score_prior(folders[0], known)
-    scored = score_attack(folders, known, read_game(run.sealed), view.rounds, Quiet(), prior).entry
+    found = score_attack(folders, known, read_game(run.sealed), view.rounds, Quiet(), prior)
+    for t in range(1, view.rounds + 1) if len(worlds) > 1 else ():  # strips show the images in
+        images = found.gallery[f"in/{folders[0].name}/{t}"].to(torch.float32).div(255)
+        write_tensors(task.folder / f"round-{t:02d}.safetensors", {"images": images})
+    scored = found.entry
     scored["nulls"] = nulls(view, folders[0], known, config.seed) if len(worlds) == 1 else []
     write_json(task.folder / "result.json", scored)
 

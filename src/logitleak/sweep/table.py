@@ -15,7 +15,7 @@ from logitleak.sweep.compute import failure_of, folder_of
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
     "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
-    "ssim_out", "owner_leak", "prior_accuracy", "prior_ssim", "utility_server", "utility_clients",
+    "out_targets", "ssim_out", "owner_leak", "prior_accuracy", "prior_ssim", "utility_server", "utility_clients",
     "bytes_per_client_round", "seconds",
 )  # fmt: skip
 """What is known of a finished cell; shares are in [0, 1]."""
@@ -95,6 +95,7 @@ def _leak(leak: dict[str, Any] | None) -> dict[str, Any]:
     owner = (leak or {}).get("owner") or {}
     return {
         "out": found["out"]["value"] if found else None,
+        "out_targets": found["out"]["trials"] if found else None,
         "leak": both_ways.get("value"),
         "leak_low": both_ways.get("low"),
         "leak_high": both_ways.get("high"),
