@@ -15,7 +15,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests scripts benchmarks
 	$(BIN)/ruff format --check src tests scripts benchmarks
 	$(BIN)/mypy
-	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml bench.py growth.py whole_run.py
+	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml bench.py growth.py whole_run.py twins.py
 	$(BIN)/lint-imports
 
 $(VENV)/bin/python:
