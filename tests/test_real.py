@@ -53,3 +53,19 @@ def test_lfw_leaks(tmp_path: Path) -> None:
     assert result.accuracy("ridge") >= 0.85
     assert result.accuracy("ridge") >= result.accuracy("tbi") + 0.3
     assert result.accuracy("ridge") >= result.accuracy("prior") + 0.5
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_lfw_leaks_in_twin_worlds(tmp_path: Path) -> None:
+    """What comes back of 20 people is what their images changed; ridge, tuned for likeness, rebuilds them without."""
+    attacks = "attacks={gap: {tune: public}, ridge: {}}"
+    overrides = [f"data.root={root('lfw-deepfunneled')}", "game.design=twins", "federation.rounds=2", attacks]
+    found = logitleak.run(configs.load(CONFIGS / "lfw-100.yaml", overrides), tmp_path / "lfw").metrics[
+        "attacks"
+    ]
+    gap, ridge = (found[name]["leak"]["chosen"] for name in ("gap", "ridge"))
+    assert gap["leak"]["low"] > 0
+    assert gap["leak"]["value"] >= 0.5
+    assert gap["wins"]["p"] < 0.05
+    assert gap["leak"]["value"] > ridge["leak"]["value"]
