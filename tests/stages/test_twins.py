@@ -238,6 +238,29 @@ def test_killed_between_any_two_writes(
     assert ours == theirs
 
 
+def test_a_run_that_lacks_a_world_is_not_attacked(twins: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(twins, copy)
+    shutil.rmtree(copy / "worlds" / "1")
+    for command in (["attack", str(copy), "--attack", "gap", "--name", "more"], ["report", str(copy)]):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 2
+
+
+def test_a_game_of_strangers_is_damaged(
+    twins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(twins, copy)
+    game = read_game(copy / "sealed")
+    assert game is not None
+    write_game(copy / "sealed", Game(game.design, game.units + 100, game.strata, game.coins))
+    with pytest.raises(SystemExit):
+        main(["report", str(copy)])
+    assert "names people of whom the truth has no image" in capsys.readouterr().err
+
+
 def test_another_game_in_the_same_folder_is_refused(twins: Path, folder: Path, tiny_config: Config) -> None:
     with pytest.raises(logitleak.UserError, match="another seed, data or federation"):
         logitleak.run(config_of(tiny_config, folder, design="none"), twins)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from logitleak import __version__, registry
+from logitleak.errors import UserError
 from logitleak.game import Game
 from logitleak.metrics.attack import References, number, references
 from logitleak.metrics.paired import holm
@@ -61,6 +62,10 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     truth, game = read_truth(run.sealed), read_game(run.sealed)
     trainings = [] if recorded else [read_json(run.training(world)) for world in worlds]
     known = references(truth, view.knowledge.public)
+    if game is not None and not bool(torch.isin(game.units, known.labels).all()):
+        raise UserError(
+            f"{run.sealed / 'game.json'} names people of whom the truth has no image; it is damaged."
+        )
     primary = status.get("primary") or config.headline
     metrics["game"] = _describe_game(game, primary, view)
     progress.stage("evaluation", len(names) * view.rounds + 2)

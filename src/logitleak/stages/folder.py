@@ -89,6 +89,14 @@ class RunFolder:
             f"training-{world.path.name}.json" if world.path != self.path else "training.json"
         )
 
+    def refuse_unfinished(self, worlds: int) -> None:
+        """Raise a `UserError` unless there are as many worlds as the configuration has."""
+        if len(self.worlds) != worlds:
+            raise UserError(
+                f"{self.path} has {len(self.worlds)} of {worlds} worlds; finish it first, with the `logitleak run` that "
+                "began it."
+            )
+
     def attacks(self) -> list[str]:
         """Names of the attacks that are finished in every world."""
         finished = [set(world.attacks()) for world in self.worlds]

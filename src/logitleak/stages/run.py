@@ -93,6 +93,8 @@ def attack_run(
     config = folder.config()
     if name in config.attacks and config.attacks[name] != entry:
         raise UserError(f'{path} holds an attack "{name}" with other settings; give this one another --name.')
+    if isinstance(config, Config):
+        folder.refuse_unfinished(config.game.simulations)
     merged = config.model_copy(update={"attacks": {**config.attacks, name: entry}})
     check_attack(Transcript(folder.worlds[0].path), config, entry)
     open_run(folder.path, merged, overwrite=False)
@@ -142,7 +144,9 @@ def write_report(path: Path | str, progress: Progress | None = None) -> RunResul
         UserError: this is no run folder.
     """
     folder = RunFolder(Path(path))
-    folder.config()
+    config = folder.config()
+    if isinstance(config, Config):
+        folder.refuse_unfinished(config.game.simulations)
     return _finish(folder, progress or Quiet())
 
 
