@@ -93,8 +93,8 @@ class RunFolder:
         """Raise a `UserError` unless there are as many worlds as the configuration has."""
         if len(self.worlds) != worlds:
             raise UserError(
-                f"{self.path} has {len(self.worlds)} of {worlds} worlds; finish it first, with the `logitleak run` that "
-                "began it."
+                f"{self.path} has {len(self.worlds)} of {worlds} worlds; finish it first, with the `logitleak run` "
+                "that began it."
             )
 
     def attacks(self) -> list[str]:
