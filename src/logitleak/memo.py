@@ -83,15 +83,19 @@ class RememberingBank(ModelBank):
             return train(images, targets, loss, epochs, purpose, on_epoch)
         lineage = [*self._lineage, [list(purpose), epochs, loss.__name__]]
         told: list[list[Any]] = []
+        heard: list[None] = []
 
         def listen(k: int, epoch: int, value: float) -> None:
+            if on_epoch is not None:  # who listens may end it: nothing of a training that diverged is kept
+                on_epoch(k, epoch, value)
             told.append([k, epoch, value])
+            heard.append(None)
 
         losses = self._memo.once(
             self, lineage, lambda: train(images, targets, loss, epochs, purpose, listen), told
         )
         self._lineage = lineage  # taking back a state clears it
-        if on_epoch is not None:
+        if on_epoch is not None and not heard:  # it was learnt before
             for k, epoch, value in told:
                 on_epoch(k, epoch, value)
         return losses

@@ -64,9 +64,17 @@ def test_four_worlds_average_each_target_first() -> None:
     found = compare(success, success.float(), four)
     assert found["leak"]["method"] == "bootstrap"
     assert found["leak"]["value"] == pytest.approx(((0.5 - 0.0) + (1.0 - 0.5)) / 2)
-    assert found["leak"]["p"] is None
+    # pair 1: target 0 in only, target 1 in both; pair 2: target 1 in only
+    assert found["leak"]["p"] == pytest.approx(0.5)
     assert found["table"] is None
     assert found["in"]["trials"] == found["out"]["trials"] == 4
+
+
+def test_four_worlds_without_a_difference_still_have_an_interval() -> None:
+    four = game([[True, False], [False, True], [True, True], [False, False]])
+    found = compare(torch.zeros(4, 2, dtype=torch.bool), torch.rand(4, 2), four)
+    assert found["leak"]["low"] < 0 < found["leak"]["high"]
+    assert found["leak"]["p"] == 1.0
 
 
 def test_one_federation_compares_two_groups() -> None:

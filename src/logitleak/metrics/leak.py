@@ -42,6 +42,12 @@ def compare(success: Tensor, ssim: Tensor, game: Game) -> dict[str, Any]:
         cells = dict(zip(names, paired.table(first, second), strict=True))
     else:
         leak = paired.bootstrap_leak(hits_in, hits_out)
+        leak["p"] = paired.mcnemar(*_discordant(success, game))
+        if leak["low"] == leak["high"]:  # no target differs from another: a resample says nothing
+            pair = Game(game.design, game.units, game.strata, game.coins[:2], game.unit)
+            one = [[value > 0 for value in side] for side in _sides(success[:2].double(), pair)]
+            alone = paired.paired_leak(*one)
+            leak["low"], leak["high"] = alone["low"], alone["high"]
     return {
         "in": share(inside), "out": share(outside), "leak": rounded(leak), "table": cells,
         "wins": rounded(paired.wins(like_in, like_out)), "auc": None,
@@ -76,6 +82,14 @@ def rounded(values: Any) -> dict[str, Any]:
         key: (None if value != value else float(f"{value:.6g}")) if isinstance(value, float) else value
         for key, value in dict(values).items()
     }
+
+
+def _discordant(success: Tensor, game: Game) -> tuple[int, int]:
+    """Over all pairs of twin worlds, how often a target came back in only, and out only. Every pair has coins of its
+    own, so that McNemar's test holds where images change nothing."""
+    inside = torch.where(game.coins[0::2], success[0::2], success[1::2])
+    outside = torch.where(game.coins[0::2], success[1::2], success[0::2])
+    return int((inside & ~outside).sum()), int((outside & ~inside).sum())
 
 
 def _sides(values: Tensor, game: Game) -> tuple[list[float], list[float]]:

@@ -86,7 +86,8 @@ def independent_leak(inside: Sequence[bool], outside: Sequence[bool]) -> Leak:
 
 def bootstrap_leak(inside: Sequence[float], outside: Sequence[float]) -> Leak:
     """The leak where every target was in in several worlds and out in several: the mean difference per target, with a
-    percentile bootstrap over targets. Worlds of one target share its image, so targets are what is drawn.
+    percentile bootstrap over targets. Worlds of one target share its image, so targets are what is drawn. It has no
+    p-value of its own.
 
     Raises:
         ValueError: there are no targets, or not equally many results.

@@ -62,10 +62,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     truth, game = read_truth(run.sealed), read_game(run.sealed)
     trainings = [] if recorded else [read_json(run.training(world)) for world in worlds]
     known = references(truth, view.knowledge.public)
-    if game is not None and not bool(torch.isin(game.units, known.labels).all()):
-        raise UserError(
-            f"{run.sealed / 'game.json'} names people of whom the truth has no image; it is damaged."
-        )
+    _check_game(run, game, known)
     primary = status.get("primary") or config.headline
     metrics["game"] = _describe_game(game, primary, view)
     progress.stage("evaluation", len(names) * view.rounds + 2)
@@ -75,7 +72,8 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         folders = [world.attack(name) for world in worlds]
         prior = score_prior(folders[0], known)
         scored = score_attack(folders, known, game, view.rounds, progress, prior)
-        scored.entry["nulls"] = nulls(view, folders[0], known, config.seed) if len(worlds) == 1 else []
+        alone = len(worlds) == 1 and not recorded  # what a recording calls round 1 need not be the first
+        scored.entry["nulls"] = nulls(view, folders[0], known, config.seed) if alone else []
         metrics["attacks"][name] = scored.entry
         gallery |= scored.gallery
         if prior is not None and scored.entry["settings"]["prior"] != "mean":  # that one is there
@@ -91,6 +89,23 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     write_tensors(run.path / "gallery.safetensors", gallery)
     write_json(run.path / "metrics.json", metrics)
     return metrics
+
+
+def _check_game(run: RunFolder, game: Game | None, known: References) -> None:
+    """Raise a `UserError` where the coins are not those of this run."""
+    path, worlds = run.sealed / "game.json", len(run.worlds)
+    if game is None:
+        if worlds > 1:
+            raise UserError(
+                f"{path} is missing: without it nobody can say who was in which of {worlds} worlds."
+            )
+        return
+    if game.worlds != worlds:
+        raise UserError(f"{path} is of {game.worlds} worlds, and the run has {worlds}; it is of another run.")
+    if not bool(torch.isin(game.units, known.labels).all()):
+        raise UserError(f"{path} names people of whom the truth has no image; it is damaged.")
+    if not bool(game.coins.any()) or bool(game.coins.all()):
+        raise UserError(f"{path} has nobody in, or nobody out; there is nothing to compare.")
 
 
 def correct_for_many(attacks: dict[str, dict[str, Any]], primary: str | None) -> None:

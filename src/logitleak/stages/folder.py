@@ -190,7 +190,7 @@ def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
     write_text(path / "config.yaml", merged.to_yaml())
     hashes = {name: merged.attack_hash(name) for name in merged.attacks}
     # once there are attacks, the primary one stays: it was named before anybody looked at the truth
-    primary = merged.primary or status.get("primary") or merged.headline
+    primary = status.get("primary") or merged.headline
     run.update(federation=config.federation_hash(), attacks=hashes, primary=primary)
     return run
 

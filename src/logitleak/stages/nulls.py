@@ -18,7 +18,7 @@ from logitleak.attacks.views import FirstRounds, WithoutClient
 from logitleak.metrics.attack import References, judge, number
 from logitleak.metrics.proportion import share
 from logitleak.seeds import derive
-from logitleak.stages.worlds import CONTROL
+from logitleak.stages.worlds import CONTROL, own_model_is_null
 from logitleak.storage import read_json, read_tensors
 from logitleak.transcript import Transcript
 from logitleak.types import ServerView
@@ -55,9 +55,15 @@ def _non_owners(view: Transcript, folder: Path, known: References, seed: int) ->
     if "clients" not in stored:  # a sum has no owners
         return []
     pairs = torch.nonzero(torch.arange(view.clients)[:, None] != known.owners[None])  # [n, 2]: client, place
+    heard = torch.tensor([len(view.client_logits(k, 1)[0]) > 0 for k in range(view.clients)])
+    pairs = pairs[heard[pairs[:, 0]]]
+    if len(pairs) == 0:
+        return []
     if len(pairs) > MOST:
         pairs = pairs[torch.randperm(len(pairs), generator=derive(seed, "nulls"))[:MOST]]
     said = read_json(folder / "attack.json")
+    if "server_logits" in said["needs"] and not own_model_is_null(view):
+        return []  # f_0 has learnt from the owner's first upload when it is paired with the others'
     if not said.get("compares_clients"):
         images = stored["clients"][pairs[:, 0], pairs[:, 1]].float()
     elif view.clients > 2:

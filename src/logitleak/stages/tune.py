@@ -23,6 +23,7 @@ from logitleak.attacks.base import Attack, create
 from logitleak.attacks.mock import MockView, mock_labels
 from logitleak.attacks.views import SumView
 from logitleak.config import AttackConfig
+from logitleak.errors import UserError
 from logitleak.metrics.attack import References, judge
 from logitleak.metrics.leak import compare
 from logitleak.progress import Progress
@@ -191,7 +192,11 @@ def _choose(
         for values in candidates:
             candidate = dict(zip(names, values, strict=True))
             progress.advance(", ".join(f"{name} = {value}" for name, value in candidate.items()))
-            value, words = score(chosen | candidate)
+            try:
+                value, words = score(chosen | candidate)
+            except UserError as error:  # what cannot be done here is no candidate
+                log.info("tuning %s: %s: %s", config.attack, candidate, error)
+                value, words = float("nan"), {}
             scores.append(value)
             said.append({name: round(number, 4) for name, number in words.items()})
             log.info("tuning %s: %s: %s", config.attack, candidate, said[-1])

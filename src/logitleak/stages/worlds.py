@@ -154,8 +154,11 @@ def _control(
     """The same attack on f_0 in place of the clients, where f_0 learns from the public set alone: what comes back then
     is what anybody could have guessed. Nothing where the attack has no use for a single client."""
     settings = entry.settings if tuned is None else tuned.settings
+    made = make_attack(entry, settings, seed, device, priors)
+    if made.compares_clients or getattr(made.settings, "reference", None) == "server":
+        return  # nobody is left to compare with, or f_0 would be measured against itself
     try:
-        make_attack(entry, settings, seed, device, priors).check(OwnModelView(view))
+        made.check(OwnModelView(view))
     except UserError:
         return
     attack(OwnModelView(view), f"{title}, control", entry, seed, device, out, priors, progress, tuned)

@@ -125,7 +125,8 @@ def _combinations(
 
 
 def _cell(axes: dict[str, Any], attack: str, config: Config) -> Cell:
-    alone = config.model_copy(update={"attacks": {ATTACK: config.attacks[attack]}})
+    # no attack of a cell is primary, and its attack has another name
+    alone = config.model_copy(update={"attacks": {ATTACK: config.attacks[attack]}, "primary": None})
     federation = alone.federation_hash()
     identity = hashlib.sha256(f"{federation} {alone.attack_hash(ATTACK)}".encode()).hexdigest()[:16]
     return Cell({**axes, "attack": attack}, attack, alone, federation, identity)
