@@ -55,7 +55,8 @@ def _non_owners(view: Transcript, folder: Path, known: References, seed: int) ->
     if "clients" not in stored:  # a sum has no owners
         return []
     pairs = torch.nonzero(torch.arange(view.clients)[:, None] != known.owners[None])  # [n, 2]: client, place
-    heard = torch.tensor([len(view.client_logits(k, 1)[0]) > 0 for k in range(view.clients)])
+    absent = view.absent(1).get(view.manifest.uploads.action, {})
+    heard = torch.tensor([k not in absent for k in range(view.clients)])
     pairs = pairs[heard[pairs[:, 0]]]
     if len(pairs) == 0:
         return []
