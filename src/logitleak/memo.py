@@ -13,6 +13,9 @@ from logitleak.bank import Loss, ModelBank, Targets
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.types import PublicData
 
+Tell = Callable[[int, int, float], None]
+"""(model index, epoch from 1, mean loss)."""
+
 
 class Memo:
     """A folder of model states by what they were learnt from; it belongs to one public set.
@@ -33,15 +36,15 @@ class Memo:
         )
 
     def once(
-        self, bank: ModelBank, lineage: Sequence[Any], train: Callable[[], list[float]], told: list[list[Any]]
+        self, bank: ModelBank, lineage: Sequence[Any], train: Callable[[Tell], list[float]], tell: Tell
     ) -> list[float]:
         """Train a bank, or give it the state that the same training led to before.
 
         Args:
             bank: as all the training in ``lineage`` but the last has left it.
             lineage: what it learnt so far, this training included.
-            train: does this training and fills ``told``.
-            told: what listeners hear.
+            train: does this training and tells of every epoch.
+            tell: hears of every epoch, either way. Where it ends a training that diverged, nothing is kept.
         """
         described = [bank.architecture, bank.members, bank.seed, bank.optimization, *lineage]
         name = hashlib.sha256(repr(described).encode()).hexdigest()[:16]
@@ -49,9 +52,16 @@ class Memo:
         if words.exists():
             bank.load_state(read_tensors(states))
             kept = read_json(words)
-            told.extend(kept["told"])
+            for k, epoch, value in kept["told"]:
+                tell(k, epoch, value)
             return [float("nan") if loss is None else loss for loss in kept["losses"]]
-        losses = train()
+        told: list[list[Any]] = []
+
+        def listen(k: int, epoch: int, value: float) -> None:
+            tell(k, epoch, value)
+            told.append([k, epoch, value])
+
+        losses = train(listen)
         write_tensors(states, bank.state())
         written = [None if loss != loss else loss for loss in losses]
         write_json(words, {"told": told, "losses": written})  # last: a state without it does not count
@@ -82,22 +92,13 @@ class RememberingBank(ModelBank):
             self._lineage = None
             return train(images, targets, loss, epochs, purpose, on_epoch)
         lineage = [*self._lineage, [list(purpose), epochs, loss.__name__]]
-        told: list[list[Any]] = []
-        heard: list[None] = []
-
-        def listen(k: int, epoch: int, value: float) -> None:
-            if on_epoch is not None:  # who listens may end it: nothing of a training that diverged is kept
-                on_epoch(k, epoch, value)
-            told.append([k, epoch, value])
-            heard.append(None)
-
         losses = self._memo.once(
-            self, lineage, lambda: train(images, targets, loss, epochs, purpose, listen), told
+            self,
+            lineage,
+            lambda listen: train(images, targets, loss, epochs, purpose, listen),
+            on_epoch or (lambda k, epoch, value: None),
         )
         self._lineage = lineage  # taking back a state clears it
-        if on_epoch is not None and not heard:  # it was learnt before
-            for k, epoch, value in told:
-                on_epoch(k, epoch, value)
         return losses
 
     def set_weights(self, k: int, weights: Any) -> None:

@@ -15,7 +15,7 @@ from typing import TypedDict
 import numpy as np
 from scipy import stats
 
-from logitleak.metrics.proportion import Share, share, wilson
+from logitleak.metrics.proportion import wilson
 
 RESAMPLES = 4000
 
@@ -169,11 +169,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = least
     return adjusted
-
-
-def shares(inside: Sequence[bool], outside: Sequence[bool]) -> tuple[Share, Share]:
-    """Both shares with their own Wilson intervals."""
-    return share(inside), share(outside)
 
 
 def _newcombe(
