@@ -29,7 +29,7 @@ from logitleak.attacks import networks
 from logitleak.attacks.base import create
 from logitleak.bank import ModelBank, Optimization
 from logitleak.metrics.ssim import mean_ssim_to_others
-from logitleak.types import GlobalModel, Knowledge, PublicData, provided
+from logitleak.types import GlobalModel, Knowledge, PublicData, UploadKind, provided
 
 SERIES: dict[str, list[tuple[int, int, int]]] = {
     "K": [(k, 100, 1000) for k in (1, 2, 5, 10)],
@@ -46,6 +46,8 @@ class RandomView:
     classes: int
     images: int
     rounds: int = 1
+    upload_kind: UploadKind = "logits"
+    shadows: int = 0
 
     @property
     def provides(self) -> frozenset[str]:
@@ -72,6 +74,9 @@ class RandomView:
 
     def server_logits(self, round: int) -> Tensor:
         return self._logits(0)
+
+    def shadow_logits(self, shadow: int, round: int) -> Tensor:
+        raise NotImplementedError
 
     def global_model(self, round: int) -> GlobalModel:
         raise NotImplementedError
