@@ -115,6 +115,11 @@ class Gap(Attack):
             {"lam": (1.0, 0.1, 0.01)},
         )
 
+    @classmethod
+    def shipped(cls, clients: int) -> Mapping[str, Any]:
+        """See `Attack.shipped`."""
+        return {"reference": "others" if clients > 1 else "server"} | LABELLED._asdict()
+
     def check(self, view: ServerView) -> None:
         super().check(view)
         wanted = self._kind(view)

@@ -90,8 +90,9 @@ class OwnModelView(ViewOf):
         self.clients = 1
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
-        """f_0 on the rows that client 0 answered for."""
-        rows, _ = self.inner.client_logits(0, round)
+        """f_0 on every row that some client answered for."""
+        answered = [self.inner.client_logits(k, round)[0] for k in range(self.inner.clients)]
+        rows = torch.cat(answered).unique()
         return rows, self.inner.server_logits(round)[rows]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from logitleak.report.load import rows, table
 from logitleak.report.page import Row, fixed, flatten, plain, size
 from logitleak.report.pooling import ordered, wilson
 from logitleak.report.sweep_load import NONE, SCHEMES, Cell, Sweep, spelled
-from logitleak.report.words import percent
+from logitleak.report.words import percent, points
 
 NUMBERS = {
     "accuracy": ("accuracy", percent),
@@ -147,8 +147,7 @@ def tuned(sweep: Sweep) -> list[dict[str, Any]]:
             candidates = [
                 {
                     "value": plain(one.get("value")),
-                    "accuracy": NONE if one.get("accuracy") is None else percent(one["accuracy"]),
-                    "ssim": fixed(one.get("ssim"), 3),
+                    "score": _score(one),
                     "chosen": bool(one.get("chosen")),
                 }
                 for one in rows(account, setting)
@@ -156,6 +155,15 @@ def tuned(sweep: Sweep) -> list[dict[str, Any]]:
             if candidates:
                 lines.append({"cell": where, "setting": setting, "candidates": candidates, "why": ""})
     return lines
+
+
+def _score(candidate: Mapping[str, Any]) -> str:
+    """What a candidate was judged by: its leak on mock twins, or its accuracy on mock targets."""
+    if candidate.get("leak") is not None:
+        return f"leak {points(candidate['leak'])}"
+    if candidate.get("accuracy") is not None:
+        return f"{percent(candidate['accuracy'])}, SSIM {fixed(candidate.get('ssim'), 3)}"
+    return NONE
 
 
 def timings(sweep: Sweep) -> list[Row]:

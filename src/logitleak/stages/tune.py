@@ -43,8 +43,13 @@ LEAST_SIDE = 24
 SOFTNESS = 0.02
 """SSIM by which a mock target passes or fails before it counts as wholly passed or failed."""
 
-Scorer = Callable[[Mapping[str, Any]], tuple[float, dict[str, float]]]
-"""From settings to a score, the larger the better, and what to say of it."""
+NOTHING_OPEN = "every setting that could be was given, or the attack has none"
+
+ERRORS = 2.0
+"""By so many standard errors of their paired difference another candidate must beat the shipped settings."""
+
+Scorer = Callable[[Mapping[str, Any]], tuple[Tensor, dict[str, float]]]
+"""From settings to a score of every mock target, the larger the better, [n], and what to say of it."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,9 @@ def tune_on_mock_twins(
     progress: Progress,
 ) -> Tuned:
     """Choose by the leak on mock twins: success in minus success out of the chosen images. Success is softened by
-    `SOFTNESS`: a few dozen mock targets that just pass or just fail would decide by chance.
+    `SOFTNESS`: a few dozen mock targets that just pass or just fail would decide by chance. For the same reason the
+    settings that the attack ships with stay unless another candidate is better by `ERRORS` standard errors: the best
+    of many candidates looks better than it is (after the one-standard-error rule of Breiman et al., 1984).
 
     Args:
         twins: the mock federation, or why there is none: then nothing is chosen, and the account says why.
@@ -96,12 +103,13 @@ def tune_on_mock_twins(
         "on": "mock twins: public people who were in and out of the server's own federation"
     }
     if isinstance(twins, str):
-        return _keep(kept, Tuned(dict(config.settings), account | {"not tuned": twins}))
+        return keep(kept, Tuned(dict(config.settings), account | {"not tuned": twins}))
     account |= {"mock targets": len(twins.game.units), "clients": twins.clients, "rounds": twins.rounds}
+    account["rule"] = f"most leak, but shipped settings stay within {ERRORS:g} standard errors of it"
     views = [SumView(view) if config.view == "sum" else view for view in twins.views]
     known = replace(twins.known, private=_halved(twins.known.private), public=_halved(twins.known.public))
 
-    def score(settings: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+    def score(settings: Mapping[str, Any]) -> tuple[Tensor, dict[str, float]]:
         verdicts = [
             judge(_halved(make_attack(config, settings, seed, device, priors).last(view).best), known)
             for view in views
@@ -111,11 +119,19 @@ def tune_on_mock_twins(
         )
         margins = torch.stack([v.ssim - v.ssim_rival for v in verdicts])
         soft, coins = torch.sigmoid(margins / SOFTNESS), twins.game.coins
-        softened = float(soft[coins].mean() - soft[~coins].mean())
-        said = {"leak": found["leak"]["value"], "softened": softened, "out": found["out"]["value"]}
+        softened = (soft * coins - soft * ~coins).sum(
+            0
+        )  # each target is in in one world, and out in the other
+        said = {
+            "leak": found["leak"]["value"],
+            "softened": float(softened.mean()),
+            "out": found["out"]["value"],
+        }
         return softened, said | {"ssim": found["ssim"]["difference"]}
 
-    return _choose(config, score, views[0].clients, twins.rounds, account, kept, progress)
+    attack_class: type[Attack] = registry.load("attack", config.attack)
+    shipped = attack_class.shipped(views[0].clients)
+    return _choose(config, score, views[0].clients, twins.rounds, account, kept, progress, shipped)
 
 
 def tune_on_mock_targets(
@@ -137,7 +153,7 @@ def tune_on_mock_targets(
     labels = mock_labels(view, seed)
     if len(labels) == 0:
         why = "the public set has no labels, or too few people to hold some out"
-        return _keep(kept, Tuned(dict(config.settings), account | {"not tuned": why}))
+        return keep(kept, Tuned(dict(config.settings), account | {"not tuned": why}))
     heard = [
         k
         for k in range(view.clients)
@@ -145,16 +161,18 @@ def tune_on_mock_targets(
     ]
     if not heard:
         why = "no client answered in any round"
-        return _keep(kept, Tuned(dict(config.settings), account | {"not tuned": why}))
+        return keep(kept, Tuned(dict(config.settings), account | {"not tuned": why}))
     mock = MockView(view, labels, heard[:CLIENTS])
     known = _references(view, mock)
     account["mock targets"] = len(labels)
 
-    def score(settings: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+    def score(settings: Mapping[str, Any]) -> tuple[Tensor, dict[str, float]]:
         verdicts = judge(make_attack(config, settings, seed, device, priors).last(mock).best, known)
-        accuracy, likeness = float(verdicts.success.float().mean()), float(verdicts.ssim.mean())
-        # a person more is worth more than any likeness
-        return accuracy + likeness / (2 * len(labels)), {"accuracy": accuracy, "ssim": likeness}
+        success = verdicts.success.float()
+        said = {"accuracy": float(success.mean()), "ssim": float(verdicts.ssim.mean())}
+        return success + verdicts.ssim / (
+            2 * len(labels)
+        ), said  # a person more is worth more than any likeness
 
     return _choose(config, score, mock.clients, view.rounds, account, kept, progress)
 
@@ -167,6 +185,14 @@ def read_tuned(kept: Path) -> Tuned | None:
     return Tuned(found["settings"], found["account"])
 
 
+def open_steps(config: AttackConfig, clients: int, rounds: int) -> list[dict[str, Sequence[Any]]]:
+    """The steps of choice of an attack (see `Attack.tunable`), without the settings that the user gave."""
+    attack_class: type[Attack] = registry.load("attack", config.attack)
+    steps = attack_class.choices(clients, rounds)
+    left = [{name: step[name] for name in step if name not in config.settings} for step in steps]
+    return [step for step in left if step]
+
+
 def _choose(
     config: AttackConfig,
     score: Scorer,
@@ -175,16 +201,15 @@ def _choose(
     account: dict[str, Any],
     kept: Path,
     progress: Progress,
+    shipped: Mapping[str, Any] | None = None,
 ) -> Tuned:
-    """Go through the steps of choice; settings that the user gave are kept."""
-    attack_class: type[Attack] = registry.load("attack", config.attack)
-    steps = []
-    for step in attack_class.choices(clients, rounds):
-        names = [name for name in step if name not in config.settings]
-        if names:
-            steps.append((names, list(itertools.product(*(step[name] for name in names)))))
+    """Go through the steps of choice; settings that the user gave are kept, and those that are shipped stay where
+    nothing is clearly better."""
+    steps = [
+        (list(step), list(itertools.product(*step.values()))) for step in open_steps(config, clients, rounds)
+    ]
     if not steps:
-        account["not tuned"] = "every setting that could be was given, or the attack has none"
+        account["not tuned"] = NOTHING_OPEN
     chosen: dict[str, Any] = dict(config.settings)
     progress.stage(f"tuning {config.attack}", sum(len(values) for _, values in steps))
     for names, candidates in steps:
@@ -196,17 +221,17 @@ def _choose(
                 value, words = score(chosen | candidate)
             except UserError as error:  # what cannot be done here is no candidate
                 log.info("tuning %s: %s: %s", config.attack, candidate, error)
-                value, words = float("nan"), {}
+                value, words = torch.tensor([torch.nan]), {}
             scores.append(value)
             said.append({name: round(number, 4) for name, number in words.items()})
             log.info("tuning %s: %s: %s", config.attack, candidate, said[-1])
-        best = _best(scores)
+        best = _best(scores, _place(candidates, names, shipped or {}))
         chosen |= dict(zip(names, candidates[best], strict=True))
         account[" and ".join(names)] = [
             {"value": values[0] if len(values) == 1 else list(values), **words, "chosen": i == best}
             for i, (values, words) in enumerate(zip(candidates, said, strict=True))
         ]
-    return _keep(kept, Tuned(chosen, account))
+    return keep(kept, Tuned(chosen, account))
 
 
 def _halved(images: Tensor) -> Tensor:
@@ -215,13 +240,28 @@ def _halved(images: Tensor) -> Tensor:
     return F.avg_pool2d(images, 2) if min(images.shape[-2:]) >= 2 * LEAST_SIDE else images
 
 
-def _best(scores: Sequence[float]) -> int:
-    """The place of the largest score, the first among equals; one that is no number is never chosen before one that
-    is."""
-    return max(range(len(scores)), key=lambda i: -torch.inf if scores[i] != scores[i] else scores[i])
+def _place(
+    candidates: Sequence[tuple[Any, ...]], names: Sequence[str], shipped: Mapping[str, Any]
+) -> int | None:
+    """Where the shipped settings stand among the candidates of a step; None where they do not."""
+    wanted = tuple(shipped.get(name) for name in names)
+    return candidates.index(wanted) if wanted in candidates else None
 
 
-def _keep(kept: Path, tuned: Tuned) -> Tuned:
+def _best(scores: Sequence[Tensor], shipped: int | None) -> int:
+    """The place of the best mean score, the first among equals; that of the shipped settings where the best is not
+    clearly better on the same mock targets. A candidate whose score is no number is chosen only where all are so."""
+    means = [float(score.mean()) for score in scores]
+    best = max(range(len(means)), key=lambda i: -torch.inf if means[i] != means[i] else means[i])
+    if shipped is None or shipped == best or means[shipped] != means[shipped]:
+        return best
+    gain = scores[best] - scores[shipped]
+    error = gain.std() / len(gain) ** 0.5
+    return best if float(gain.mean()) > ERRORS * float(error) else shipped
+
+
+def keep(kept: Path, tuned: Tuned) -> Tuned:
+    """Write down what was chosen, so that it is chosen once."""
     write_json(kept, {"settings": dict(tuned.settings), "account": dict(tuned.account)})
     return tuned
 

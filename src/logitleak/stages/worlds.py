@@ -17,7 +17,16 @@ from logitleak.seeds import derive_int
 from logitleak.stages.attack import attack
 from logitleak.stages.folder import RunFolder, World, choose_device
 from logitleak.stages.lab import MockTwins, mock_twins, with_shadows
-from logitleak.stages.tune import Tuned, make_attack, read_tuned, tune_on_mock_targets, tune_on_mock_twins
+from logitleak.stages.tune import (
+    NOTHING_OPEN,
+    Tuned,
+    keep,
+    make_attack,
+    open_steps,
+    read_tuned,
+    tune_on_mock_targets,
+    tune_on_mock_twins,
+)
 from logitleak.transcript import Transcript
 from logitleak.types import ServerView
 
@@ -131,11 +140,11 @@ def _tune_publicly(
         "how the clients of a recorded federation train is not known, so it cannot be played again"
     )
     if isinstance(config, Config):
-        steps = registry.load("attack", entry.attack).choices(view.clients, config.federation.rounds)
-        wanted = {
-            "reference": [value for step in steps for value in step.get("reference", ())]
-        } | entry.settings
-        shadows = "shadow" in wanted["reference"]
+        steps = open_steps(entry, view.clients, config.federation.rounds)
+        if not steps:  # a federation that nothing is chosen on need not be played
+            return keep(kept, Tuned(dict(entry.settings), {"not tuned": NOTHING_OPEN}))
+        references = {reference for step in steps for reference in step.get("reference", ())}
+        shadows = "shadow" in references | {entry.settings.get("reference")}
         twins = mock_twins(view.knowledge, config, seed, run.lab, progress, shadows)
     return tune_on_mock_twins(twins, entry, seed, device, priors, kept, progress)
 
