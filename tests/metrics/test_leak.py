@@ -8,6 +8,7 @@ import torch
 from logitleak.game import Game
 from logitleak.metrics import paired
 from logitleak.metrics.leak import compare, sides_of
+from logitleak.metrics.proportion import wilson
 
 
 def game(coins: list[list[bool]], design: str = "twins") -> Game:
@@ -68,6 +69,8 @@ def test_four_worlds_average_each_target_first() -> None:
     assert found["leak"]["p"] == pytest.approx(0.5)
     assert found["table"] is None
     assert found["in"]["trials"] == found["out"]["trials"] == 4
+    # four tries, but of two targets: the interval is that of two
+    assert (found["out"]["low"], found["out"]["high"]) == pytest.approx(wilson(0.5, 2), abs=1e-6)
 
 
 def test_four_worlds_without_a_difference_still_have_an_interval() -> None:

@@ -77,10 +77,10 @@ def test_losses_are_no_wins() -> None:
     assert verdict({"gap": leak(comparison(3, 2, 20, wins=wins, ssim={"low": -0.1}))}).grade == "quiet"
 
 
-def test_likeness_alone_makes_it_likely() -> None:
+def test_likeness_is_asked_once() -> None:
     found = verdict({"gap": leak(comparison(3, 2, 20, wins=None, ssim={"low": 0.01}))})
-    assert found.grade == "likely"
-    assert "the difference in likeness lies above 0" in found.details[0]
+    assert found.grade == "quiet"  # a second sign would need a correction for two tests
+    assert any("Mean likeness" in line for line in found.details)
 
 
 def test_no_leak_shown_says_how_much_is_still_possible() -> None:

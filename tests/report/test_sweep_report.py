@@ -165,7 +165,7 @@ def test_the_record_has_rivals_threat_models_tuning_and_times(sweep: Path) -> No
     assert html.count("<td>public-mean</td>") == 4
     for scheme in ("FedMD", "DS-FL"):
         assert f'<summary><span class="name">{scheme}</span></summary>' in html
-    assert html.count('<span class="said">chosen: </span>3: 30%, 0.430') == 8
+    assert html.count('<span class="said">chosen: </span>3: 30%, SSIM 0.430') == 8
     assert "3.3 min" in html  # sixteen attacks of 12.5 seconds
     assert "2.8 min" in html  # four federations of 41.5 seconds
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from logitleak.game import Game
 from logitleak.metrics import paired
-from logitleak.metrics.proportion import share
+from logitleak.metrics.proportion import clustered
 
 
 def compare(success: Tensor, ssim: Tensor, game: Game) -> dict[str, Any]:
@@ -26,11 +26,15 @@ def compare(success: Tensor, ssim: Tensor, game: Game) -> dict[str, Any]:
     coins = game.coins
     (hits_in, hits_out), (like_in, like_out) = _sides(success.double(), game), _sides(ssim.double(), game)
     inside, outside = success[coins].tolist(), success[~coins].tolist()
+    share_in, share_out = (
+        clustered(sum(side), len(side), len(units))
+        for side, units in ((inside, hits_in), (outside, hits_out))
+    )
     if not game.paired:
         leak = paired.independent_leak(inside, outside)
         auc, p = paired.area(like_in, like_out)
         return {
-            "in": share(inside), "out": share(outside), "leak": rounded(leak), "table": None, "wins": None,
+            "in": share_in, "out": share_out, "leak": rounded(leak), "table": None, "wins": None,
             "auc": rounded({"value": auc, "p": p}),
             "ssim": _likeness(like_in, like_out, paired.independent_difference(like_in, like_out)),
         }  # fmt: skip
@@ -49,7 +53,7 @@ def compare(success: Tensor, ssim: Tensor, game: Game) -> dict[str, Any]:
             alone = paired.paired_leak(*one)
             leak["low"], leak["high"] = alone["low"], alone["high"]
     return {
-        "in": share(inside), "out": share(outside), "leak": rounded(leak), "table": cells,
+        "in": share_in, "out": share_out, "leak": rounded(leak), "table": cells,
         "wins": rounded(paired.wins(like_in, like_out)), "auc": None,
         "ssim": _likeness(like_in, like_out, paired.paired_difference(like_in, like_out)),
     }  # fmt: skip

@@ -39,13 +39,26 @@ def pooled(successes: int, trials: int) -> Share:
     return Share(value=successes / trials, low=low, high=high, successes=successes, trials=trials)
 
 
-def wilson(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:
+def clustered(successes: int, trials: int, units: float) -> Share:
+    """The share of so many successes where the same units were tried again and again: its interval is that of one
+    trial for each unit. What one unit does in several trials is alike at most, so that is wide enough.
+
+    Raises:
+        ValueError: there are no trials or units, or more successes than trials.
+    """
+    if trials < 1:
+        raise ValueError("no trials are no proportion")
+    low, high = wilson(units * successes / trials, units)
+    return Share(value=successes / trials, low=low, high=high, successes=successes, trials=trials)
+
+
+def wilson(successes: float, trials: float, z: float = Z95) -> tuple[float, float]:
     """The Wilson score interval of a proportion (Wilson, 1927).
 
     Raises:
         ValueError: there are no trials, or more successes than trials.
     """
-    if trials < 1 or not 0 <= successes <= trials:
+    if trials <= 0 or not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials are no proportion")
     p, z2 = successes / trials, z * z
     center = (p + z2 / (2 * trials)) / (1 + z2 / trials)

@@ -16,7 +16,6 @@ from logitleak.report.words import (
     NO_RATE,
     Verdict,
     in_brackets,
-    listed,
     nature,
     out_of,
     owner_named,
@@ -122,19 +121,12 @@ def _grade(main: Comparison, passed: bool) -> tuple[str, str, str]:
             "see what else differed between the two sides."
         )
         return "quiet", "No leak shown", sentence
-    signs = []
-    if main.wins and main.wins.shown:
-        signs.append("the images rebuilt with the private images win more often than a fair coin would")
-    if main.auc and main.auc.value > 0.5 and main.auc.p is not None and main.auc.p < LEVEL:
-        signs.append("likeness tells the two groups apart better than a fair coin would")
-    if main.ssim and main.ssim.above:
-        signs.append("the interval of the difference in likeness lies above 0")
-    doubt = "The count of rebuilt targets alone does not settle it"
-    if signs:
+    if sign := _sign(main):
         return (
             "likely",
             "Likely leak",
-            f"{doubt}, but {listed(signs)}: it is likely that the private images changed what comes back.",
+            f"The count of rebuilt targets alone does not settle it, but {sign}: it is likely that the private images "
+            "changed what comes back.",
         )
     reach = (
         f"the interval still allows a leak of up to {points(found.high)} points"
@@ -152,6 +144,16 @@ def _grade(main: Comparison, passed: bool) -> tuple[str, str, str]:
             f"did not: {reach}."
         )
     return "quiet", "No leak shown", sentence
+
+
+def _sign(main: Comparison) -> str:
+    """What likeness says for a leak; empty where it says nothing. One test only, so that no correction is due: pairs
+    by their wins, groups by the AUC."""
+    if main.wins and main.wins.shown:
+        return "the images rebuilt with the private images win more often than a fair coin would"
+    if main.auc and main.auc.value > 0.5 and main.auc.p is not None and main.auc.p < LEVEL:
+        return "likeness tells the two groups apart better than a fair coin would"
+    return ""
 
 
 def _about(game: Game, attack: Attack, image: str) -> list[str]:

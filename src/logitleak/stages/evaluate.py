@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from logitleak import __version__, registry
 from logitleak.errors import UserError
 from logitleak.game import Game
 from logitleak.metrics.attack import References, number, references
 from logitleak.metrics.paired import holm
-from logitleak.metrics.proportion import Share, pooled
+from logitleak.metrics.proportion import Share, clustered
 from logitleak.progress import Progress
 from logitleak.recorded import RecordedConfig, RunConfig
 from logitleak.sealed import read_game, read_truth
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.nulls import nulls
-from logitleak.stages.score import describe_attack, rival, score_attack, score_prior
+from logitleak.stages.score import describe_attack, members_of, rival, score_attack, score_prior
 from logitleak.stages.threat import threat_model
 from logitleak.stages.traffic import traffic
 from logitleak.storage import read_json, write_json, write_tensors
@@ -66,11 +67,12 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     primary = status.get("primary") or config.headline
     metrics["game"] = _describe_game(game, primary, view)
     progress.stage("evaluation", len(names) * view.rounds + 2)
-    rivals = _rivals(view, known)
+    members = members_of(game, known)
+    rivals = _rivals(view, known, members)
     gallery = {"truth": known.private, "public": known.public_of_targets}
     for name in names:
         folders = [world.attack(name) for world in worlds]
-        prior = score_prior(folders[0], known)
+        prior = score_prior(folders[0], known, members)
         scored = score_attack(folders, known, game, view.rounds, progress, prior)
         alone = len(worlds) == 1 and not recorded  # what a recording calls round 1 need not be the first
         scored.entry["nulls"] = nulls(view, folders[0], known, config.seed) if alone else []
@@ -142,14 +144,14 @@ def versions() -> dict[str, str]:
     }
 
 
-def _rivals(view: Transcript, known: References) -> dict[str, dict[str, Any]]:
+def _rivals(view: Transcript, known: References, members: Tensor | None) -> dict[str, dict[str, Any]]:
     """Two ways to answer without attacking: what any attack must beat."""
     mean = registry.load("prior", "mean")
     prior = mean(mean.Settings(), 0).estimate(view.knowledge, known.labels)
-    rivals = {"prior": rival("Returns the mean sensitive public image for everybody", prior, known)}
+    rivals = {"prior": rival("Returns the mean sensitive public image for everybody", prior, known, members)}
     if len(known.public_labels):  # a recorded federation may not say whom its public images show
         summary = "Returns the mean public image of the label"
-        rivals["public-mean"] = rival(summary, known.public_of_targets, known)
+        rivals["public-mean"] = rival(summary, known.public_of_targets, known, members)
     return rivals
 
 
@@ -227,4 +229,5 @@ def _pool(shares: list[Share | None]) -> Share | None:
     counted = [one for one in shares if one is not None]
     if not counted:
         return None
-    return pooled(sum(one["successes"] for one in counted), sum(one["trials"] for one in counted))
+    successes, trials = (sum(one[key] for one in counted) for key in ("successes", "trials"))
+    return clustered(successes, trials, trials / len(counted))  # worlds share most of their held-out images

@@ -106,22 +106,29 @@ def score_attack(
     return Scored(scored, gallery)
 
 
-def score_prior(folder: Path, known: References) -> dict[str, Any] | None:
+def members_of(game: Game | None, known: References) -> Tensor | None:
+    """bool [T], whose images took part in any world: shares of what was rebuilt are over them. None for everybody."""
+    return None if game is None else _Seat(game, known).members
+
+
+def score_prior(folder: Path, known: References, members: Tensor | None) -> dict[str, Any] | None:
     """What the prior's images of the targets would score by themselves, without any upload: an attack that does not
     beat its own prior learnt nothing from the clients. A rival's entry of metrics.json; None where the attack of
-    this folder used no prior."""
+    this folder used no prior. Over the same members as the attack."""
     file = folder / "prior.safetensors"
     if not file.exists():
         return None
     used = read_json(folder / "attack.json")["prior"]
     images = read_tensors(file)["images"].to(torch.float32).div(255)
-    return rival(f"Returns the {used} prior of each label, which {folder.name} starts from", images, known)
+    return rival(
+        f"Returns the {used} prior of each label, which {folder.name} starts from", images, known, members
+    )
 
 
-def rival(summary: str, images: Tensor, known: References) -> dict[str, Any]:
-    """The entry of metrics.json of who answers with these images [T, 3, H, W]."""
+def rival(summary: str, images: Tensor, known: References, members: Tensor | None) -> dict[str, Any]:
+    """The entry of metrics.json of who answers with these images [T, 3, H, W]; shares are over the members."""
     result = select(images[None], known.labels, beta=0.0)
-    return summarize(result, judge(images, known), known) | {
+    return summarize(result, judge(images, known), known, members) | {
         "kind": "rival", "summary": summary, "rounds": [], "client_ssim": None, "leak": None, "nulls": [],
         "losses": [], "choices": {}, "settings": {}, "assumptions": [],
     }  # fmt: skip

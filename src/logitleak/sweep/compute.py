@@ -112,7 +112,7 @@ def _cell(task: Task) -> None:
     from logitleak.sealed import read_game, read_truth
     from logitleak.stages.folder import RunFolder, World
     from logitleak.stages.nulls import nulls
-    from logitleak.stages.score import score_attack, score_prior
+    from logitleak.stages.score import members_of, score_attack, score_prior
     from logitleak.stages.worlds import attack_worlds
     from logitleak.transcript import Transcript
 
@@ -132,8 +132,9 @@ def _cell(task: Task) -> None:
     write_json(timing, {"attack": round(spent + time.perf_counter() - start, 2)})
     view, folders = Transcript(worlds[0].path), [home(world) for world in worlds]
     known = references(read_truth(run.sealed), view.knowledge.public)
-    prior = score_prior(folders[0], known)
-    found = score_attack(folders, known, read_game(run.sealed), view.rounds, Quiet(), prior)
+    game = read_game(run.sealed)
+    prior = score_prior(folders[0], known, members_of(game, known))
+    found = score_attack(folders, known, game, view.rounds, Quiet(), prior)
     for t in range(1, view.rounds + 1) if len(worlds) > 1 else ():  # strips show the images in
         images = found.gallery[f"in/{folders[0].name}/{t}"].to(torch.float32).div(255)
         write_tensors(task.folder / f"round-{t:02d}.safetensors", {"images": images})
