@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from logitleak import __version__, cli, storage
 from logitleak.registry import TABLES
@@ -560,6 +561,33 @@ def test_a_damaged_transcript_in_a_process(run_folder: Path) -> None:
     done = logitleak("attack", run_folder, "--name", "again", "--quiet")
     assert done.returncode == 2
     assert re.fullmatch(r"logitleak: The upload of client 1 in round 2 [^\n]*\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", [["ls"], ["--version"], ["ls", "attack"]])
+def test_a_reader_that_has_seen_enough_is_no_error(command: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "logitleak", *command], stdout=write, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_images_that_changed_after_the_federation_ended(
+    people: People, config_file: Callable[..., Path], fails: Fails, tmp_path: Path
+) -> None:
+    root = people(tmp_path / "people", identities=6)
+    again = ("run", config_file(root), "--out", tmp_path / "run", "--quiet")
+    cli.main([str(argument) for argument in again])
+    image = next(root.rglob("*.png"))
+    with Image.open(image) as opened:
+        opened.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(image)
+    assert "The images have changed" in fails(*again)
+    shutil.rmtree(root)
+    cli.main([str(argument) for argument in again])  # what was recorded stays what it was
 
 
 def test_prepare_in_a_process(six_people: Path, tmp_path: Path) -> None:

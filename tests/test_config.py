@@ -182,11 +182,11 @@ def test_an_override_in_a_bad_list_of_attacks() -> None:
     [
         (b"data: [", "is not valid YAML"),
         (b"a: b: c", "is not valid YAML"),
-        (b"\xff\xfe\x00", "is not valid YAML"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
         (b"seed: 2001-99-99", "is not valid YAML"),
         (b"seed: !!python/object/apply:os.system [true]", "is not valid YAML"),
-        (b"- a\n- b\n", "must hold keys and values, not list"),
-        (b"hello", "must hold keys and values, not str"),
+        (b"- a\n- b\n", "must hold keys and values, not a list"),
+        (b"hello", "must hold keys and values, not a text"),
     ],
 )
 def test_bad_files(tmp_path: Path, content: bytes, message: str) -> None:

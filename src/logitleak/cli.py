@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -237,15 +238,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name need not be UTF-8, and is printed all the same; standard error is like this by default.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if arguments[:1] == ["--version"]:
-        from logitleak import __version__
-
-        print(__version__)
-        return
     commands, prog = _COMMANDS, "logitleak"
     if len(arguments) > 1 and arguments[0] in _GROUPS:
         commands, prog, arguments = _GROUPS[arguments[0]], f"logitleak {arguments[0]}", arguments[1:]
     try:
+        if arguments[:1] == ["--version"]:
+            from logitleak import __version__
+
+            print(__version__)
+            return
         tyro.extras.subcommand_cli_from_dict(
             commands,
             prog=prog,
@@ -253,8 +254,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             args=arguments,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
         )
+        sys.stdout.flush()  # here, where somebody listens to what goes wrong
     except UserError as error:
         _fail(str(error))
+    except BrokenPipeError:  # whoever read our output has seen enough, as with `| head`
+        # what is left in the buffer must not be tried again when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # what a shell says of a process that SIGPIPE ended
     except OSError as error:
         _fail(_explain(error))
     except (MemoryError, RuntimeError) as error:

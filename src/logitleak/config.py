@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
-from logitleak import registry
+from logitleak import registry, yaml_text
 from logitleak.errors import UserError, did_you_mean
 from logitleak.overrides import by_name, parse_override, set_value
 from logitleak.sections import AttackConfig as AttackConfig
@@ -25,7 +25,9 @@ from logitleak.sections import FederationConfig as FederationConfig
 from logitleak.sections import GameConfig as GameConfig
 from logitleak.sections import Section as Section
 from logitleak.sections import Tuning as Tuning
-from logitleak.text import printable
+
+_NAMES: dict[type, str] = {list: "a list", str: "a text"}
+"""What a file may hold instead of keys and values."""
 
 _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
@@ -119,13 +121,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: a missing file, bad YAML, or something else than a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = yaml_text.parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"There is no config file {path}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML: {printable(str(error), 500)}.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error.reason}); save it as such.") from None
+    except UserError as error:
+        raise UserError(f"{path} {error}.") from None
+    if values is None:
+        return {}
     if not isinstance(values, dict):
-        raise UserError(f"{path} must hold keys and values, not {type(values).__name__}.")
+        raise UserError(f"{path} must hold keys and values, not {_NAMES.get(type(values), 'a plain value')}.")
     return values
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
+from logitleak import yaml_text
 from logitleak.errors import UserError
-from logitleak.text import printable
 
 
 def parse_override(override: str) -> tuple[str, Any]:
@@ -20,10 +18,9 @@ def parse_override(override: str) -> tuple[str, Any]:
     if not equals or not path:
         raise UserError(f'"{override}" is no override; write section.key=value, for example data.targets=20.')
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f'The value of "{path}" is not valid YAML: {printable(str(error), 500)}.') from None
-    return path, value
+        return path, yaml_text.parse(text)
+    except UserError as error:
+        raise UserError(f'The value of "{path}" {error}.') from None
 
 
 def set_value(values: dict[str, Any], path: str, value: Any) -> None:

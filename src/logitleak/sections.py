@@ -6,16 +6,16 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+
+from logitleak.strict import Strict
 
 Tuning = Literal["none", "public", "mock-targets"]
 """How the settings of an attack that are not given are chosen."""
 
 
-class Section(BaseModel):
+class Section(Strict):
     """A part of a configuration: nothing unknown in it, and nothing that changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _expanded(path: Any) -> Any:

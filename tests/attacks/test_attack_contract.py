@@ -111,3 +111,11 @@ def test_selection_prefers_distinct_and_clean() -> None:
     assert select(images, torch.tensor([0]), beta=0.1).chosen.tolist() == [2]
     images = torch.stack([ramp, ramp.flip(-1), noisy])[:, None]
     assert select(images, torch.tensor([0]), beta=100.0).chosen.tolist() != [2]
+
+
+def test_what_is_no_number_is_never_chosen() -> None:
+    images = torch.rand(3, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    images[0] = torch.nan
+    scores = select(images[:1], torch.tensor([0]), beta=0.1).scores
+    assert scores.tolist() == [[torch.inf]]
+    assert select(images, torch.tensor([0]), beta=0.1).chosen.tolist() != [0]

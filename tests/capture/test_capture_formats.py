@@ -14,9 +14,12 @@ import torch
 import yaml
 from make_capture import DESCRIPTION, N, describe, draw, logits, outputs, softmax
 
+from logitleak.capture.arrays import Wanted
 from logitleak.capture.description import Description, schema
 from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.places import fill
+from logitleak.capture.tables import read_csv
+from logitleak.errors import UserError
 from logitleak.stages.record import import_recorded
 from logitleak.storage import write_tensors
 from logitleak.transcript import Transcript
@@ -208,3 +211,23 @@ def test_the_examples_of_the_documentation_are_descriptions() -> None:
     assert blocks
     for block in blocks:
         Description.model_validate(yaml.safe_load(block))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0.5;0.25;0.25;1", "columns are separated by semicolons; separate them by commas."),
+        ("0,5;0,25;0,25;1,0", "separate them by commas, and write decimals with a point."),
+        ("a;b;c;d", "columns are separated by semicolons"),
+        ("0.5\t0.25\t0.25\t1", "columns are separated by tabs"),
+        ("0,5,0,25,0,25,1,0", "decimals seem to be written with a comma; write them with a point."),
+        ('"0,5","0,25","0,25","1,0"', "decimals seem to be written with a comma"),
+        ("0.5,0.25,0.25", "has 3 outputs, and the capture has 4 classes."),
+    ],
+)
+def test_another_countrys_csv_is_named(line: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "round-1.csv"
+    file.write_text(line + "\n")
+    with pytest.raises(UserError, match="line 1") as caught:
+        read_csv(file, Wanted(classes=4, public=1, values=None, rows=None))
+    assert message in str(caught.value)

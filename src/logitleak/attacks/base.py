@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from logitleak import registry
@@ -16,6 +16,7 @@ from logitleak.attacks.selection import select
 from logitleak.errors import UserError
 from logitleak.metrics.ssim import WINDOW
 from logitleak.priors.base import Prior
+from logitleak.strict import Strict
 from logitleak.types import Reconstructions, ServerView
 
 Listener = Callable[[int, int | None, int, float], None]
@@ -30,14 +31,12 @@ _MEANING = {
 }
 
 
-class AttackSettings(BaseModel):
+class AttackSettings(Strict):
     """Hyper-parameters that every attack has.
 
     Attributes:
         beta: weight of total variation in the choice among clients, Eq. 11.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     beta: NonNegativeFloat = 0.1
 

@@ -25,8 +25,14 @@ def select(images: Tensor, labels: Tensor, beta: float, unheard: Collection[int]
         beta: weight of total variation.
         unheard: clients of whom nothing is known, because they were absent in every round. What stands for them
             is no reconstruction: they are not compared with, and their score is infinite, unless nobody was heard.
+            So are they for a client with a pixel that is no number.
     """
-    heard = torch.tensor([k for k in range(len(images)) if k not in unheard] or range(len(images)))
+    # one image that is no number would make every comparison none, and argmin would prefer it
+    broken = {k for k in range(len(images)) if not bool(images[k].isfinite().all())}
+    heard = torch.tensor(
+        [k for k in range(len(images)) if k not in {*unheard, *broken}] or range(len(images))
+    )
     scores = torch.full(images.shape[:2], torch.inf)
     scores[heard] = beta * total_variation(images[heard]) + mean_ssim_to_others(images[heard])
+    scores = torch.where(scores.isnan(), torch.inf, scores)
     return Reconstructions(images, labels, scores.argmin(0), scores)

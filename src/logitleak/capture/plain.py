@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from logitleak.errors import UserError
+from logitleak.yaml_text import Loader
 
 _MOST_BYTES = 4 * 2**20
 
@@ -32,20 +33,13 @@ def parse(path: Path) -> Any:
         raise UserError(f"is not valid {path.suffix[1:].upper()} ({error}).") from None
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few hundred bytes of them can stand for gigabytes. Of a key that is there twice the
-    library would keep the last, and nobody would know."""
+class _PlainLoader(Loader):
+    """YAML without aliases: a few hundred bytes of them can stand for gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise UserError("Aliases (*name) are not read in a capture; write the value out.")
         return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        made: dict[Any, Any] = super().construct_mapping(node, deep)
-        if len(made) < len(node.value):
-            raise UserError(f"names a setting twice, in what begins in line {node.start_mark.line + 1}.")
-        return made
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def read_csv(path: Path, wanted: Wanted) -> tuple[Array, Array | None]:
     with _text(path) as file:
         for number, line in enumerate(_lines(file, most), start=1):
             cells = [cell.strip().strip('"') for cell in line.split(",")]
+            if number == 1:
+                _check_signs(cells, line, wanted.classes)
             if number == 1 and not _is_number(cells[0]):
                 at = cells.index(wanted.rows) if wanted.rows in cells else None
                 if len(set(cells)) < len(cells):
@@ -132,6 +134,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _check_signs(cells: list[str], line: str, classes: int) -> None:
+    """Raise a `UserError` where the first line is that of another country's CSV."""
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if line.count(sign) >= max(classes - 1, 1):
+            points = ", and write decimals with a point" if len(cells) > 1 else ""
+            raise UserError(f"line 1: columns are separated by {name}; separate them by commas{points}.")
+
+
 def _row_id(cells: list[str], at: int, number: int) -> int:
     text = cells.pop(at) if at < len(cells) else ""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
@@ -140,6 +150,8 @@ def _row_id(cells: list[str], at: int, number: int) -> int:
 
 
 def _numbers(cells: list[str], classes: int, number: int) -> Array:
+    if len(cells) == 2 * classes and all(cell.lstrip("+-").isdigit() for cell in cells):
+        raise UserError(f"line {number}: decimals seem to be written with a comma; write them with a point.")
     if len(cells) != classes:
         raise UserError(f"line {number}: has {len(cells)} outputs, and the capture has {classes} classes.")
     try:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from logitleak.errors import UserError
+from logitleak.strict import Strict
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,8 @@ class Origin:
     note: str = "a part can be used as it is"
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(Strict):
     """Settings of a source; none by default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataSource(ABC):

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from logitleak import registry
 from logitleak.config import Config, FederationConfig, check_models
 from logitleak.errors import UserError
 from logitleak.stages.check import scheme_of
+from logitleak.strict import Strict
 
 _SETTING = "settings."
 
 
-class DeployConfig(BaseModel):
+class DeployConfig(Strict):
     """One federation, and where its parts are.
 
     Attributes:
@@ -31,8 +32,6 @@ class DeployConfig(BaseModel):
             folder as ``data`` in its node config.
         out: the run folder that the server writes.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "cpu"

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from logitleak.errors import UserError
+from logitleak.strict import Strict
 from logitleak.types import Knowledge, LabelledPublicData
 
 Listener = Callable[[int, float], None]
 """(training step from 1, loss); a prior that learns calls it once for every step."""
 
 
-class PriorSettings(BaseModel):
+class PriorSettings(Strict):
     """Hyper-parameters of a prior; none by default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Prior(ABC):

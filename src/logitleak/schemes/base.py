@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from logitleak.answers import Form, Shape
 from logitleak.bank import Loss, ModelBank, Targets
 from logitleak.errors import UserError
 from logitleak.finite import all_finite
+from logitleak.strict import Strict
 from logitleak.truth import ClientData
 from logitleak.types import MODEL_KINDS, Payload, PublicData, UploadKind, provided
 
@@ -109,10 +109,8 @@ class Server:
         return self._kept[1].clone()
 
 
-class SchemeSettings(BaseModel):
+class SchemeSettings(Strict):
     """Hyper-parameters that every scheme has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Action = Callable[[ModelBank, Sequence[ClientData], Payload, ClientContext], Sequence[Payload]]

@@ -37,6 +37,7 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     """
     run.refuse_deployed()
     if run.status().get("federated"):
+        _check_images(config, run)
         return
     progress.stage("data", 1)
     prepared = prepare(config.data, config.federation.clients, config.seed)
@@ -46,7 +47,7 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
         len(prepared.split.public),
         len(prepared.split.truth.labels),
     )
-    split = prepared.split if scheme_of(config.federation).labelled else unlabelled(prepared.split)
+    split = _seen(config, prepared.split)
     game = draw(config, split.truth)
     worlds = run.plan_worlds(config.game.simulations)
     _begin(run, worlds, split, game)
@@ -126,9 +127,28 @@ def _begin(run: RunFolder, worlds: list[World], split: Split, game: Game | None)
     kept = read_game(run.sealed)
     same_coins = kept is None if game is None else kept is not None and torch.equal(kept.coins, game.coins)
     if not (same_coins and _same_data([*started, *finished][0].wire, read_truth(run.sealed), split)):
-        raise UserError(
-            f"The images have changed since {run.path} was begun; delete it, or choose another --out."
-        )
+        raise _changed(run)
+
+
+def _check_images(config: Config, run: RunFolder) -> None:
+    """Raise a `UserError` where a finished federation was of other images than its folder of images now holds. Where
+    that folder is gone nothing can be compared, and what was recorded is still what it was."""
+    if config.data.root is None or not config.data.root.is_dir() or not run.sealed.is_dir():
+        return
+    split = _seen(config, prepare(config.data, config.federation.clients, config.seed).split)
+    if not _same_data(run.worlds[0].wire, read_truth(run.sealed), split):
+        raise _changed(run)
+
+
+def _changed(run: RunFolder) -> UserError:
+    return UserError(
+        f"The images have changed since {run.path} was begun; delete it, or choose another --out."
+    )
+
+
+def _seen(config: Config, split: Split) -> Split:
+    """The split as the scheme has it: with labels in public, or without."""
+    return split if scheme_of(config.federation).labelled else unlabelled(split)
 
 
 def _same_data(wire: Path, truth: GroundTruth, split: Split) -> bool:

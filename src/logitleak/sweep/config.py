@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveInt,
@@ -21,13 +19,14 @@ from logitleak import registry
 from logitleak.config import read_yaml
 from logitleak.errors import UserError, did_you_mean
 from logitleak.overrides import parse_override, set_value
+from logitleak.strict import Strict
 
 Bundle = dict[str, dict[str, Any]]
 """A label to the settings that it stands for: ``{"lfw": {"data.source": "lfw", "data.degradation": "mask"}}``."""
 
 
 def _tidy(grid: Any) -> Any:
-    """Labels of bundles as text (YAML reads ``1:`` and ``no:`` as something else), empty bundles as no setting."""
+    """Labels of bundles as text (YAML reads ``1:`` as a number), empty bundles as no setting."""
     if not isinstance(grid, dict):
         return grid
     return {
@@ -38,11 +37,7 @@ def _tidy(grid: Any) -> Any:
     }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Show(_Section):
+class Show(Strict):
     """One table or figure of a sweep's report. Axes are called as in `Cell.axes`.
 
     Attributes:
@@ -96,7 +91,7 @@ class Show(_Section):
     paper_names: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
-class Sweep(_Section):
+class Sweep(Strict):
     """A grid of cells; a cell is one attack on one federation.
 
     Attributes:

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+
+from logitleak.strict import Strict
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-class DegradationSettings(BaseModel):
+class DegradationSettings(Strict):
     """Settings of a degradation; none by default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Degradation(ABC):
