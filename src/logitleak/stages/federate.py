@@ -131,9 +131,9 @@ def _begin(run: RunFolder, worlds: list[World], split: Split, game: Game | None)
 
 
 def _check_images(config: Config, run: RunFolder) -> None:
-    """Raise a `UserError` where a finished federation was of other images than its folder of images now holds. Where
-    that folder is gone nothing can be compared, and what was recorded is still what it was."""
-    if config.data.root is None or not config.data.root.is_dir() or not run.sealed.is_dir():
+    """Raise a `UserError` where a finished federation was of other images than its folder of images now holds. People
+    that the tool makes itself are not made again for that, and without the truth nothing can be compared."""
+    if config.data.root is None or not run.sealed.is_dir():
         return
     split = _seen(config, prepare(config.data, config.federation.clients, config.seed).split)
     if not _same_data(run.worlds[0].wire, read_truth(run.sealed), split):
