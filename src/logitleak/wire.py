@@ -15,6 +15,7 @@ from logitleak.errors import UserError
 from logitleak.storage import TensorFile, write_json, write_tensors
 from logitleak.text import printable
 from logitleak.types import Event, PublicData, UploadKind
+from logitleak.whole import move
 
 FORMAT = 1
 MOST_CLIENTS, MOST_CLASSES = 10_000, 1_000_000
@@ -92,7 +93,7 @@ class TranscriptWriter:
     def commit(self, round: int) -> None:
         """Declare a round whole. Round 0, before the first, leaves a folder only if something travelled in it."""
         if round > 0 or self._partial(round).exists():
-            self._partial(round).rename(round_folder(self.folder, round))
+            move(self._partial(round), round_folder(self.folder, round))
 
     def finish(self, rounds: int) -> None:
         """Close a transcript that ends before its time: it has this many whole rounds, at least one."""
