@@ -145,9 +145,8 @@ def test_a_folder_is_on_the_disk_before_it_has_its_name(
     fsync = os.fsync
 
     def sync(number: int) -> None:
-        done.append(
-            f"{os.readlink(f'/proc/self/fd/{number}').removeprefix(str(tmp_path))} {(tmp_path / 'run').exists()}"
-        )
+        name = os.readlink(f"/proc/self/fd/{number}").removeprefix(str(tmp_path))
+        done.append(f"{name} {(tmp_path / 'run').exists()}")
         fsync(number)
 
     monkeypatch.setattr(os, "fsync", sync)
