@@ -52,6 +52,7 @@ def test_the_newest_of_any_two_rounds(rounds: set[int]) -> None:
         assert list(reconstructions(folder, [])[1]) == sorted(rounds)
 
 
+@pytest.mark.slow
 def test_more_than_a_hundred_rounds(
     tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
