@@ -75,3 +75,7 @@ def test_tries_are_counted_anew_and_for_each_answer() -> None:
         assert fetcher.fetch("good") is None
         failing = True
     assert fetcher.fetch("bad") is None
+    assert fetcher.trying("bad")
+    failing = False
+    assert fetcher.fetch("good") is None
+    assert not fetcher.trying("good")

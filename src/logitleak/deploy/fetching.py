@@ -50,6 +50,10 @@ class Fetcher(Generic[Reply]):
             table.pop(message, None)
         return replies[0] if replies else None
 
+    def trying(self, message: str) -> bool:
+        """Whether the last try failed, and there will be another: an answer may have come back."""
+        return message in self._why
+
     def late(self, message: str, seconds: float) -> Absence:
         """Why there is no answer to a message, now that the time is up."""
         if message in self._why:

@@ -122,7 +122,8 @@ class FlowerTransport:
             self._look()
             for key in list(waiting):
                 reply = _read_reply(fetcher.fetch(waiting[key]), read)
-                if reply is None and nodes[key] not in self._roll.online:
+                gone = nodes[key] not in self._roll.online and not fetcher.trying(waiting[key])
+                if reply is None and gone:
                     reply = Absence("lost its connection")
                 if reply is not None:
                     found[key] = reply
