@@ -18,7 +18,7 @@ import torch
 import yaml
 from PIL import Image
 
-from logitleak import __version__, cli, storage
+from logitleak import __version__, cli, storage, whole
 from logitleak.registry import TABLES
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 
@@ -486,7 +486,7 @@ def test_a_disk_that_does_not_take_it(
         raise OSError(number, os.strerror(number), str(target))
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage.os, "replace", refuse)
+        patch.setattr(whole.os, "replace", refuse)
         said = fails("run", config_file(), "--out", tmp_path / "run", "--quiet")
     assert message in said
     assert str(tmp_path / "run") in said
@@ -498,13 +498,13 @@ def test_a_disk_that_fills_up_while_tensors_are_written(
     config_file: Callable[..., Path], fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Afterwards the same command goes on."""
-    whole = storage.write_whole
+    write_whole = storage.write_whole
 
     def full(path: Path, write: Callable[[Path], None]) -> None:
         if "upload" in path.name:  # the temporary file is a device that is always full
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_name(f".{path.name}.{os.getpid()}.partial").symlink_to("/dev/full")
-        whole(path, write)
+        write_whole(path, write)
 
     arguments = ["run", config_file(), "--out", tmp_path / "run", "--quiet"]
     with monkeypatch.context() as patch:

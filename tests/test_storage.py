@@ -23,9 +23,9 @@ from logitleak.storage import (
     write_json,
     write_tensors,
     write_text,
-    write_whole,
 )
 from logitleak.truth import GroundTruth
+from logitleak.whole import write_whole
 
 
 def listing(folder: Path) -> list[str]:

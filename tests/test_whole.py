@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from logitleak.whole import mend, whole_folder
+from logitleak.whole import clean, mend, whole_folder, write_whole
 
 
 def make(folder: Path, text: str) -> Path:
@@ -116,3 +116,51 @@ def test_an_old_folder_comes_back(tmp_path: Path, dead: int) -> None:
 def test_nothing_to_mend(tmp_path: Path) -> None:
     mend(tmp_path / "nowhere" / "run")
     assert listing(tmp_path) == []
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power loss an empty file could have the name: data, then the name, then the folder's list of names."""
+    done: list[tuple[str, str]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def sync(number: int) -> None:
+        done.append(("sync", Path(os.readlink(f"/proc/self/fd/{number}")).name))
+        fsync(number)
+
+    def rename(source: Path, target: Path) -> None:
+        done.append(("name", Path(target).name))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", rename)
+    write_whole(tmp_path / "new" / "file", lambda target: target.write_text("text") and None)
+    partial = f".file.{os.getpid()}.partial"
+    assert done == [("sync", tmp_path.name), ("sync", partial), ("name", "file"), ("sync", "new")]
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync = os.fsync
+
+    def sync(number: int) -> None:
+        name = os.readlink(f"/proc/self/fd/{number}").removeprefix(str(tmp_path))
+        done.append(f"{name} {(tmp_path / 'run').exists()}")
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    fill(tmp_path / "run")
+    partial = f"/.run.{os.getpid()}.partial"
+    assert sorted(done[:-1]) == [f"{partial} False", f"{partial}/file False", f"{partial}/last False"]
+    assert done[-1] == " True"  # the folder that it is in
+
+
+def test_clean(tmp_path: Path, dead: int) -> None:
+    (tmp_path / "deep").mkdir()
+    left = [f".a.json.{dead}.partial", f".b.{os.getpid()}.partial"]
+    kept = [f".a.json.{os.getppid()}.partial", ".mine.partial", f"a.json.{dead}.partial"]
+    for name in (*left, *kept):
+        (tmp_path / "deep" / name).touch()
+    clean(tmp_path)
+    assert listing(tmp_path / "deep") == sorted(kept)

@@ -10,14 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Transcript", "UserError", "__version__", "attack", "run"]
+__all__ = ["AttacksFailed", "Transcript", "UserError", "__version__", "attack", "run"]
 
 if TYPE_CHECKING:
     from logitleak.errors import UserError
-    from logitleak.stages.run import attack, run
+    from logitleak.stages.run import AttacksFailed, attack, run
     from logitleak.transcript import Transcript
 
 _LAZY = {
+    "AttacksFailed": "logitleak.stages.run",
     "UserError": "logitleak.errors",
     "attack": "logitleak.stages.run",
     "run": "logitleak.stages.run",

@@ -62,8 +62,12 @@ def run(
     if tune is not None:
         loaded = loaded.tuned(tune)
     out = out or Path("runs") / (config.stem if config is not None else "run")
-    with ExitStack() as stack:
-        result = stages.run(loaded, out, overwrite=overwrite, progress=progress_of(quiet, stack))
+    try:
+        with ExitStack() as stack:
+            result = stages.run(loaded, out, overwrite=overwrite, progress=progress_of(quiet, stack))
+    except stages.AttacksFailed as failed:
+        print_result(failed.result, quiet)
+        raise
     print_result(result, quiet)
 
 

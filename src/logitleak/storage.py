@@ -1,13 +1,10 @@
-"""Whole files or none: everything is written under a temporary name and renamed. Nothing is ever unpickled."""
+"""JSON and safetensors in files that are whole or not there (see `logitleak.whole`). Nothing is ever unpickled."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from torch import Tensor
 
 from logitleak.errors import UserError
 from logitleak.text import printable
+from logitleak.whole import write_whole
 
 _BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
@@ -30,35 +28,6 @@ _NAMES = {
     torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
 """What the format calls the types that are written."""
-
-
-@contextmanager
-def held(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file; it is let go with the process, however that ends.
-
-    Args:
-        path: the lock; its folder is created.
-        wait: whether to wait for whoever holds it.
-
-    Raises:
-        BlockingIOError: somebody else holds it, and ``wait`` is false.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Have ``write`` fill a temporary file beside ``path``, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_text(path: Path, text: str) -> None:

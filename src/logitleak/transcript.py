@@ -21,7 +21,7 @@ from logitleak.text import printable
 from logitleak.transcript_checks import check_finite, check_row_ids, check_tensor, describe
 from logitleak.transcript_models import check_models, read_global_model, read_model
 from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, Payload, PublicData, UploadKind, provided
-from logitleak.wire import FORMAT, Manifest, read_absent, round_folder
+from logitleak.wire import FORMAT, OWN, Manifest, read_absent, round_folder
 
 _MANIFEST_BYTES = 64 * 2**20
 
@@ -122,7 +122,7 @@ class Transcript:
         """
         if not self.manifest.server_logits:
             raise UserError(f"{self.folder} holds no logits of the server's own.")
-        file = TensorFile(round_folder(self.folder, round) / "own.safetensors")
+        file = TensorFile(round_folder(self.folder, round) / f"{OWN}.safetensors")
         values = file.read("logits").to(torch.float32)
         check_finite(values, f"The server's own logits in round {round}")
         return values
@@ -246,7 +246,7 @@ class Transcript:
         public, classes = len(self.knowledge.public), self.knowledge.num_classes
         where, uploads = f"{self.folder}, round {round}", self._uploads(round)
         if self.manifest.server_logits:
-            own = TensorFile(round_folder(self.folder, round) / "own.safetensors")
+            own = TensorFile(round_folder(self.folder, round) / f"{OWN}.safetensors")
             check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
         if self.manifest.uploads.kind in MODEL_KINDS:
             check_models(uploads, self._present(uploads, where), self.manifest.uploads.tensor, where)

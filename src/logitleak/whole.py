@@ -1,13 +1,63 @@
-"""Whole folders or none: a folder is filled under a temporary name beside its place, and then put there."""
+"""Files and folders that are whole or not there: they are filled under a temporary name beside their place, and then
+put there. What was put there stays, after a power loss too: it is on the disk before it gets its name."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Have ``write`` fill a temporary file beside ``path``, then rename it into place.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it, and what was there before stays.
+    """
+    make_folder(path.parent)
+    temporary = _beside(path, "partial")
+    try:
+        write(temporary)
+        sync(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk. Renaming alone orders nothing: after a power loss
+    an empty file could have the name."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with those above it, for good."""
+    missing = [each for each in (path, *path.parents) if not each.is_dir()]
+    path.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync(each.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or a folder, for good. What is in it was written whole, or is synced."""
+    source.rename(target)
+    sync(target.parent)
+
+
+def sync_all(folder: Path) -> None:
+    """Wait until everything in a folder is on the disk, whoever wrote it."""
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink():
+            sync(path)
 
 
 @contextmanager
@@ -20,12 +70,21 @@ def whole_folder(path: Path) -> Iterator[Path]:
     partial = _beside(path, "partial")
     try:
         yield partial
+        sync_all(partial)
         if path.is_dir() and not any(path.iterdir()):
             _fill(path, partial)
         else:
             _replace(path, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def clean(folder: Path) -> None:
+    """Remove the half-written files that killed processes left in a folder and below."""
+    for left in folder.rglob(".*.partial"):
+        found = re.fullmatch(r"\..+\.([0-9]{1,9})\.partial", left.name)
+        if found is not None and not left.is_dir() and not _at_work(int(found[1])):
+            left.unlink(missing_ok=True)
 
 
 def mend(path: Path) -> None:
@@ -51,6 +110,7 @@ def _fill(path: Path, partial: Path) -> None:
     try:
         for entry in sorted(partial.iterdir(), key=lambda entry: (entry.is_file(), entry.name)):
             entry.rename(path / entry.name)
+        sync(path)
     except BaseException:
         for entry in path.iterdir():
             entry.rename(partial / entry.name)
@@ -64,7 +124,7 @@ def _replace(path: Path, partial: Path) -> None:
     if there:
         path.rename(old)
     try:
-        partial.rename(path)
+        move(partial, path)
     except BaseException:
         if there:
             old.rename(path)

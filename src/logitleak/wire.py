@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,8 +16,12 @@ from logitleak.errors import UserError
 from logitleak.storage import TensorFile, write_json, write_tensors
 from logitleak.text import printable
 from logitleak.types import Event, PublicData, UploadKind
+from logitleak.whole import move
 
 FORMAT = 1
+ACTION = "[a-z][a-z0-9_-]*"
+OWN = "own"
+"""The file of a round with the server's own logits; others are called by their actions."""
 MOST_CLIENTS, MOST_CLASSES = 10_000, 1_000_000
 """Far above any federation that is attacked; a stranger's manifest may claim more, to use up a reader's memory."""
 
@@ -26,7 +31,7 @@ class Uploads(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    action: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=100)
+    action: str = Field(pattern=f"^{ACTION}$", max_length=100)
     tensor: str = Field(max_length=200)
     kind: UploadKind
 
@@ -72,27 +77,36 @@ class TranscriptWriter:
         write_json(folder / "manifest.json", manifest.model_dump(exclude_defaults=True))
 
     def write(self, event: Event) -> None:
-        """Keep one exchange. One that carried nothing, and that no client missed, leaves no file."""
+        """Keep one exchange. One that carried nothing, and that no client missed, leaves no file.
+
+        Raises:
+            UserError: it would take the place of another, or belongs to a round that is whole.
+        """
+        check_action(event.action)
         tensors = {f"sent/{name}": value for name, value in event.sent.tensors.items()}
         scalars = {f"sent/{name}": value for name, value in event.sent.scalars.items()}
         for client, payload in event.received.items():
             tensors.update({f"client-{client}/{name}": value for name, value in payload.tensors.items()})
             scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
         if tensors or scalars or event.absent:
-            path = self._partial(event.round) / f"{event.action}.safetensors"
+            path = self._free(event.round, event.action)
             described = {"scalars": json.dumps(scalars, sort_keys=True)}
             if event.absent:
                 described["absent"] = json.dumps(dict(event.absent), sort_keys=True)
             write_tensors(path, tensors, described)
 
     def write_own(self, round: int, logits: Tensor) -> None:
-        """Keep the server's own logits on the public set after its training in this round."""
-        write_tensors(self._partial(round) / "own.safetensors", {"logits": logits})
+        """Keep the server's own logits on the public set after its training in this round.
+
+        Raises:
+            UserError: they were written, or the round is whole.
+        """
+        write_tensors(self._free(round, OWN), {"logits": logits})
 
     def commit(self, round: int) -> None:
         """Declare a round whole. Round 0, before the first, leaves a folder only if something travelled in it."""
         if round > 0 or self._partial(round).exists():
-            self._partial(round).rename(round_folder(self.folder, round))
+            move(self._partial(round), round_folder(self.folder, round))
 
     def finish(self, rounds: int) -> None:
         """Close a transcript that ends before its time: it has this many whole rounds, at least one."""
@@ -107,8 +121,31 @@ class TranscriptWriter:
             if not number.isdigit() or int(number) > round:
                 shutil.rmtree(folder)
 
+    def _free(self, round: int, name: str) -> Path:
+        """Where to write a file of a round. Nothing that travelled is ever overwritten."""
+        path = self._partial(round) / f"{name}.safetensors"
+        if round_folder(self.folder, round).exists():
+            raise UserError(
+                f'"{name}" comes for round {round}, which is whole; a scheme must count its rounds up.'
+            )
+        if path.exists():
+            raise UserError(
+                f'"{name}" comes twice in round {round}, and a transcript keeps one of a name; give the second '
+                "action of the scheme another name."
+            )
+        return path
+
     def _partial(self, round: int) -> Path:
         return self.folder / f"round-{round:02d}.partial"
+
+
+def check_action(action: str) -> None:
+    """Raise a `UserError` where a transcript can have no exchange of this name."""
+    if re.fullmatch(ACTION, action) is None or action == OWN:
+        raise UserError(
+            f'An action of a scheme cannot be called "{printable(action, 100)}"; use small letters, digits, - and _, '
+            f'and not "{OWN}", which is where the server\'s own logits are.'
+        )
 
 
 def round_folder(folder: Path, round: int) -> Path:

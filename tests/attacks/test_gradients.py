@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from memory import MemoryView
+from torch import nn
 
 from logitleak.attacks.base import create
 from logitleak.attacks.gradients import cosine_distance
@@ -54,3 +55,28 @@ def test_a_dummy_without_gradient_makes_no_nan() -> None:
     cosine_distance(zero, wanted).backward()
     assert zero[0].grad is not None
     assert bool(zero[0].grad.isfinite().all())
+
+
+def test_the_last_bias_of_a_deep_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of a file sort as text, and "10.bias" then comes before "2.bias"."""
+    from logitleak.models import base
+    from logitleak.types import GlobalModel
+
+    view = MemoryView(clients=1, rounds=1)
+    classes, (height, width) = view.knowledge.num_classes, view.knowledge.public.image_size
+    layers = [
+        nn.Flatten(),
+        nn.Linear(3 * height * width, classes),
+        *[nn.Linear(classes, classes) for _ in range(9)],
+    ]
+    deep = nn.Sequential(*layers)
+    assert [name for name, _ in deep.named_parameters()][-1] == "10.bias"
+    monkeypatch.setattr(base, "build", lambda *args: deep)
+    table = {name: value.detach() for name, value in sorted(deep.state_dict().items())}
+    gradients = {name: torch.zeros_like(value) for name, value in table.items()}
+    gradients["10.bias"][2] = -1.0
+    monkeypatch.setattr(view, "global_model", lambda round: GlobalModel("deep", 0.1, table))
+    monkeypatch.setattr(view, "client_gradients", lambda client, round: gradients)
+    attack = create("gradients", {"steps": 1})
+    attack.observe(view, 1)
+    assert attack._presence[0].tolist() == gradients["10.bias"].tolist()  # type: ignore[attr-defined]

@@ -23,7 +23,8 @@ from logitleak.deploy.server import serve
 from logitleak.errors import UserError
 from logitleak.progress import Quiet
 from logitleak.stages.federate import federate
-from logitleak.stages.folder import RunFolder, open_run
+from logitleak.stages.folder import RunFolder
+from logitleak.stages.opening import open_run
 from logitleak.stages.run import attack_run, write_report
 from logitleak.transcript import Transcript
 from logitleak.types import Absence, Payload

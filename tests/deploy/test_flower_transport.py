@@ -144,7 +144,10 @@ def test_two_good_clients() -> None:
         (lambda: array(shape=(10**9, 10**9)), "instead of float32 [5, 3]"),
         (lambda: array(data=bytes(10**6)), "takes 1000000 bytes"),
         (lambda: array(data=b"\x80\x04N."), "damaged header"),
-        (lambda: (_ for _ in ()).throw(RuntimeError("no such object")), "cannot be read (RuntimeError)"),
+        (
+            lambda: (_ for _ in ()).throw(RuntimeError("no such object")),
+            "could not be fetched within 1 s (RuntimeError)",
+        ),
         (lambda: "no records at all", "cannot be read (AttributeError)"),
     ],
 )
@@ -279,3 +282,20 @@ def test_actions_of_every_scheme_have_a_message() -> None:
     from logitleak.deploy import flower
 
     assert {f"train.{name}" for name in flower._actions()} <= set(flower.client_app._registered_funcs)
+
+
+def test_an_answer_that_cannot_be_fetched_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is the network's fault: it is fetched again, and the client is no less there."""
+    monkeypatch.setattr("logitleak.deploy.fetching.DELAY", 0.05)
+    left = 2
+
+    def answer() -> Any:
+        nonlocal left
+        if left:
+            left -= 1
+            raise ConnectionError
+        return good()
+
+    answers = transport(Grid({10: node(0), 11: node(1, answer)}), timeout=10).ask("upload", 1)
+    assert isinstance(answers[1], Payload)
+    assert left == 0

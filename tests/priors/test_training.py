@@ -101,7 +101,7 @@ class TestEveryTrainedPrior:
         steps_of(trained(name, tmp_path))
         samples = {f"samples-{step}.png" for step in (2, 4, 5)}
         kept = {path.name for path in folder(tmp_path).iterdir()}
-        assert kept == samples | {"final.safetensors", ".lock"}
+        assert kept == samples | {"final.safetensors"}
         with Image.open(folder(tmp_path) / "samples-5.png") as picture:
             assert picture.size == (3 * 16, 6 * 16)  # six identities that are no targets
 

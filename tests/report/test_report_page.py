@@ -57,7 +57,7 @@ def test_writes_the_page_the_figures_and_the_grids(run: Path) -> None:
     expected = {"accuracy", "rounds-accuracy", "rounds-ssim", "confidence-public", "confidence-private"}
     expected |= {"client-ssim", "attack-losses-1", "federation-losses-1", "utility-rounds"}
     assert {f"{name}.svg" for name in expected} <= figures
-    assert not list(run.rglob("*.tmp"))
+    assert not list(run.rglob("*.partial"))
 
 
 def test_grid_holds_every_target_in_exact_pixels(run: Path) -> None:

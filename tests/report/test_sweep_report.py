@@ -44,7 +44,7 @@ def test_every_kind_renders(sweep: Path) -> None:
     assert {"09-rounds-pli.png", "10-schemes-tbi.png", "11-priors.png"} <= {
         p.name for p in (sweep / "grids").iterdir()
     }
-    assert not list(sweep.rglob("*.tmp"))
+    assert not list(sweep.rglob("*.partial"))
 
 
 def test_loads_nothing_and_every_part_has_a_name(sweep: Path) -> None:

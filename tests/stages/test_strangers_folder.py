@@ -1,5 +1,6 @@
 """A run folder that somebody else made: a report runs no code that it names, and writes nowhere that it leads to."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,6 @@ def test_pictures_elsewhere_stay(folder: str, finished_run: Path, tmp_path: Path
 def test_a_file_elsewhere_stays(finished_run: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("precious")
-    (finished_run / ".report.html.tmp").symlink_to(mine)
+    (finished_run / f".report.html.{os.getpid()}.partial").symlink_to(mine)
     assert write_report(finished_run).report.read_text().startswith("<!")
     assert mine.read_text() == "precious"

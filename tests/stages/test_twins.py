@@ -205,9 +205,9 @@ class Killed(BaseException):
 def test_killed_between_any_two_writes(
     twins: Path, folder: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from logitleak import storage
+    from logitleak import whole
 
-    replace, run, stop, kills = storage.os.replace, tmp_path / "killed", 4, 0
+    replace, run, stop, kills = whole.os.replace, tmp_path / "killed", 4, 0
     while True:
         calls = 0
 
@@ -219,7 +219,7 @@ def test_killed_between_any_two_writes(
             replace(*args)
 
         with monkeypatch.context() as patch:
-            patch.setattr("logitleak.storage.os.replace", counting)
+            patch.setattr("logitleak.whole.os.replace", counting)
             try:
                 logitleak.run(config_of(tiny_config, folder), run)
                 break

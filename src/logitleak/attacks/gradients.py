@@ -6,7 +6,7 @@ A dummy image of each label is changed until its gradient on the sent-out model 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -65,7 +65,10 @@ class GradientInversion(Attack):
             gradients = view.client_gradients(client, round)
             if not gradients:  # absent in this round: what is known of it stays
                 continue
-            self._presence[client] = _last_bias(gradients, view.knowledge.num_classes)
+            ordered = [
+                gradients[name] for name, _ in model.named_parameters()
+            ]  # a file's names are in no order
+            self._presence[client] = _last_bias(ordered, view.knowledge.num_classes)
             labels = torch.nonzero(self._presence[client] < 0).flatten()
             if len(labels):
                 images = self._dummies.setdefault(client, self._start(view, client))
@@ -154,9 +157,9 @@ def cosine_distance(a: list[Tensor] | tuple[Tensor, ...], b: list[Tensor]) -> Te
     return 1 - dot / (norms[0] * norms[1])
 
 
-def _last_bias(gradients: Mapping[str, Tensor], num_classes: int) -> Tensor:
-    """The gradient of the bias of the last layer, [J]."""
-    biases = [value for value in gradients.values() if value.shape == (num_classes,)]
+def _last_bias(gradients: Sequence[Tensor], num_classes: int) -> Tensor:
+    """The gradient of the bias of the last layer, [J], of those of all parameters in the order of layers."""
+    biases = [value for value in gradients if value.shape == (num_classes,)]
     if not biases:
         raise UserError("The clients' model has no bias of its classes; labels cannot be restored from it.")
     return biases[-1]

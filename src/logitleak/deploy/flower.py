@@ -25,6 +25,7 @@ from logitleak.channel import Transport
 from logitleak.deploy import arrays
 from logitleak.deploy.client import Client, OtherPublicSet
 from logitleak.deploy.config import DeployConfig, parse
+from logitleak.deploy.fetching import Fetcher
 from logitleak.deploy.folders import client_folder, fingerprint, read_public
 from logitleak.deploy.logs import show_log
 from logitleak.deploy.roll import Roll
@@ -107,6 +108,7 @@ class FlowerTransport:
         What a node sends is read when it arrives, so that no two answers are held as they travelled.
         """
         end = time.monotonic() + timeout
+        fetcher: Fetcher[Message] = Fetcher(lambda message: self._grid.pull_messages([message]))
         waiting: dict[int, str] = {}
         found: dict[int, _Read | Absence] = {}
         for key, node in nodes.items():
@@ -119,27 +121,29 @@ class FlowerTransport:
         while waiting and time.monotonic() < end:
             self._look()
             for key in list(waiting):
-                reply = self._pull(waiting[key], read)
-                if reply is None and nodes[key] not in self._roll.online:
+                reply = _read_reply(fetcher.fetch(waiting[key]), read)
+                gone = nodes[key] not in self._roll.online and not fetcher.trying(waiting[key])
+                if reply is None and gone:
                     reply = Absence("lost its connection")
                 if reply is not None:
                     found[key] = reply
                     del waiting[key]
             time.sleep(_POLL if waiting else 0)
-        late = {key: Absence(f"did not answer within {timeout:g} s") for key in waiting}
-        return found | late
+        return found | {key: fetcher.late(message, timeout) for key, message in waiting.items()}
 
-    def _pull(self, message_id: str, read: Callable[[RecordDict], _Read | Absence]) -> _Read | Absence | None:
-        """What came back to one message; None while nothing did."""
-        try:
-            replies = list(self._grid.pull_messages([message_id]))
-            if not replies:
-                return None
-            if replies[0].has_error():
-                return Absence(f"failed: {printable(replies[0].error.reason or '') or 'no reason is given'}")
-            return read(replies[0].content)
-        except Exception as error:  # a stranger packed this: whatever goes wrong is that answer's
-            return Absence(f"sent what cannot be read ({type(error).__name__})")
+
+def _read_reply(
+    reply: Message | Absence | None, read: Callable[[RecordDict], _Read | Absence]
+) -> _Read | Absence | None:
+    """What came back, as far as it has come back."""
+    if reply is None or isinstance(reply, Absence):
+        return reply
+    try:
+        if reply.has_error():
+            return Absence(f"failed: {printable(reply.error.reason or '') or 'no reason is given'}")
+        return read(reply.content)
+    except Exception as error:  # a stranger packed this: whatever goes wrong is that answer's
+        return Absence(f"sent what cannot be read ({type(error).__name__})")
 
 
 def _records(payload: Payload, round: int, public: str = "") -> RecordDict:

@@ -23,6 +23,7 @@ from logitleak.stages.check import check, scheme_of
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors, write_text
 from logitleak.truth import ClientData, Split, unlabelled
 from logitleak.types import PublicData, check_rows
+from logitleak.whole import move, sync_all
 
 _TOLD = {"source", "image_size", "protocol", "degradation", "degradation_settings", "targets", "labelled"}
 """What the server's ``config.yaml`` says of the data. Not the seed, nor where the images lie: with these, whoever has
@@ -95,7 +96,8 @@ def divide(config: Config, out: Path, canaries: int = 0) -> None:
                 "confidence": None,
             },
         )
-        partial.rename(out)
+        sync_all(partial)
+        move(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -14,9 +14,11 @@ from logitleak.channel import Recorder, TooFewClients, Transport
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
 from logitleak.errors import UserError
+from logitleak.lock import alone
 from logitleak.schemes.base import Scheme, Server
 from logitleak.stages.check import check_architectures, optimization_of, scheme_of
-from logitleak.stages.folder import RunFolder, World, choose_device, logged, open_run, timed
+from logitleak.stages.folder import RunFolder, World, choose_device, logged, timed
+from logitleak.stages.opening import open_run
 from logitleak.stages.simulation import manifest_of
 from logitleak.stages.traffic import weights_of
 from logitleak.types import Payload, PublicData
@@ -58,16 +60,21 @@ def serve(config: DeployConfig, connect: Connect) -> RunFolder:
         TooFewClients: the federation ended early; ``run.json`` says where and why.
     """
     world = _world(config)
-    run = _open(world)
-    with logged(run), timed(run, "federation"):
-        classes, f = world.facts.num_classes, config.federation
-        form: Forms = partial(world.scheme.form, public=len(world.public), num_classes=classes)
-        manifest = manifest_of(f, world.scheme, classes, world.facts.target_labels)
-        writer = TranscriptWriter(World(run.path).wire, manifest, world.public)
-        channel = Recorder(connect(form), writer, form, config.minimum_clients)
-        _rounds(world, run, writer, channel)
-        run.update(federated=True, ended=None)
+    with alone(config.out):
+        run = _open(world)
+        with logged(run), timed(run, "federation"):
+            _serve(world, run, connect)
     return run
+
+
+def _serve(world: _World, run: RunFolder, connect: Connect) -> None:
+    classes, config = world.facts.num_classes, world.config
+    form: Forms = partial(world.scheme.form, public=len(world.public), num_classes=classes)
+    manifest = manifest_of(config.federation, world.scheme, classes, world.facts.target_labels)
+    writer = TranscriptWriter(World(run.path).wire, manifest, world.public)
+    channel = Recorder(connect(form), writer, form, config.minimum_clients)
+    _rounds(world, run, writer, channel)
+    run.update(federated=True, ended=None)
 
 
 def _world(config: DeployConfig) -> _World:

@@ -10,8 +10,8 @@ from torch import nn
 
 from logitleak.priors.domains import label_means, shared_labels
 from logitleak.priors.translator import translate
-from logitleak.storage import write_whole
 from logitleak.types import Knowledge
+from logitleak.whole import write_whole
 
 ROWS = 8
 

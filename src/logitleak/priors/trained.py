@@ -17,11 +17,12 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.errors import UserError
+from logitleak.lock import held
 from logitleak.models.base import initialize
 from logitleak.priors.base import PriorSettings
 from logitleak.priors.samples import write_samples
 from logitleak.priors.translator import TranslatorPrior
-from logitleak.storage import TensorFile, held, write_tensors
+from logitleak.storage import TensorFile, write_tensors
 from logitleak.types import Knowledge, LabelledPublicData
 
 _NAMES = {torch.float32: "F32", torch.int64: "I64"}

@@ -165,7 +165,10 @@ def _attacks(folder: Path, metrics: dict[str, Any], notes: list[str]) -> list[At
     folders = {path.name: path for path in sorted(home.iterdir()) if path.is_dir()} if home.is_dir() else {}
     played = sides(folder, notes)
     attacks = []
-    for name in [*judged, *(name for name in folders if name not in judged)]:
+    failed = {str(name): str(reason) for name, reason in table(metrics, "failed").items()}
+    notes += [f"The attack {name} failed: {reason}" for name, reason in failed.items()]
+    unjudged = [name for name in folders if name not in judged and name not in failed]
+    for name in [*judged, *unjudged]:
         # The folder is looked up among the folders that exist: a name such as "../x" reads nothing.
         attacks.append(_attack(name, judged.get(name, {}), folders.get(name), played.get(name), notes))
         if attacks[-1].kind != "rival" and attacks[-1].images is None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from logitleak.report.load import ReportError
+from logitleak.whole import write_whole
 
 TEMPLATES = resources.files("logitleak.report") / "templates"
 
@@ -74,12 +74,14 @@ def replace(folder: Path, files: Mapping[str, bytes]) -> None:
         write(folder / name, content)
     for old in folder.iterdir():
         if old.suffix in (".svg", ".png") and old.name not in files:
-            old.unlink()
+            old.unlink(missing_ok=True)  # a sweep may be writing its own report of the same cells
 
 
 def write(path: Path, content: bytes) -> None:
     """Write a file that a reader never sees half of: the new one takes the old one's place in a single step."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)  # it may be a link to elsewhere
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_whole(path, lambda target: _fill(target, content))
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)  # it may be a link to elsewhere
+    path.write_bytes(content)

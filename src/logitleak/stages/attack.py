@@ -128,8 +128,8 @@ def _write_round(out: Path, round: int, result: Reconstructions, made: Attack, l
 
 def _resume(made: Attack, view: ServerView, out: Path) -> int:
     """Take back the state after the last whole round; 0 where there is none."""
-    for state in sorted(out.glob("state-*.safetensors"), reverse=True):
-        round = int(state.stem.removeprefix("state-"))
+    states = {int(file.stem.removeprefix("state-")): file for file in out.glob("state-*.safetensors")}
+    for round, state in sorted(states.items(), reverse=True):
         trace = state.with_suffix(".json")
         if trace.exists() and (out / f"round-{round:02d}.safetensors").exists():
             made.load_state(read_tensors(state), view)

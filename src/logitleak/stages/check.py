@@ -13,16 +13,19 @@ from logitleak.models import own
 from logitleak.schemes.base import Scheme
 from logitleak.stages.folder import choose_device
 from logitleak.types import MODEL_KINDS
+from logitleak.wire import check_action
 
 
 def scheme_of(f: FederationConfig) -> Scheme:
     """The configured scheme, with its settings.
 
     Raises:
-        UserError: an unknown name or setting.
+        UserError: an unknown name or setting, or an action whose messages cannot be kept.
     """
     scheme_class = registry.load("scheme", f.scheme)
     made: Scheme = scheme_class(registry.settings(f"scheme {f.scheme}", scheme_class.Settings, f.settings))
+    for action in made.actions:
+        check_action(action)
     return made
 
 

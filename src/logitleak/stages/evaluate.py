@@ -48,6 +48,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "threat_model": threat_model(view, recorded),
         "game": None,
         "attacks": {},
+        "failed": run.failed(),
         "resources": {"peak_memory_mib": run.peak_memory_mib()},
         "federation": {"losses": [], "ended": status.get("ended"), **traffic(view, config, status)},
     }

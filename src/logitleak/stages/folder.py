@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +16,7 @@ from logitleak.allocator import keep_freed_memory
 from logitleak.errors import UserError
 from logitleak.memory import peak_bytes
 from logitleak.recorded import RunConfig, load_run
-from logitleak.storage import read_json, write_json, write_text
+from logitleak.storage import read_json, write_json
 
 FORMAT = 1
 
@@ -102,6 +100,17 @@ class RunFolder:
         finished = [set(world.attacks()) for world in self.worlds]
         return sorted(set.intersection(*finished))
 
+    def failed(self) -> dict[str, str]:
+        """The attacks that failed when they were last tried, and why."""
+        found: dict[str, str] = self.status().get("failed", {})
+        return found
+
+    def has_results(self, name: str) -> bool:
+        """Whether something would be lost with an attack: it is finished in a world, or was stopped after a round. What
+        one left that failed is no result."""
+        left = "attack.json" if name in self.failed() else "round-*"
+        return any(any(world.attack(name).glob(left)) for world in self.worlds)
+
     def status(self) -> dict[str, Any]:
         """``run.json``; empty where there is none."""
         file = self.path / "run.json"
@@ -160,41 +169,6 @@ def timed(run: RunFolder, stage: str) -> Iterator[None]:
     run.time(stage, time.perf_counter() - start)
 
 
-def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
-    """Create a run folder, or go on with one of the same configuration.
-
-    Attacks may be added to a finished federation; a changed federation, or a changed attack of the same
-    name, is refused, so that nothing is lost by a slip.
-
-    Raises:
-        UserError: the folder belongs to another configuration, or cannot be written.
-    """
-    run = RunFolder(path)
-    if path.exists() and not (path / "run.json").exists() and any(path.iterdir()):
-        raise UserError(f"{path} is not empty and no run folder; choose another --out.")
-    status = run.status()
-    begun = any(world.checkpoint.exists() for world in run.worlds) or any(run.sealed.glob("training*.json"))
-    if not (status.get("federated") or status.get("deployed") or begun):
-        status = {}  # nothing was computed yet, so nothing can be lost
-    conflict = _conflict(status, config)
-    if conflict is not None and not overwrite:
-        raise UserError(f"{path} holds {conflict} choose another --out, or give --overwrite.")
-    if conflict is not None:
-        shutil.rmtree(path)
-        status = {}
-    path.mkdir(parents=True, exist_ok=True)
-    if not os.access(path, os.W_OK):
-        raise UserError(f"{path} cannot be written; choose another --out.")
-    known = dict(run.config().attacks) if status else {}
-    merged = config.model_copy(update={"attacks": known | config.attacks})
-    write_text(path / "config.yaml", merged.to_yaml())
-    hashes = {name: merged.attack_hash(name) for name in merged.attacks}
-    # once there are attacks, the primary one stays: it was named before anybody looked at the truth
-    primary = status.get("primary") or merged.headline
-    run.update(federation=config.federation_hash(), attacks=hashes, primary=primary)
-    return run
-
-
 class _FileHandler(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Say nothing: a log that cannot be written, on a full disk, must not print tracebacks."""
@@ -203,16 +177,6 @@ class _FileHandler(logging.FileHandler):
         """Closing flushes what could not be written; what matters was written elsewhere, or has failed there."""
         with suppress(OSError):
             super().close()
-
-
-def _conflict(status: dict[str, Any], config: RunConfig) -> str | None:
-    """What a folder holds that is not of this configuration, as the start of a sentence; None if nothing."""
-    if status and status.get("federation") != config.federation_hash():
-        return "a run with another seed, data or federation;"
-    for name in config.attacks:
-        if status.get("attacks", {}).get(name, config.attack_hash(name)) != config.attack_hash(name):
-            return f'an attack "{name}" with other settings; give this one another name,'
-    return None
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from logitleak.attacks.views import ViewOf
 from logitleak.bank import ModelBank
 from logitleak.config import Config
 from logitleak.game import Game
+from logitleak.lock import held
 from logitleak.memo import Memo
 from logitleak.metrics.attack import References, references
 from logitleak.progress import Progress
@@ -32,7 +33,7 @@ from logitleak.seeds import derive, derive_int
 from logitleak.stages.check import optimization_of, scheme_of
 from logitleak.stages.folder import World, choose_device
 from logitleak.stages.simulation import Simulation
-from logitleak.storage import TensorFile, held, write_tensors
+from logitleak.storage import TensorFile, write_tensors
 from logitleak.transcript import Transcript
 from logitleak.truth import ClientData, GroundTruth, Split
 from logitleak.types import Knowledge, Payload, PublicData, ServerView

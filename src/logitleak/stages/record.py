@@ -21,6 +21,7 @@ from logitleak.capture.places import inside
 from logitleak.errors import UserError
 from logitleak.game import Game
 from logitleak.game import recorded as recorded_game
+from logitleak.lock import alone
 from logitleak.progress import Progress, Quiet
 from logitleak.recorded import Recorded, RecordedConfig
 from logitleak.sealed import write_game, write_truth
@@ -64,13 +65,14 @@ def import_recorded(
     """
     source, out, progress = Path(source), Path(out), progress or Quiet()
     place = out.resolve()  # "." has no name to put a partial folder under
-    mend(place)
-    _check_out(source, out, overwrite)
-    with whole_folder(place) as partial:
-        if is_capture(source):
-            findings = _from_capture(source, partial, seed, progress)
-        else:
-            findings = _from_transcript(source, partial, seed)
+    with alone(place):
+        mend(place)
+        _check_out(source, out, overwrite)
+        with whole_folder(place) as partial:
+            if is_capture(source):
+                findings = _from_capture(source, partial, seed, progress)
+            else:
+                findings = _from_transcript(source, partial, seed)
     return Imported(out, findings)
 
 

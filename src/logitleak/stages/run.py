@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,20 @@ from logitleak import report
 from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
 from logitleak.errors import UserError
+from logitleak.lock import alone
 from logitleak.progress import Progress, Quiet
 from logitleak.recorded import RunConfig
 from logitleak.stages.check import check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
-from logitleak.stages.folder import RunFolder, choose_device, logged, open_run, timed
+from logitleak.stages.folder import RunFolder, choose_device, logged, timed
+from logitleak.stages.opening import open_run
 from logitleak.stages.worlds import attack_seed, attack_worlds, check_attack
 from logitleak.transcript import Transcript
 from logitleak.types import Reconstructions
+from logitleak.whole import clean
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,24 @@ class RunResult:
         return float(self.metrics["attacks"][attack]["accuracy"]["value"])
 
 
+class AttacksFailed(UserError):
+    """Attacks of a run failed; the others were scored, and the report is written.
+
+    Attributes:
+        failed: why, by the name of the attack.
+        result: what the run left.
+    """
+
+    def __init__(self, failed: Mapping[str, str], result: RunResult) -> None:
+        listed = " ".join(f"{name}: {reason}" for name, reason in failed.items())
+        count = "1 attack" if len(failed) == 1 else f"{len(failed)} attacks"
+        super().__init__(
+            f"{count} failed. {listed} Change what failed and give the command again; the report has everything else."
+        )
+        self.failed = dict(failed)
+        self.result = result
+
+
 def run(
     config: Config | Mapping[str, Any] | Path | str | None = None,
     out: Path | str = "runs/run",
@@ -45,7 +69,8 @@ def run(
 ) -> RunResult:
     """Simulate the federation, attack it, score the attacks and write the report.
 
-    Calling it again with the same configuration goes on where the last call stopped, and does nothing twice.
+    Calling it again with the same configuration goes on where the last call stopped, and does nothing twice. An attack
+    that fails stops no other: the report is written without it, and then the failure is raised.
 
     Args:
         config: a `Config`, a mapping of its values, the path of a YAML file, or None for the defaults.
@@ -54,6 +79,7 @@ def run(
         progress: where to report to; nothing is shown by default.
 
     Raises:
+        AttacksFailed: attacks failed; everything else is done.
         UserError: something the user can mend, in one line.
 
     Example:
@@ -65,14 +91,20 @@ def run(
     check(checked)
     if not overwrite:
         RunFolder(Path(out)).refuse_deployed()
-    folder = open_run(Path(out), checked, overwrite)
-    resolved = configs.load(folder.path / "config.yaml")
-    with logged(folder):
-        with timed(folder, "federation"):
-            federate(resolved, folder, progress)
-        for name in resolved.attacks:
-            _attack(folder, resolved, name, resolved.device, progress)
-        return _finish(folder, progress)
+    with alone(Path(out)):
+        folder = open_run(Path(out), checked, overwrite)
+        resolved = configs.load(folder.path / "config.yaml")
+        with logged(folder):
+            with timed(folder, "federation"):
+                federate(resolved, folder, progress)
+            tried = {
+                name: _attack(folder, resolved, name, resolved.device, progress) for name in resolved.attacks
+            }
+            result = _finish(folder, progress)
+    failed = {name: reason for name, reason in tried.items() if reason is not None}
+    if failed:
+        raise AttacksFailed(failed, result)
+    return result
 
 
 def attack_run(
@@ -86,21 +118,28 @@ def attack_run(
     """Add one attack to a recorded run, and write its report anew. The sealed folder need not exist.
 
     Raises:
-        UserError: the run holds an attack of this name with other settings, or the transcript does not fit.
+        UserError: the run holds results of an attack of this name with other settings, the transcript does not fit, or
+            the attack fails.
     """
     progress = progress or Quiet()
     folder = RunFolder(Path(path))
-    config = folder.config()
-    if name in config.attacks and config.attacks[name] != entry:
-        raise UserError(f'{path} holds an attack "{name}" with other settings; give this one another --name.')
-    if isinstance(config, Config):
-        folder.refuse_unfinished(config.game.simulations)
-    merged = config.model_copy(update={"attacks": {**config.attacks, name: entry}})
-    check_attack(Transcript(folder.worlds[0].path), config, entry)
-    open_run(folder.path, merged, overwrite=False)
-    with logged(folder):
-        _attack(folder, merged, name, device, progress)
-        return _finish(folder, progress)
+    folder.config()  # a folder that is none is not locked
+    with alone(folder.path):
+        config = folder.config()
+        if name in config.attacks and config.attacks[name] != entry and folder.has_results(name):
+            raise UserError(
+                f'{path} holds an attack "{name}" with other settings; give this one another --name.'
+            )
+        if isinstance(config, Config):
+            folder.refuse_unfinished(config.game.simulations)
+        merged = config.model_copy(update={"attacks": {**config.attacks, name: entry}})
+        check_attack(Transcript(folder.worlds[0].path), config, entry)
+        open_run(folder.path, merged, overwrite=False)
+        with logged(folder):
+            reason = _attack(folder, merged, name, device, progress)
+            if reason is not None:
+                raise UserError(reason)
+            return _finish(folder, progress)
 
 
 def attack(
@@ -144,10 +183,13 @@ def write_report(path: Path | str, progress: Progress | None = None) -> RunResul
         UserError: this is no run folder.
     """
     folder = RunFolder(Path(path))
-    config = folder.config()
-    if isinstance(config, Config):
-        folder.refuse_unfinished(config.game.simulations)
-    return _finish(folder, progress or Quiet())
+    folder.config()  # a folder that is none is not locked
+    with alone(folder.path):
+        config = folder.config()
+        if isinstance(config, Config):
+            folder.refuse_unfinished(config.game.simulations)
+        clean(folder.path)
+        return _finish(folder, progress or Quiet())
 
 
 def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
@@ -159,10 +201,37 @@ def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
     return configs.parse(config)
 
 
-def _attack(folder: RunFolder, config: RunConfig, name: str, device: str, progress: Progress) -> None:
-    """One attack in every world. Its settings are chosen once, from what is public."""
-    with timed(folder, f"attack_{name}"):
-        attack_worlds(folder, config, name, device, progress, lambda world: world.attack(name), folder.priors)
+def _attack(folder: RunFolder, config: RunConfig, name: str, device: str, progress: Progress) -> str | None:
+    """One attack in every world. Its settings are chosen once, from what is public.
+
+    Returns:
+        None, or why it failed; ``run.json`` keeps that.
+    """
+    failed = {other: reason for other, reason in folder.failed().items() if other != name}
+    try:
+        with timed(folder, f"attack_{name}"):
+            attack_worlds(
+                folder, config, name, device, progress, lambda world: world.attack(name), folder.priors
+            )
+    except (UserError, MemoryError, RuntimeError) as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        log.error("attack %s failed: %s", name, reason)
+        folder.update(failed=failed | {name: reason})
+        return reason
+    if name in folder.failed():
+        folder.update(failed=failed)
+    return None
+
+
+def _reason(error: Exception) -> str | None:
+    """Why an attack failed, where that is its own affair; None for a fault of the program."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError) or "memory" in str(error):
+        return "There is not enough memory; lower its batch size or its width."
+    return None
 
 
 def _finish(folder: RunFolder, progress: Progress) -> RunResult:

@@ -85,6 +85,7 @@ class Simulation:
         if self.done < 0:
             self.scheme.begin(self.channel, self.server)
             self._measure(0)
+            self.writer.commit(0)
             self._checkpoint(0)
         for round in range(max(self.done, 0) + 1, self.rounds + 1):
             self.scheme.serve(round, self.channel, self.server)

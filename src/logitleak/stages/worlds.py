@@ -170,4 +170,9 @@ def _control(
         made.check(OwnModelView(view))
     except UserError:
         return
-    attack(OwnModelView(view), f"{title}, control", entry, seed, device, out, priors, progress, tuned)
+    try:
+        attack(OwnModelView(view), f"{title}, control", entry, seed, device, out, priors, progress, tuned)
+    except UserError as error:
+        raise UserError(
+            f"The attack is finished, and its control on the server's model failed: {error}"
+        ) from None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from logitleak.errors import UserError
+from logitleak.lock import alone
 from logitleak.storage import read_json, write_json, write_tensors, write_text
 from logitleak.text import printable
 
@@ -67,8 +68,13 @@ def compute(task: Task) -> str | None:
     Returns:
         None, or why it failed, in one line. What is behind an unforeseen failure is in the task's ``error.txt``.
     """
-    if task.done:
-        return None
+    with alone(
+        task.folder, wait=True
+    ):  # a worker may outlive its sweep, and be at this when the next one begins
+        return None if task.done else _compute(task)
+
+
+def _compute(task: Task) -> str | None:
     import torch
 
     torch.set_num_threads(task.threads)
@@ -91,7 +97,8 @@ def _federation(task: Task) -> None:
     from logitleak.progress import Quiet
     from logitleak.stages.evaluate import evaluate
     from logitleak.stages.federate import federate
-    from logitleak.stages.folder import logged, open_run, timed
+    from logitleak.stages.folder import logged, timed
+    from logitleak.stages.opening import open_run
 
     if not (task.folder / "run.json").exists():  # what a worker left that died before it began
         shutil.rmtree(task.folder, ignore_errors=True)

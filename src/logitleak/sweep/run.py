@@ -11,8 +11,9 @@ from pathlib import Path
 
 from logitleak import report
 from logitleak.errors import UserError
+from logitleak.lock import LOCK, Held, held
 from logitleak.progress import Progress
-from logitleak.storage import held, write_json
+from logitleak.storage import write_json
 from logitleak.sweep.cells import Cell, expand
 from logitleak.sweep.compute import Task, failure_of
 from logitleak.sweep.config import Sweep
@@ -217,9 +218,9 @@ def _alone(out: Path) -> Iterator[None]:
     """Hold the sweep's folder."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(held(out / ".lock", wait=False))
-        except BlockingIOError:
+            stack.enter_context(held(out / LOCK, wait=False))
+        except Held as taken:
             raise UserError(
-                f"Another sweep is at work in {out}; wait for it, or choose another --out."
+                f"Another sweep is at work in {out} ({taken.holder}); wait for it, or choose another --out."
             ) from None
         yield

@@ -1,0 +1,91 @@
+"""Opening a run folder: a new one, or one of the same configuration; nothing is lost by a slip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from logitleak.errors import UserError
+from logitleak.lock import LOCK
+from logitleak.recorded import RunConfig
+from logitleak.stages.folder import RunFolder
+from logitleak.storage import write_text
+from logitleak.whole import clean
+
+
+def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
+    """Create a run folder, or go on with one of the same configuration. Whoever calls this is `alone` in it.
+
+    Attacks may be added to a finished federation. A changed federation, or a changed attack that has results under its
+    name, is refused, so that nothing is lost by a slip. An attack that failed is replaced by one of the same name, and
+    forgotten where the configuration has it no more.
+
+    Raises:
+        UserError: the folder belongs to another configuration, or cannot be written.
+    """
+    run = RunFolder(path)
+    if path.exists() and not (path / "run.json").exists() and any(e.name != LOCK for e in path.iterdir()):
+        raise UserError(f"{path} is not empty and no run folder; choose another --out.")
+    status = run.status()
+    begun = any(world.checkpoint.exists() for world in run.worlds) or any(run.sealed.glob("training*.json"))
+    if not (status.get("federated") or status.get("deployed") or begun):
+        status = {}  # nothing was computed yet, so nothing can be lost
+    conflict = _conflict(run, status, config)
+    if conflict is not None and not overwrite:
+        raise UserError(f"{path} holds {conflict} choose another --out, or give --overwrite.")
+    if conflict is not None:
+        shutil.rmtree(path)
+        status = {}
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise UserError(f"{path} cannot be written; choose another --out.")
+    clean(path)
+    known = {name: e for name, e in run.config().attacks.items() if _stays(run, name)} if status else {}
+    merged = config.model_copy(update={"attacks": known | config.attacks})
+    hashes = {name: merged.attack_hash(name) for name in merged.attacks}
+    for name, hash in status.get("attacks", {}).items():
+        if hashes.get(name) != hash:  # it has no results, and must not go on with what another left
+            _forget(run, name)
+    write_text(path / "config.yaml", merged.to_yaml())
+    failed = {name: reason for name, reason in run.failed().items() if name in hashes} if status else {}
+    run.update(
+        federation=config.federation_hash(),
+        attacks=hashes,
+        primary=_primary(run, status, merged),
+        failed=failed,
+    )
+    return run
+
+
+def _conflict(run: RunFolder, status: dict[str, Any], config: RunConfig) -> str | None:
+    """What a folder holds that is not of this configuration, as the start of a sentence; None if nothing."""
+    if status and status.get("federation") != config.federation_hash():
+        return "a run with another seed, data or federation;"
+    for name in config.attacks:
+        same = status.get("attacks", {}).get(name, config.attack_hash(name)) == config.attack_hash(name)
+        if not same and run.has_results(name):
+            return f'an attack "{name}" with other settings; give this one another name,'
+    return None
+
+
+def _stays(run: RunFolder, name: str) -> bool:
+    """Whether an attack of an earlier command is still one of the run's."""
+    return name not in run.failed() or run.has_results(name)
+
+
+def _forget(run: RunFolder, name: str) -> None:
+    """Remove what an attack without results left in any world."""
+    for world in run.worlds:
+        shutil.rmtree(world.attack(name), ignore_errors=True)
+    run.update(failed={other: reason for other, reason in run.failed().items() if other != name})
+
+
+def _primary(run: RunFolder, status: dict[str, Any], config: RunConfig) -> str | None:
+    """The attack that the verdict rests on. Once there are results it stays, whatever becomes of it: it was named
+    before anybody looked at the truth."""
+    named: str | None = status.get("primary")
+    if named in config.attacks or any(world.attacks() for world in run.worlds):
+        return named or config.headline
+    return config.headline
