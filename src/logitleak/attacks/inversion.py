@@ -20,7 +20,7 @@ from logitleak.errors import UserError
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.sides import SIDES
-from logitleak.types import ServerView
+from logitleak.types import Domain, ServerView
 
 TARGET_GROUP = 64
 """Targets in one optimizer step of Eq. 10."""
@@ -71,7 +71,7 @@ class NetworkInversion(Attack):
     q: Q
     gamma: float = 0.0
     prior_step: str = "each-epoch"
-    rows: str
+    rows: Domain
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
