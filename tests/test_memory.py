@@ -45,12 +45,8 @@ def test_the_python_api_leaves_malloc_alone(
 ) -> None:
     config = {**tiny_config(), "attacks": {}}
     assert calls(f"import logitleak; logitleak.run({config!r}, {str(tmp_path / 'run')!r})") == 0
-    assert (
-        calls(
-            f"from logitleak.stages.check import check; from logitleak.config import parse\ncheck(parse({config!r}))"
-        )
-        == 0
-    )
+    load = "from logitleak.stages.check import check\nfrom logitleak.config import parse"
+    assert calls(f"{load}\ncheck(parse({config!r}))") == 0
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc's options are set on Linux alone")

@@ -195,6 +195,8 @@ def build_banks(
         )
         for name, clients in members.items()
     ]
+    for group in groups:
+        group.bank.refuse_too_few([len(data) for data in group.data])
     server = make(f.server_model, size, classes, ["server"], optimization, config.seed, device)
     return groups, server
 
