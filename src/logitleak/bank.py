@@ -224,12 +224,17 @@ class ModelBank:
     def predict_each(self, images: Tensor, batch: int = 256) -> Iterator[Tensor]:
         """Logits [n, J] on the CPU of one model after the other, for images uint8 [n, 3, H, W]."""
         images = images.to(self.device)
-        for model in self.models:
-            model.eval()
-            if len(images) == 0:  # not every model takes an empty batch
-                yield torch.empty(0, self.num_classes, dtype=self.dtype)
-            else:
-                yield torch.cat([model(chunk).cpu() for chunk in images.split(batch)])
+        for k in range(len(self)):
+            yield torch.cat(list(self.predict_parts(k, images, batch)))
+
+    @torch.no_grad()
+    def predict_parts(self, k: int, images: Tensor, batch: int = 256) -> Iterator[Tensor]:
+        """Logits [b, J] on the CPU of one model, for images uint8 [n, 3, H, W], a batch at a time."""
+        model = self.models[k].eval()
+        if len(images) == 0:  # not every model takes an empty batch
+            yield torch.empty(0, self.num_classes, dtype=self.dtype)
+        for chunk in images.split(batch) if len(images) else ():
+            yield model(chunk.to(self.device)).cpu()
 
     def predict(self, images: Tensor, batch: int = 256) -> Tensor:
         """Logits [K, n, J] of all models on the CPU, for images uint8 [n, 3, H, W]."""

@@ -78,8 +78,8 @@ def stackable(
     models: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer], images: Tensor
 ) -> bool:
     """Whether a `Stack` can train these: several, by Adam, after equally many steps, without frozen weights, and
-    without layers that `torch.func.vmap` cannot stack. Those are group normalization of channels-last maps, whatever keeps
-    buffers, and what a try shows: above all layers that draw random numbers, such as dropout.
+    without layers that `torch.func.vmap` cannot stack. Those are group normalization of channels-last maps, whatever
+    keeps buffers, and what a try shows: above all layers that draw random numbers, such as dropout.
 
     Args:
         models: K models of one architecture.
