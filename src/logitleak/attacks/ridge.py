@@ -198,7 +198,8 @@ class Ridge(Attack):
     ) -> Tensor:
         """The solution with γ > 0. Priors are centered by the mean image, like everything else."""
         known, gamma = view.knowledge, self.settings.gamma
-        public_priors = self.prior.estimate_rows(known, rows).flatten(1).to(self.device) - mean
+        images_of, place = self.prior.estimate_rows(known, rows)
+        public_priors = images_of[place].flatten(1).to(self.device) - mean
         target_priors = self.prior.estimate(known, known.target_labels).flatten(1).to(self.device) - mean
         squares, target = gram(z), target.double()
         system = (1 + gamma) * squares + gamma * target.T @ target

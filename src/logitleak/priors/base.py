@@ -76,15 +76,18 @@ class Prior(ABC):
             UserError: the public set has not what the prior needs.
         """
 
-    def estimate_rows(self, knowledge: Knowledge, rows: Tensor) -> Tensor:
-        """The prior image of the label of each public row, float32 [n, 3, H, W]; every label is estimated once.
+    def estimate_rows(self, knowledge: Knowledge, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The prior images of the labels of some public rows: one for each label, since a label has many rows.
 
         Where the public set has no labels all rows count as one label, which only a prior that needs none allows.
+
+        Returns:
+            images float32 [m, 3, H, W] of m labels, and for each row its place among them, int64 [n].
         """
         labels = knowledge.public.labels
         wanted = torch.zeros(len(rows), dtype=torch.int64) if labels is None else labels[rows]
         unique, where = torch.unique(wanted, return_inverse=True)
-        return self.estimate(knowledge, unique)[where]
+        return self.estimate(knowledge, unique), where
 
 
 class LabelPrior(Prior):
