@@ -22,10 +22,11 @@ from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.departures import Departures
-from logitleak.attacks.linear import rescale, shares
+from logitleak.attacks.linear import linear_memory, rescale, shares
 from logitleak.attacks.references import Reference, reference_of
 from logitleak.attacks.selection import select
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.priors.base import Prior
 from logitleak.types import Reconstructions, ServerView
 
@@ -120,6 +121,13 @@ class Gap(Attack):
     def shipped(cls, clients: int) -> Mapping[str, Any]:
         """See `Attack.shipped`."""
         return {"reference": "others" if clients > 1 else "server"} | LABELLED._asdict()
+
+    def memory(self, scale: Scale) -> int:
+        """See `Attack.memory`: every used round is J inputs, and its references are kept."""
+        used = scale.rounds if self.settings.rounds in (None, "all") else 1
+        used = len(self.settings.rounds) if isinstance(self.settings.rounds, list) else used
+        solved = linear_memory(scale.sensitive, used * scale.classes, scale.targets, scale.image)
+        return super().memory(scale) + solved + scale.rounds * scale.outputs
 
     def check(self, view: ServerView) -> None:
         super().check(view)

@@ -13,10 +13,12 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from logitleak import forecast
 from logitleak.attacks import networks
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.features import Q, input_width, public_inputs
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.sides import SIDES
@@ -160,6 +162,15 @@ class NetworkInversion(Attack):
     def steps_planned(self, view: ServerView) -> int:
         images = len(view.knowledge.public.rows(self.rows))
         return view.clients * self._steps(images, images)
+
+    def memory(self, scale: Scale) -> int:
+        """See `Attack.memory`: one network with Adam's moments for each client, and a step of one of them."""
+        width = input_width(self.q, scale.classes)
+        network = forecast.bare(lambda: networks.InversionNetwork(width, scale.side, self.settings.width))
+        rows = scale.public if self.rows == "all" else scale.sensitive
+        inputs = 3 * rows * width * forecast.FLOAT
+        step = forecast.step(network, max(self.settings.batch, min(scale.targets, TARGET_GROUP)), width)
+        return super().memory(scale) + scale.clients * 3 * forecast.weights(network) + step + inputs
 
     def state(self) -> dict[str, Tensor]:
         table = {}

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from logitleak.attacks.departures import Departures
+from logitleak.attacks.departures import NUMBERS, Departures
 from logitleak.attacks.gram import ROWS, gram
 from logitleak.errors import UserError
+from logitleak.forecast import FLOAT
 
 
 def shares(z: Tensor, target: Tensor, lam: float) -> Tensor:
@@ -78,6 +79,20 @@ def pulled(z: Tensor, target: Tensor, images: Departures, lam: float, gamma: flo
 def widened_product(z: Tensor, weights: Tensor) -> Tensor:
     """Inputs [n, d], widened to float64 a block at a time, times weights float64 [d, T]."""
     return torch.cat([block.double() @ weights for block in z.split(ROWS)])
+
+
+def linear_memory(rows: int, width: int, targets: int, image: int) -> int:
+    """About how many bytes a linear inversion holds: inputs and what they were made of, in single precision, the Gram
+    matrix and its factor in double, the weights of the targets, and blocks of pixels.
+
+    Args:
+        rows: n.
+        width: d, length of an input.
+        targets: T.
+        image: bytes of an image in single precision.
+    """
+    blocks = 6 * min(rows * image, NUMBERS * FLOAT)
+    return 5 * rows * width * FLOAT + (3 * width * width + (width + rows) * targets) * 8 + blocks
 
 
 def cholesky_solve(right: Tensor, system: Tensor) -> Tensor:

@@ -20,16 +20,27 @@ from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.departures import Departures
-from logitleak.attacks.features import Outputs, Q, assumed, needed, newest_outputs, paired, target_inputs
-from logitleak.attacks.linear import Priors, pulled, rescale, shares
+from logitleak.attacks.features import (
+    Outputs,
+    Q,
+    assumed,
+    input_width,
+    needed,
+    newest_outputs,
+    paired,
+    target_inputs,
+)
+from logitleak.attacks.linear import Priors, linear_memory, pulled, rescale, shares
 from logitleak.attacks.validation import (
     GRID,
+    PROJECTIONS,
     TEMPERATURES,
     MockScore,
     gcv_scores,
     mock_target_scores,
     project,
 )
+from logitleak.forecast import FLOAT, Scale
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.types import ServerView
@@ -86,6 +97,15 @@ class Ridge(Attack):
     @property
     def uses_prior(self) -> bool:
         return self.settings.gamma > 0
+
+    def memory(self, scale: Scale) -> int:
+        """See `Attack.memory`: outputs of both sides, what they are made into, and what is solved."""
+        width = input_width(self.settings.q, scale.classes)
+        solved = linear_memory(scale.sensitive, width, scale.targets, scale.image)
+        tuned = 0
+        if None in (self.settings.tau, self.settings.lam):  # two matrices of the inputs' size, and residuals
+            tuned = scale.sensitive * (width + 2 * len(GRID) * PROJECTIONS) * FLOAT + 2 * width * width * 8
+        return super().memory(scale) + solved + tuned
 
     def observe(self, view: ServerView, round: int) -> None:
         self.round = round

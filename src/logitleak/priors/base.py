@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.types import Knowledge, LabelledPublicData
 
 Listener = Callable[[int, float], None]
@@ -60,6 +61,10 @@ class Prior(ABC):
     def prepare(self, knowledge: Knowledge) -> None:
         """Learn what there is to learn from the public set; `estimate` does it where nobody did."""
         return None
+
+    def memory(self, scale: Scale) -> int:
+        """About how many bytes it holds at most, besides the public set: an image for each label, thrice."""
+        return 3 * scale.people * scale.image
 
     @abstractmethod
     def estimate(self, knowledge: Knowledge, labels: Tensor) -> Tensor:
