@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from stage import SIZES
 
-from logitleak.allocator import keep_freed_memory
+from logitleak.allocator import keep_freed_memory, own_process
 from logitleak.memory import peak_bytes
 from stages import STAGES
 
@@ -31,6 +31,7 @@ from stages import STAGES
 def work(stage: str, size: str, clients: int, side: str, repeats: int) -> dict[str, Any]:
     """One side of one stage, in a process of its own."""
     if side == "ours":
+        own_process()
         keep_freed_memory()
     prepared = STAGES[stage](SIZES[size], clients)
     doing = prepared.ours() if side == "ours" else prepared.rival()

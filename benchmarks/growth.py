@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from logitleak.allocator import keep_freed_memory
+from logitleak.allocator import keep_freed_memory, own_process
 from logitleak.attacks import networks
 from logitleak.attacks.base import create
 from logitleak.bank import ModelBank, Optimization
@@ -151,6 +151,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/growth.json"))
     given = parser.parse_args()
+    own_process()
     keep_freed_memory()
     table = Table("work", "over", "seconds", "slope", "expected")
     rows: list[dict[str, Any]] = []

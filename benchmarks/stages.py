@@ -18,7 +18,8 @@ from training import (
     Prediction,
 )
 
-from logitleak.attacks.linear import solve
+from logitleak.attacks.departures import Departures
+from logitleak.attacks.linear import shares
 from logitleak.metrics.ssim import ssim_all_pairs
 from logitleak.storage import TensorFile
 from logitleak.types import Event, Payload, PublicData
@@ -36,12 +37,15 @@ class RidgeFit(Stage):
         logits = 3 * torch.randn(clients, n, 2, classes, generator=self.generator)
         z = torch.softmax(logits, 3).flatten(2)
         self.z = z - z.mean(1, keepdim=True)
-        pixels = self.images(n).float().flatten(1) / 255
+        images = self.images(n)
+        public = PublicData(images, None, torch.ones(n, dtype=torch.bool))
+        self.departures = Departures(public, torch.arange(n), torch.device("cpu"))
+        pixels = images.float().flatten(1) / 255
         self.pixels = pixels - pixels.mean(0)
         self.targets = torch.eye(2 * classes)[: min(200, classes)]
 
     def ours(self) -> Work:
-        return lambda: torch.stack([solve(z, self.pixels, self.targets, 0.1) for z in self.z])
+        return lambda: torch.stack([self.departures.combined(shares(z, self.targets, 0.1)) for z in self.z])
 
     def rival(self) -> Work:
         return lambda: torch.stack([rival.ridge(z, self.pixels, self.targets, 0.1) for z in self.z]).float()

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from logitleak import registry
+from logitleak.batches import cut, normalizes_batches, refuse_single_images
+from logitleak.errors import UserError
 from logitleak.models import base, own
 from logitleak.seeds import derive, derive_int
 from logitleak.together import Stack, stackable
@@ -81,7 +83,7 @@ class ModelBank:
         self.seed = seed
         self.device = torch.device(device)
         self.dtype = dtype
-        # vmap may not take the layers of a model of one's own, frozen ones and dropout above all
+        # a model of one's own may do whatever it likes, also what nobody can find out by trying
         registered = not registry.is_own(architecture)
         self.together = registered and (self.device.type != "cpu" if together is None else together)
         self.models: list[nn.Module] = []
@@ -97,13 +99,26 @@ class ModelBank:
             self.models.append(model)
             self.optimizers.append(optimization.over(model))
 
-        batch_norm = nn.modules.batchnorm._BatchNorm
-        self._normalizes_batches = any(
-            isinstance(m, batch_norm) for model in self.models for m in model.modules()
-        )
+        self._normalizes = any(normalizes_batches(model) for model in self.models)
+        for model in self.models[:1]:
+            refuse_single_images(architecture, model, optimization.batch)
 
     def __len__(self) -> int:
         return len(self.models)
+
+    def refuse_too_few(self, counts: Sequence[int]) -> None:
+        """Raise a `UserError` where one of the models would learn from a single image and could not.
+
+        Args:
+            counts: for each model how many images it learns from.
+        """
+        for member, count in zip(self.members, counts, strict=True):
+            if count == 1 and self._normalizes:
+                who = f"Client {member}" if isinstance(member, int) else f"The {member}"
+                raise UserError(
+                    f'{who} has a single image to learn from, of which BatchNorm in "{self.architecture}" has no '
+                    "statistics; give it more images, or normalize by GroupNorm."
+                )
 
     def fit(
         self,
@@ -126,8 +141,12 @@ class ModelBank:
             on_epoch: called with (model index, epoch from 1, mean loss).
 
         Returns:
-            K mean losses of the last epoch (nan where nothing was trained).
+            K mean losses of the last epoch over all images (nan where nothing was trained).
+
+        Raises:
+            UserError: a model normalizes batches and has a single image.
         """
+        self.refuse_too_few([len(each) for each in images])
         self.changes += 1
         several = [wanted if isinstance(wanted, tuple) else (wanted,) for wanted in targets]
         resident = _Resident(self.device)
@@ -136,7 +155,7 @@ class ModelBank:
         orders = [derive(self.seed, "order", *purpose, member) for member in self.members]
         tell = on_epoch or _ignore
         equal = len({len(each) for each in x}) == 1 and len(x[0]) > 0
-        if self.together and equal and epochs > 0 and stackable(self.models, self.optimizers):
+        if self.together and equal and epochs > 0 and stackable(self.models, self.optimizers, x[0][:2]):
             return self._fit_together(x, y, loss, epochs, orders, tell)
         losses = []
         for k, member in enumerate(self.members):
@@ -167,9 +186,7 @@ class ModelBank:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         order = torch.randperm(len(images), generator=generator).to(self.device)
         rough = self.optimization.precision == "bf16"
-        for rows in order.split(self.optimization.batch):
-            if len(rows) == 1 and self._normalizes_batches:
-                continue  # a single image has no batch statistics
+        for rows in cut(order, self.optimization.batch, self._normalizes):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=rough):
                 logits = model(images[rows])
             value = loss(logits.to(self.dtype), *(t[rows] for t in targets))
@@ -194,7 +211,7 @@ class ModelBank:
         for epoch in range(1, epochs + 1):
             total = torch.zeros(len(self), dtype=torch.float64, device=self.device)
             order = torch.stack([torch.randperm(count, generator=g) for g in generators]).to(self.device)
-            for rows in order.split(self.optimization.batch, dim=1):
+            for rows in cut(order, self.optimization.batch, self._normalizes):
                 batch = [_rows(each, rows) for each in zip(*targets, strict=True)]
                 total += stack.step(_rows(images, rows), batch).detach() * rows.shape[1]
             mean = (total / count).tolist()
@@ -207,12 +224,17 @@ class ModelBank:
     def predict_each(self, images: Tensor, batch: int = 256) -> Iterator[Tensor]:
         """Logits [n, J] on the CPU of one model after the other, for images uint8 [n, 3, H, W]."""
         images = images.to(self.device)
-        for model in self.models:
-            model.eval()
-            if len(images) == 0:  # not every model takes an empty batch
-                yield torch.empty(0, self.num_classes, dtype=self.dtype)
-            else:
-                yield torch.cat([model(chunk).cpu() for chunk in images.split(batch)])
+        for k in range(len(self)):
+            yield torch.cat(list(self.predict_parts(k, images, batch)))
+
+    @torch.no_grad()
+    def predict_parts(self, k: int, images: Tensor, batch: int = 256) -> Iterator[Tensor]:
+        """Logits [b, J] on the CPU of one model, for images uint8 [n, 3, H, W], a batch at a time."""
+        model = self.models[k].eval()
+        if len(images) == 0:  # not every model takes an empty batch
+            yield torch.empty(0, self.num_classes, dtype=self.dtype)
+        for chunk in images.split(batch) if len(images) else ():
+            yield model(chunk.to(self.device)).cpu()
 
     def predict(self, images: Tensor, batch: int = 256) -> Tensor:
         """Logits [K, n, J] of all models on the CPU, for images uint8 [n, 3, H, W]."""

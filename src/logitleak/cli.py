@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from logitleak import cli_capture, cli_data, cli_deploy
+from logitleak import allocator, cli_capture, cli_data, cli_deploy
 from logitleak.cli_results import print_result
 from logitleak.errors import UserError, did_you_mean
+from logitleak.memory import is_out_of_memory
 from logitleak.progress import progress_of
 from logitleak.text import printable
 
@@ -238,6 +239,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``logitleak``."""
+    allocator.own_process()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name need not be UTF-8, and is printed all the same; standard error is like this by default.
@@ -268,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         _fail(_explain(error))
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         _fail("There is not enough memory; lower the batch size, the width or the number of images.")
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""How much memory this process held at most."""
+"""How much memory this process held at most, and whether an error says that there was too little."""
 
 from __future__ import annotations
 
@@ -17,3 +17,19 @@ def peak_bytes() -> int:
                 return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+_CPU, _CUDA = "DefaultCPUAllocator: ", "CUDA error: out of memory"
+"""How torch begins what it says where a tensor finds no place, and what it says where a full GPU cannot even be opened.
+Neither has a type of its own."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory has run out, of the machine or of a GPU: not any error that speaks of memory."""
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")  # who has not imported it has no error of its own
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (_CPU in said or _CUDA in said)

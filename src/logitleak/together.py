@@ -42,15 +42,7 @@ class Stack:
             if states[0]:
                 moments = {key: torch.stack([state[key] for state in states]) for key in _MOMENTS}
                 self._adam.state[stacked] = {"step": states[0]["step"].clone(), **moments}
-        skeleton = copy.deepcopy(models[0]).to("meta").train()
-        device, dtype = next(models[0].parameters()).device.type, next(models[0].parameters()).dtype
-
-        def value(weights: dict[str, Tensor], images: Tensor, *targets: Tensor) -> Tensor:
-            with torch.autocast(device, precision or torch.bfloat16, enabled=precision is not None):
-                logits = functional_call(skeleton, weights, (images,))
-            return loss(logits.to(dtype), *targets)
-
-        self._gradients = vmap(grad_and_value(value))
+        self._gradients = _gradients(models[0], loss, precision)
 
     def step(self, images: Tensor, targets: Sequence[Tensor]) -> Tensor:
         """One step of every model on its own batch.
@@ -82,20 +74,59 @@ class Stack:
                     optimizer.state[own] = {"step": state["step"].clone(), **moments}
 
 
-def stackable(models: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer]) -> bool:
-    """Whether a `Stack` can train these: several, by Adam, after equally many steps, and without layers that
-    `torch.func.vmap` cannot stack: group normalization of channels-last maps, and whatever keeps buffers."""
+def stackable(
+    models: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer], images: Tensor
+) -> bool:
+    """Whether a `Stack` can train these: several, by Adam, after equally many steps, without frozen weights, and
+    without layers that `torch.func.vmap` cannot stack. Those are group normalization of channels-last maps, whatever
+    keeps buffers, and what a try shows: above all layers that draw random numbers, such as dropout.
+
+    Args:
+        models: K models of one architecture.
+        optimizers: theirs.
+        images: uint8 [n, 3, H, W], a few to try them on.
+    """
     adam = all(isinstance(optimizer, torch.optim.Adam) for optimizer in optimizers)
+    frozen = not all(p.requires_grad for p in models[0].parameters())
     odd = any(True for _ in models[0].buffers()) or any(
         isinstance(m, nn.GroupNorm) for m in models[0].modules()
     )
-    if len(models) < 2 or not adam or odd:
+    if len(models) < 2 or not adam or frozen or odd:
         return False
     steps = {
         float(state["step"]) if (state := optimizer.state.get(next(model.parameters()))) else 0.0
         for model, optimizer in zip(models, optimizers, strict=True)
     }
-    return len(steps) == 1
+    return len(steps) == 1 and _can_be_stacked(models[:2], images)
+
+
+def _can_be_stacked(models: Sequence[nn.Module], images: Tensor) -> bool:
+    """Whether gradients of two stacked models come out. `vmap` refuses to draw random numbers, in a layer or in a
+    function: masks of stacked models could not be those that each would draw by itself."""
+    weights, _ = stack_module_state(list(models))
+    stacked = {name: value.detach() for name, value in weights.items()}
+    try:
+        _gradients(models[0], torch.sum, None)(stacked, images.expand(2, *images.shape))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # a layer may fail under vmap in any way; the plain loop does what it always did
+        return False
+    return True
+
+
+def _gradients(
+    model: nn.Module, loss: Callable[..., Tensor], precision: torch.dtype | None
+) -> Callable[..., Any]:
+    """From stacked weights, images [K, b, 3, H, W] and targets [K, b, ...] to gradients by name, and K losses."""
+    skeleton = copy.deepcopy(model).to("meta").train()
+    device, dtype = next(model.parameters()).device.type, next(model.parameters()).dtype
+
+    def value(weights: dict[str, Tensor], images: Tensor, *targets: Tensor) -> Tensor:
+        with torch.autocast(device, precision or torch.bfloat16, enabled=precision is not None):
+            logits = functional_call(skeleton, weights, (images,))
+        return loss(logits.to(dtype), *targets)
+
+    return vmap(grad_and_value(value))
 
 
 def _options(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

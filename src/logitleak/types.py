@@ -17,6 +17,9 @@ Scalar = int | float | str
 UploadKind = Literal["logits", "probabilities", "weights", "gradients"]
 """What clients give away in a round."""
 
+Domain = Literal["sensitive", "insensitive", "all"]
+"""Which part of the public set: D_0, D_a, or both."""
+
 MODEL_KINDS = ("weights", "gradients")
 """The kinds that are one tensor for each parameter of a model, and no outputs on the public set."""
 
@@ -82,10 +85,16 @@ class PublicData:
         """Height and width in pixels."""
         return int(self.images.shape[-2]), int(self.images.shape[-1])
 
-    def rows(self, which: str) -> Tensor:
-        """Row ids int64 of ``"sensitive"`` (D_0), ``"insensitive"`` (D_a) or ``"all"`` (D_p)."""
+    def rows(self, which: Domain) -> Tensor:
+        """Row ids int64 of ``"sensitive"`` (D_0), ``"insensitive"`` (D_a) or ``"all"`` (D_p).
+
+        Raises:
+            ValueError: another name.
+        """
         if which == "all":
             return torch.arange(len(self))
+        if which not in ("sensitive", "insensitive"):
+            raise ValueError(f'rows are "sensitive", "insensitive" or "all", not {which!r}')
         return torch.nonzero(self.sensitive if which == "sensitive" else ~self.sensitive).flatten()
 
     def pixels(self, rows: Tensor) -> Tensor:

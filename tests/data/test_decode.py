@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from logitleak.data.decode import Center, Crop, decode
+from logitleak.data.decode import _opened as opened_image
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -165,6 +167,19 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.png", tmp_path):
         with pytest.raises(ValueError, match="not a readable image"):
             decode(path, 16)
+
+
+def test_warnings_are_as_they_were_after_images_that_were_open_at_once(tmp_path: Path) -> None:
+    """As threads do it: the second opens before the first closes, and closes after it."""
+    Image.fromarray(smooth(16, 16)).save(tmp_path / "a.png")
+    before = list(warnings.filters)
+    first, second = opened_image(tmp_path / "a.png"), opened_image(tmp_path / "a.png")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert warnings.filters != before, "the second is still open"
+    second.__exit__(None, None, None)
+    assert warnings.filters == before
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

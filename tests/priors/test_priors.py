@@ -49,8 +49,9 @@ class TestEveryPrior:
         known, prior = tiny_public(), create(name)
         rows = torch.tensor([1, 0, 29])
         assert known.public.labels is not None
-        found = prior.estimate_rows(known, rows)
-        assert torch.equal(found, prior.estimate(known, known.public.labels[rows]))
+        images, place = prior.estimate_rows(known, rows)
+        assert torch.equal(images[place], prior.estimate(known, known.public.labels[rows]))
+        assert len(images) == len(torch.unique(known.public.labels[rows]))
 
     def test_global_random_state_is_left_alone(self, name: str) -> None:
         torch.manual_seed(1)

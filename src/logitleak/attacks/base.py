@@ -14,6 +14,7 @@ from torch import Tensor
 from logitleak import registry
 from logitleak.attacks.selection import select
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.metrics.ssim import WINDOW
 from logitleak.priors.base import Prior
 from logitleak.strict import Strict
@@ -130,6 +131,14 @@ class Attack(ABC):
     def steps_planned(self, view: ServerView) -> int:
         """How often the listener will be called in one round, for the progress bar."""
         return view.clients
+
+    def memory(self, scale: Scale) -> int:
+        """About how many bytes it holds at most, besides the public set, for `logitleak validate`.
+
+        This is what all attacks hold: uploads as they are read, and all clients' images while Eq. 11 compares them.
+        """
+        images = scale.clients * scale.targets * scale.image
+        return 4 * scale.outputs + 3 * images
 
     def replay(self, view: ServerView, after: int = 0) -> Iterator[tuple[int, Reconstructions]]:
         """Observe round after round, and reconstruct after each.

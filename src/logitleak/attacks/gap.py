@@ -21,10 +21,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
-from logitleak.attacks.linear import rescale, solve, spread
+from logitleak.attacks.departures import Departures
+from logitleak.attacks.linear import linear_memory, rescale, shares
 from logitleak.attacks.references import Reference, reference_of
 from logitleak.attacks.selection import select
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.priors.base import Prior
 from logitleak.types import Reconstructions, ServerView
 
@@ -89,7 +91,7 @@ class Gap(Attack):
         self.round = 0
         self.rounds: Rounds = "all"  # observe sets these three
         self.tau, self.lam = LABELLED.tau, LABELLED.lam
-        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+        self._kept: Departures | None = None
         self._references: dict[str, Reference] = {}
         self._beliefs: dict[int, Tensor] = {}  # by client: how much more it believes in each target, [T]
         self.compares_clients = self.settings.reference in ("auto", "others")
@@ -120,6 +122,13 @@ class Gap(Attack):
         """See `Attack.shipped`."""
         return {"reference": "others" if clients > 1 else "server"} | LABELLED._asdict()
 
+    def memory(self, scale: Scale) -> int:
+        """See `Attack.memory`: every used round is J inputs, and its references are kept."""
+        used = scale.rounds if self.settings.rounds in (None, "all") else 1
+        used = len(self.settings.rounds) if isinstance(self.settings.rounds, list) else used
+        solved = linear_memory(scale.sensitive, used * scale.classes, scale.targets, scale.image)
+        return super().memory(scale) + solved + scale.rounds * scale.outputs
+
     def check(self, view: ServerView) -> None:
         super().check(view)
         wanted = self._kind(view)
@@ -148,15 +157,15 @@ class Gap(Attack):
         self.unheard.discard(client)
         if not found:  # nothing came from this client yet: nothing is claimed but the mean image
             self.unheard.add(client)
-            mean = known.public.pixels(known.public.rows("sensitive")).mean(0)
-            return mean.repeat(len(targets), 1, 1, 1)
+            mean = self._images(view, known.public.rows("sensitive")).mean
+            return mean.view(1, *shape).repeat(len(targets), 1, 1, 1).cpu()
         self._believe(view, client)
         rows, z = side_by_side([found[t] for t in sorted(found)])
         wanted = torch.nn.functional.one_hot(targets, known.num_classes).to(z).repeat(1, len(found))
-        mean, images = self._images(view, rows)
-        departures = solve(z.to(self.device), images, wanted.to(self.device), self.lam)
-        departures = rescale(departures, self.settings.contrast * spread(images))
-        return (mean + departures).clamp(0, 1).view(-1, *shape).cpu()
+        images = self._images(view, rows)
+        departures = images.combined(shares(z.to(self.device), wanted.to(self.device), self.lam))
+        departures = rescale(departures, self.settings.contrast * images.spread)
+        return (images.mean + departures).clamp(0, 1).view(-1, *shape).cpu()
 
     def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
         """The client that believes most in each target, beyond what the others believe."""
@@ -205,14 +214,11 @@ class Gap(Attack):
             self._references[kind] = reference_of(kind, self.tau)
         return self._references[kind].gap(view, client, round)
 
-    def _images(self, view: ServerView, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean image [p] of some public rows, and their departures from it [n, p]; the last ones are kept, since
-        most clients answer for the same rows."""
-        if self._kept is None or not torch.equal(self._kept[0], rows):
-            images = view.knowledge.public.pixels(rows).flatten(1).to(self.device)
-            mean = images.mean(0)
-            self._kept = rows, mean, images.sub_(mean)
-        return self._kept[1:]
+    def _images(self, view: ServerView, rows: Tensor) -> Departures:
+        """Some public images; the last ones are kept, since most clients answer for the same rows."""
+        if self._kept is None or not torch.equal(self._kept.rows, rows):
+            self._kept = Departures(view.knowledge.public, rows, self.device)
+        return self._kept
 
     def _believe(self, view: ServerView, client: int) -> None:
         """Keep how much more a client believes in each target than the others do, from the first round in which it

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.metrics.image import total_variation
 from logitleak.models import base
 from logitleak.priors.base import Prior
@@ -88,6 +89,11 @@ class GradientInversion(Attack):
             [self._presence[k][labels] if k in self._presence else never for k in range(len(images))]
         )
         return Reconstructions(images, labels, scores.argmin(0), scores)
+
+    def memory(self, scale: Scale) -> int:
+        """See `Attack.memory`: one dummy for each class and client, and gradients of a client's gradients."""
+        dummies = scale.classes * scale.image
+        return super().memory(scale) + (scale.clients + 4) * dummies + 8 * scale.model
 
     def steps_planned(self, view: ServerView) -> int:
         return view.clients * self.settings.steps

@@ -13,14 +13,16 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from logitleak import forecast
 from logitleak.attacks import networks
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.features import Q, input_width, public_inputs
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.sides import SIDES
-from logitleak.types import ServerView
+from logitleak.types import Domain, ServerView
 
 TARGET_GROUP = 64
 """Targets in one optimizer step of Eq. 10."""
@@ -53,6 +55,39 @@ class InversionSettings(AttackSettings):
 
 
 @dataclass(frozen=True)
+class Examples:
+    """What a network learns from in a round. Pixels stay bytes and a label's prior stays one image until a batch wants
+    them: as floats for every row they would take eight times the room of the public set.
+
+    Attributes:
+        inputs: float32 [n, width].
+        pixels: uint8 [N, 3, H, W], the public set.
+        rows: int64 [n], where each example is in it.
+        priors: the priors of m labels, float32 [m, 3, H, W] in [−1, 1], and the place of each example among them, int64
+            [n]; None where γ is 0.
+    """
+
+    inputs: Tensor
+    pixels: Tensor
+    rows: Tensor
+    priors: tuple[Tensor, Tensor] | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def images(self, batch: Tensor) -> Tensor:
+        """These examples' images, float32 [b, 3, H, W] in [−1, 1]."""
+        return to_network_range(self.pixels[self.rows[batch]].to(torch.float32).div_(255))
+
+    def wanted(self, batch: Tensor) -> Tensor | None:
+        """Their priors, as their images."""
+        if self.priors is None:
+            return None
+        images, place = self.priors
+        return images[place[batch]]
+
+
+@dataclass(frozen=True)
 class PriorPull:
     """The target inputs and their priors of Eq. 10: inputs [T, width], priors [T, 3, H, W] in [−1, 1]."""
 
@@ -71,7 +106,7 @@ class NetworkInversion(Attack):
     q: Q
     gamma: float = 0.0
     prior_step: str = "each-epoch"
-    rows: str
+    rows: Domain
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
@@ -101,6 +136,7 @@ class NetworkInversion(Attack):
     def observe(self, view: ServerView, round: int) -> None:
         self._prepare(view)
         wanted, pull = view.knowledge.public.rows(self.rows), self._pull(view)
+        pixels = view.knowledge.public.images.to(self.device)
         for client in range(view.clients):
             rows, inputs = public_inputs(view, client, round, self.settings.tau, self.q, wanted)
             if len(rows) < 2:  # the server asked for less (FedGEMS), or the client was absent: nothing new
@@ -108,9 +144,9 @@ class NetworkInversion(Attack):
                     {"round": round, "client": client}
                 )
                 continue
-            images = to_network_range(view.knowledge.public.pixels(rows)).to(self.device)
             priors, steps = self._priors(view, rows), self._steps(len(rows), len(wanted))
-            self._train(client, round, inputs.to(self.device), images, priors, pull, steps)
+            examples = Examples(inputs.to(self.device), pixels, rows.to(self.device), priors)
+            self._train(client, round, examples, pull, steps)
         self.unheard = {k for k, optimizer in enumerate(self.optimizers) if not optimizer.state}
 
     @property
@@ -126,6 +162,15 @@ class NetworkInversion(Attack):
     def steps_planned(self, view: ServerView) -> int:
         images = len(view.knowledge.public.rows(self.rows))
         return view.clients * self._steps(images, images)
+
+    def memory(self, scale: Scale) -> int:
+        """See `Attack.memory`: one network with Adam's moments for each client, and a step of one of them."""
+        width = input_width(self.q, scale.classes)
+        network = forecast.bare(lambda: networks.InversionNetwork(width, scale.side, self.settings.width))
+        rows = scale.public if self.rows == "all" else scale.sensitive
+        inputs = 3 * rows * width * forecast.FLOAT
+        step = forecast.step(network, max(self.settings.batch, min(scale.targets, TARGET_GROUP)), width)
+        return super().memory(scale) + scale.clients * 3 * forecast.weights(network) + step + inputs
 
     def state(self) -> dict[str, Tensor]:
         table = {}
@@ -160,11 +205,12 @@ class NetworkInversion(Attack):
             adam = torch.optim.Adam(network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
             self.optimizers.append(adam)
 
-    def _priors(self, view: ServerView, rows: Tensor) -> Tensor | None:
-        """The prior x̄_i of each training image, [n, 3, H, W] in [−1, 1]; None where γ is 0."""
+    def _priors(self, view: ServerView, rows: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The prior x̄_i of each training image, see `Examples`."""
         if not self.uses_prior:
             return None
-        return to_network_range(self.prior.estimate_rows(view.knowledge, rows)).to(self.device)
+        images, place = self.prior.estimate_rows(view.knowledge, rows)
+        return to_network_range(images).to(self.device), place.to(self.device)
 
     def _pull(self, view: ServerView) -> PriorPull | None:
         if not self.uses_prior or self.prior_step == "never":
@@ -184,25 +230,16 @@ class NetworkInversion(Attack):
             images: Tensor = network(inputs)
         return images.float()
 
-    def _train(
-        self,
-        client: int,
-        round: int,
-        inputs: Tensor,
-        images: Tensor,
-        priors: Tensor | None,
-        pull: PriorPull | None,
-        steps: int,
-    ) -> None:
+    def _train(self, client: int, round: int, examples: Examples, pull: PriorPull | None, steps: int) -> None:
         """One round of Eq. 3, with Eq. 10 after every epoch or at the end of the round."""
         network, optimizer = self.networks[client].train(), self.optimizers[client]
         generator = derive(self.seed, "inversion", type(self).__name__, "order", client, round)
-        per_epoch = _batches_per_epoch(len(images), self.settings.batch)
+        per_epoch = _batches_per_epoch(len(examples), self.settings.batch)
         epochs_done, total, counted = 0, torch.zeros((), device=self.device), 0
-        batches = _batches(len(images), self.settings.batch, steps, generator, self.device)
+        batches = _batches(len(examples), self.settings.batch, steps, generator, self.device)
         for step, rows in enumerate(batches, start=1):
-            output = self._images(network, inputs[rows])
-            loss = inversion_loss(output, images[rows], None if priors is None else priors[rows], self.gamma)
+            output = self._images(network, examples.inputs[rows])
+            loss = inversion_loss(output, examples.images(rows), examples.wanted(rows), self.gamma)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

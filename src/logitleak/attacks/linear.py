@@ -2,33 +2,97 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from logitleak.attacks.departures import NUMBERS, Departures
 from logitleak.attacks.gram import ROWS, gram
 from logitleak.errors import UserError
+from logitleak.forecast import FLOAT
 
 
-def solve(z: Tensor, images: Tensor, target: Tensor, lam: float) -> Tensor:
-    """Ẑ W for γ = 0, without ever forming W.
+def shares(z: Tensor, target: Tensor, lam: float) -> Tensor:
+    """How much of every public image is in the least-squares image of each target (γ = 0): with centered images X the
+    solution is Ẑ W = sharesᵀ X, and neither W nor X is needed.
 
     Args:
         z: [n, d] centered inputs.
-        images: [n, p] centered images.
         target: [T, d] centered target inputs.
         lam: ridge weight relative to the mean of the Gram matrix' diagonal.
 
     Returns:
-        [T, p] departures from the mean image.
+        float64 [n, T].
     """
     system = gram(z)
     scale = float(system.diagonal().mean())
     if scale == 0:  # the inputs say nothing, so nothing departs from the mean
-        return torch.zeros(len(target), images.shape[1]).to(images)
+        return torch.zeros(len(z), len(target), dtype=torch.float64, device=z.device)
     system.diagonal().add_(lam * scale)
     weights = cholesky_solve(target.double().T.contiguous(), system)  # [d, T]
-    shares = torch.cat([block.double() @ weights for block in z.split(ROWS)])  # [n, T], of every public image
-    return shares.to(images).T @ images
+    return widened_product(z, weights)
+
+
+class Priors(NamedTuple):
+    """Prior images as rows of pixels, float32.
+
+    Attributes:
+        of_labels: [m, p], of the labels of public images.
+        places: int64 [n], where each public image's is among them.
+        of_targets: [T, p].
+    """
+
+    of_labels: Tensor
+    places: Tensor
+    of_targets: Tensor
+
+
+def pulled(z: Tensor, target: Tensor, images: Departures, lam: float, gamma: float, priors: Priors) -> Tensor:
+    """The solution with γ > 0, a block of pixels at a time. Priors are centered by the mean image, like all else.
+
+    Args:
+        z: [n, d] centered inputs of the public images.
+        target: [T, d] centered target inputs.
+        images: the public images.
+        lam: ridge weight λ.
+        gamma: weight γ of the prior.
+        priors: x̄ of the public images and of the targets.
+
+    Returns:
+        float64 [T, p] departures from the mean image.
+    """
+    squares, target = gram(z), target.double()
+    system = (1 + gamma) * squares + gamma * target.T @ target
+    system.diagonal().add_(lam * squares.diagonal().mean())
+    weights = cholesky_solve(target.T.contiguous(), system)  # [d, T]
+    of_images, of_targets = widened_product(z, weights).T, gamma * (target @ weights).T
+    found = []
+    for columns, block in images.by_pixels():
+        mean = images.mean[columns]
+        own = priors.of_labels[:, columns][priors.places].sub_(mean)
+        wanted = priors.of_targets[:, columns] - mean
+        found.append(of_images @ own.mul_(gamma).add_(block).double() + of_targets @ wanted.double())
+    return torch.cat(found, 1)
+
+
+def widened_product(z: Tensor, weights: Tensor) -> Tensor:
+    """Inputs [n, d], widened to float64 a block at a time, times weights float64 [d, T]."""
+    return torch.cat([block.double() @ weights for block in z.split(ROWS)])
+
+
+def linear_memory(rows: int, width: int, targets: int, image: int) -> int:
+    """About how many bytes a linear inversion holds: inputs and what they were made of, in single precision, the Gram
+    matrix and its factor in double, the weights of the targets, and blocks of pixels.
+
+    Args:
+        rows: n.
+        width: d, length of an input.
+        targets: T.
+        image: bytes of an image in single precision.
+    """
+    blocks = 6 * min(rows * image, NUMBERS * FLOAT)
+    return 5 * rows * width * FLOAT + (3 * width * width + (width + rows) * targets) * 8 + blocks
 
 
 def cholesky_solve(right: Tensor, system: Tensor) -> Tensor:
@@ -41,13 +105,6 @@ def cholesky_solve(right: Tensor, system: Tensor) -> Tensor:
         return torch.cholesky_solve(right, torch.linalg.cholesky(system))
     except torch.linalg.LinAlgError:
         raise UserError("The least-squares problem has no stable solution; raise lam or lower tau.") from None
-
-
-def spread(images: Tensor) -> float:
-    """Root mean square of centered images: the public images' standard deviation around their mean image."""
-    # image by image: one sum of so many squares would be inexact
-    lengths = torch.linalg.vector_norm(images, dim=1)
-    return float(lengths.double().square().mean().div(images.shape[1]).sqrt())
 
 
 def rescale(departures: Tensor, length: float) -> Tensor:

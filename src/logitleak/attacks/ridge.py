@@ -19,17 +19,28 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from logitleak.attacks.base import Attack, AttackSettings
-from logitleak.attacks.features import Outputs, Q, assumed, needed, newest_outputs, paired, target_inputs
-from logitleak.attacks.gram import gram
-from logitleak.attacks.linear import cholesky_solve, rescale, solve, spread
+from logitleak.attacks.departures import Departures
+from logitleak.attacks.features import (
+    Outputs,
+    Q,
+    assumed,
+    input_width,
+    needed,
+    newest_outputs,
+    paired,
+    target_inputs,
+)
+from logitleak.attacks.linear import Priors, linear_memory, pulled, rescale, shares
 from logitleak.attacks.validation import (
     GRID,
+    PROJECTIONS,
     TEMPERATURES,
     MockScore,
     gcv_scores,
     mock_target_scores,
     project,
 )
+from logitleak.forecast import FLOAT, Scale
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.types import ServerView
@@ -80,12 +91,21 @@ class Ridge(Attack):
         if self.settings.tune == "mock-targets" and None in (self.settings.tau, self.settings.lam):
             self.assumptions += ("The server knows which public images show the same person (for tuning).",)
         self.round, self.tau, self.lam = 0, 0.0, 0.0  # observe sets them
-        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+        self._kept: Departures | None = None
         self._read: tuple[tuple[int, int], tuple[Tensor, Outputs]] | None = None
 
     @property
     def uses_prior(self) -> bool:
         return self.settings.gamma > 0
+
+    def memory(self, scale: Scale) -> int:
+        """See `Attack.memory`: outputs of both sides, what they are made into, and what is solved."""
+        width = input_width(self.settings.q, scale.classes)
+        solved = linear_memory(scale.sensitive, width, scale.targets, scale.image)
+        tuned = 0
+        if None in (self.settings.tau, self.settings.lam):  # two matrices of the inputs' size, and residuals
+            tuned = scale.sensitive * (width + 2 * len(GRID) * PROJECTIONS) * FLOAT + 2 * width * width * 8
+        return super().memory(scale) + solved + tuned
 
     def observe(self, view: ServerView, round: int) -> None:
         self.round = round
@@ -101,16 +121,17 @@ class Ridge(Attack):
             self.trace.choices.setdefault("rounds without rows", []).append(
                 {"round": self.round, "client": client}
             )
-            mean, _ = self._images(view, known.public.rows("sensitive"))
+            mean = self._images(view, known.public.rows("sensitive")).mean
             return mean.view(1, *known.public.images.shape[1:]).repeat(len(target), 1, 1, 1).cpu()
-        mean, images = self._images(view, rows)
+        images = self._images(view, rows)
         if self.uses_prior:
-            departures = self._with_prior(view, rows, z, images, target, mean)
+            priors = self._priors(view, rows)
+            departures = pulled(z, target, images, self.lam, s.gamma, priors).float()
         else:
-            departures = solve(z, images, target, self.lam)
+            departures = images.combined(shares(z, target, self.lam))
         if s.contrast is not None:
-            departures = rescale(departures, s.contrast * spread(images))
-        return (mean + departures).clamp(0, 1).view(-1, *known.public.images.shape[1:]).cpu()
+            departures = rescale(departures, s.contrast * images.spread)
+        return (images.mean + departures).clamp(0, 1).view(-1, *known.public.images.shape[1:]).cpu()
 
     def _inputs(
         self, view: ServerView, client: int, tau: float, labels: Tensor
@@ -133,14 +154,11 @@ class Ridge(Attack):
             )
         return self._read[1]
 
-    def _images(self, view: ServerView, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean image [p] of some public rows, and their departures from it [n, p]; not to be changed, since
-        the last ones are kept: most clients answer for the same rows."""
-        if self._kept is None or not torch.equal(self._kept[0], rows):
-            images = view.knowledge.public.pixels(rows).flatten(1).to(self.device)
-            mean = images.mean(0)
-            self._kept = rows, mean, images.sub_(mean)
-        return self._kept[1:]
+    def _images(self, view: ServerView, rows: Tensor) -> Departures:
+        """Some public images; the last ones are kept, since most clients answer for the same rows."""
+        if self._kept is None or not torch.equal(self._kept.rows, rows):
+            self._kept = Departures(view.knowledge.public, rows, self.device)
+        return self._kept
 
     def _tune(self, view: ServerView) -> tuple[float, float]:
         """τ and λ of this round: as given, or chosen from public images. They are the same for all clients, so
@@ -156,7 +174,8 @@ class Ridge(Attack):
                 rows, z, _ = self._inputs(view, client, tau, view.knowledge.target_labels)
                 if len(rows) < 2:
                     continue
-                total += gcv_scores(z, self._images(view, rows)[1], weights)
+                blocks = (block for _, block in self._images(view, rows).by_pixels())
+                total += gcv_scores(z, blocks, weights)
             chosen = tau, weights[int(total.argmin())]
         else:
             chosen = self._mock_targets(view, view.knowledge.public.labels, weights)
@@ -180,29 +199,20 @@ class Ridge(Attack):
                     break
                 if not found:  # rows and images are the same for every temperature
                     identities, where = torch.unique(labels[rows], return_inverse=True)
-                    seen = project(self._images(view, rows)[1], derive(self.seed, "ridge", "projection"))
+                    seen = project(
+                        self._images(view, rows).by_rows(), derive(self.seed, "ridge", "projection")
+                    )
                 mock = mock[torch.isin(people, identities)]
                 found += mock_target_scores(z, seen, where.to(self.device), mock, weights)
             if found:
                 scores = [a.plus(b) for a, b in zip(scores, found, strict=True)]
         return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1]
 
-    def _with_prior(
-        self,
-        view: ServerView,
-        rows: Tensor,
-        z: Tensor,
-        images: Tensor,
-        target: Tensor,
-        mean: Tensor,
-    ) -> Tensor:
-        """The solution with γ > 0. Priors are centered by the mean image, like everything else."""
-        known, gamma = view.knowledge, self.settings.gamma
-        public_priors = self.prior.estimate_rows(known, rows).flatten(1).to(self.device) - mean
-        target_priors = self.prior.estimate(known, known.target_labels).flatten(1).to(self.device) - mean
-        squares, target = gram(z), target.double()
-        system = (1 + gamma) * squares + gamma * target.T @ target
-        system.diagonal().add_(self.lam * squares.diagonal().mean())
-        z = z.double()
-        right = z.T @ (images + gamma * public_priors).double() + gamma * target.T @ target_priors.double()
-        return (target @ cholesky_solve(right, system)).float()
+    def _priors(self, view: ServerView, rows: Tensor) -> Priors:
+        """The priors of some public rows and of the targets."""
+        known = view.knowledge
+        images, places = self.prior.estimate_rows(known, rows)
+        targets = self.prior.estimate(known, known.target_labels)
+        return Priors(
+            images.flatten(1).to(self.device), places.to(self.device), targets.flatten(1).to(self.device)
+        )

@@ -12,13 +12,14 @@ remains where the public set has no labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from logitleak.attacks.gram import gram
+from logitleak.attacks.linear import widened_product
 
 TEMPERATURES = (3.0, 10.0, 30.0)
 """Candidate temperatures τ. A mock target's images were learnt by every model, a real target's by its owner alone,
@@ -111,15 +112,27 @@ def _groups_by_size(identities: Tensor, groups: int, width: int) -> Iterator[tup
             yield members, order[places]
 
 
-def project(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Images [n, p] in `PROJECTIONS` random directions, [n, 128]; unchanged where p is no larger."""
-    if images.shape[1] <= PROJECTIONS:
-        return images
-    directions = torch.randn(images.shape[1], PROJECTIONS, generator=generator) / PROJECTIONS**0.5
-    return images @ directions.to(images)
+def project(images: Iterable[Tensor], generator: torch.Generator) -> Tensor:
+    """Images [n, p] in `PROJECTIONS` random directions, [n, 128]; unchanged where p is no larger.
+
+    Args:
+        images: some rows at a time, [b, p].
+        generator: draws the directions.
+    """
+    seen: list[Tensor] = []
+    directions: Tensor | None = None
+    for block in images:
+        if block.shape[1] <= PROJECTIONS:
+            seen.append(block)
+            continue
+        if directions is None:
+            drawn = torch.randn(block.shape[1], PROJECTIONS, generator=generator)
+            directions = (drawn / PROJECTIONS**0.5).to(block)
+        seen.append(block @ directions)
+    return torch.cat(seen)
 
 
-def gcv_scores(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> Tensor:
+def gcv_scores(z: Tensor, images: Iterable[Tensor], grid: tuple[float, ...]) -> Tensor:
     """Generalized cross-validation: n ‖X − H X‖² / (n − tr H − 1)² on the public images; the smallest is best.
 
     H = Z (ZᵀZ + λ s I)⁻¹ Zᵀ with s the mean of the diagonal of ZᵀZ; the 1 stands for the centering. One
@@ -127,7 +140,7 @@ def gcv_scores(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> Tensor:
 
     Args:
         z: [n, d] centered inputs.
-        images: [n, p] centered images.
+        images: centered images, some pixels at a time, [n, b].
         grid: candidate weights, > 0.
 
     Returns:
@@ -137,10 +150,12 @@ def gcv_scores(z: Tensor, images: Tensor, grid: tuple[float, ...]) -> Tensor:
     squares = gram(z)
     scale = float(squares.diagonal().mean())
     values, vectors = torch.linalg.eigh(squares)
-    projected = (z.double() @ vectors).to(images).T @ images  # [d, p]
-    energy = projected.square().sum(1, dtype=torch.float64)
+    basis = widened_product(z, vectors).to(z.dtype).T
+    energy, total = torch.zeros_like(values), values.new_zeros(())
+    for block in images:
+        energy += (basis @ block).square().sum(1, dtype=torch.float64)
+        total += block.square().sum(dtype=torch.float64)
     values = values.clamp_min(0)
-    total = images.square().sum(dtype=torch.float64)
     scores = torch.empty(len(grid), dtype=torch.float64)
     for i, lam in enumerate(grid):
         shrunk = values + lam * scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,18 +79,44 @@ def dimensions(path: Path) -> tuple[int, int]:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image file of a reasonable size; what goes wrong with it, even later in the block, is a ValueError."""
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", module="PIL"
-            )  # on sizes and damage, which we tell in our own words
-            with Image.open(path, formats=_FORMATS) as opened:
-                if opened.width * opened.height > _MAX_PIXELS:
-                    raise _TooLarge
-                yield opened
+        with _QUIET, Image.open(path, formats=_FORMATS) as opened:
+            if opened.width * opened.height > _MAX_PIXELS:
+                raise _TooLarge
+            yield opened
     except (_TooLarge, Image.DecompressionBombError):
         raise ValueError(f"larger than {_MAX_PIXELS // 1_000_000} million pixels") from None
     except Exception as error:  # a damaged file can make Pillow's readers raise nearly anything
         raise ValueError(f"not a readable image ({type(error).__name__})") from None
+
+
+class _Quiet:
+    """No warnings of Pillow's, on sizes and damage, which we tell in our own words.
+
+    Filters belong to the process and images are decoded in threads, so the first one in sets the filter and the last
+    one out takes it back: each for itself would take back what another still needs, and leave its filter behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module="PIL")
+            self._inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

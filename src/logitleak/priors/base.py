@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.strict import Strict
 from logitleak.types import Knowledge, LabelledPublicData
 
@@ -59,6 +60,10 @@ class Prior(ABC):
         """Learn what there is to learn from the public set; `estimate` does it where nobody did."""
         return None
 
+    def memory(self, scale: Scale) -> int:
+        """About how many bytes it holds at most, besides the public set: an image for each label, thrice."""
+        return 3 * scale.people * scale.image
+
     @abstractmethod
     def estimate(self, knowledge: Knowledge, labels: Tensor) -> Tensor:
         """The prior image of each label.
@@ -74,15 +79,18 @@ class Prior(ABC):
             UserError: the public set has not what the prior needs.
         """
 
-    def estimate_rows(self, knowledge: Knowledge, rows: Tensor) -> Tensor:
-        """The prior image of the label of each public row, float32 [n, 3, H, W]; every label is estimated once.
+    def estimate_rows(self, knowledge: Knowledge, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The prior images of the labels of some public rows: one for each label, since a label has many rows.
 
         Where the public set has no labels all rows count as one label, which only a prior that needs none allows.
+
+        Returns:
+            images float32 [m, 3, H, W] of m labels, and for each row its place among them, int64 [n].
         """
         labels = knowledge.public.labels
         wanted = torch.zeros(len(rows), dtype=torch.int64) if labels is None else labels[rows]
         unique, where = torch.unique(wanted, return_inverse=True)
-        return self.estimate(knowledge, unique)[where]
+        return self.estimate(knowledge, unique), where
 
 
 class LabelPrior(Prior):

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from logitleak import forecast
+from logitleak.forecast import Scale
 from logitleak.models.base import normalize
 from logitleak.priors.discriminators import PatchDiscriminator
 from logitleak.priors.domains import Pairs, Unpaired, shared_labels
@@ -67,6 +69,14 @@ class CycleGAN(TrainedPrior):
     Settings = CycleGANSettings
     settings: CycleGANSettings
     least_shared = 0
+
+    def memory(self, scale: Scale) -> int:
+        """See `Prior.memory`: there and back again, each of both domains, and the judges."""
+        s = self.settings
+        there = forecast.bare(lambda: ResNetGenerator(s.filters, s.blocks))
+        judge = forecast.bare(lambda: PatchDiscriminator(s.filters, s.halvings, scale.side))
+        steps = [(there, 3 * s.batch)] * 2 + [(judge, 2 * s.batch)] * 2
+        return super().memory(scale) + self.training(scale, steps) + 2 * s.pool * scale.image
 
     def begin(self, public: LabelledPublicData) -> Training:
         return CycleTraining(public, self.settings, self.seed, self.device)

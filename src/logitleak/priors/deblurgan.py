@@ -12,6 +12,7 @@ image is the mean D_0 image of its identity, or any one of them. Training is cou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -19,6 +20,8 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from logitleak import forecast
+from logitleak.forecast import Scale
 from logitleak.models.base import normalize
 from logitleak.priors.discriminators import GlobalDiscriminator, PatchDiscriminator
 from logitleak.priors.domains import Pairs, label_means, shared_labels
@@ -63,6 +66,16 @@ class DeblurGAN(TrainedPrior):
 
     Settings = DeblurGANSettings
     settings: DeblurGANSettings
+
+    def memory(self, scale: Scale) -> int:
+        """See `Prior.memory`."""
+        f, batch = self.settings.filters, self.settings.batch
+        makes: list[Callable[[], nn.Module]] = [
+            lambda: PyramidGenerator(f),
+            lambda: PatchDiscriminator(f, 3, scale.side),
+            lambda: GlobalDiscriminator(f, (scale.side, scale.side)),
+        ]
+        return super().memory(scale) + self.training(scale, [(forecast.bare(m), 2 * batch) for m in makes])
 
     def begin(self, public: LabelledPublicData) -> Training:
         return DeblurTraining(public, self.settings, self.seed, self.device)

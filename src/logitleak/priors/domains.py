@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from logitleak.types import LabelledPublicData, PublicData
+from logitleak.types import Domain, LabelledPublicData, PublicData
 
 CHUNK = 1024
 """Images that are summed at a time: a public set may hold tens of thousands."""
@@ -20,7 +20,7 @@ def mean_image(public: PublicData, rows: Tensor) -> Tensor:
     return _group_means(public, rows, torch.zeros_like(rows), 1)[0]
 
 
-def label_means(public: LabelledPublicData, domain: str, labels: Tensor) -> Tensor:
+def label_means(public: LabelledPublicData, domain: Domain, labels: Tensor) -> Tensor:
     """Mean image of each label in one domain.
 
     Args:
@@ -82,7 +82,7 @@ class Unpaired:
 class _Groups:
     """The rows of each label in one domain, end to end."""
 
-    def __init__(self, public: LabelledPublicData, domain: str, labels: Tensor) -> None:
+    def __init__(self, public: LabelledPublicData, domain: Domain, labels: Tensor) -> None:
         rows = public.rows(domain)
         rows = rows[torch.isin(public.labels[rows], labels)]
         group = torch.searchsorted(labels, public.labels[rows])

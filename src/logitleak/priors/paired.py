@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from logitleak import forecast
+from logitleak.forecast import Scale
 from logitleak.models.base import normalize
 from logitleak.priors.domains import label_means, shared_labels
 from logitleak.priors.generators import UNet
@@ -57,6 +59,13 @@ class Paired(TrainedPrior):
 
     def steps_planned(self, knowledge: Knowledge) -> int:
         return 0 if self.settings.model == "linear" else super().steps_planned(knowledge)
+
+    def memory(self, scale: Scale) -> int:
+        """See `Prior.memory`."""
+        if self.settings.model == "linear":  # images of both domains, and what a weight makes of them
+            return super().memory(scale) + 6 * scale.people * scale.image
+        network = forecast.bare(lambda: UNet(self.settings.filters))
+        return super().memory(scale) + self.training(scale, [(network, self.settings.batch)])
 
     def learn(self, knowledge: Knowledge) -> nn.Module:
         if self.settings.model == "unet":

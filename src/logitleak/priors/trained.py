@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,9 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from logitleak import forecast
 from logitleak.errors import UserError
+from logitleak.forecast import Scale
 from logitleak.lock import held
 from logitleak.models.base import initialize
 from logitleak.priors.base import PriorSettings
@@ -130,6 +132,18 @@ class TrainedPrior(TranslatorPrior):
     @abstractmethod
     def begin(self, public: LabelledPublicData) -> Training:
         """Networks on ``self.device`` before their first step."""
+
+    def training(self, scale: Scale, networks: Sequence[tuple[nn.Module, int]]) -> int:
+        """Bytes of a training: each network with its moments, and its step on so many images.
+
+        Args:
+            scale: how large the images are.
+            networks: bare ones, and the images in a step.
+        """
+        return sum(
+            3 * forecast.weights(network) + forecast.step(network, batch, 3, scale.side, scale.side)
+            for network, batch in networks
+        )
 
     def steps_planned(self, knowledge: Knowledge) -> int:
         if self.home is None or knowledge.public.labels is None:

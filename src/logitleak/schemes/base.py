@@ -129,6 +129,7 @@ class Scheme(ABC):
         labelled: whether it needs labels of the public set. Without them J is the number of private classes.
         optimizer: how everybody trains.
         one_architecture: whether clients and server must have the same model.
+        uploads_at_once: how many times over all uploads are in memory while the server works.
         own_model_is_null: whether f_0 learns from the public set alone, so that no private image can reach it.
     """
 
@@ -138,6 +139,7 @@ class Scheme(ABC):
     labelled: ClassVar[bool] = True
     optimizer: ClassVar[Literal["adam", "sgd"]] = "adam"
     one_architecture: ClassVar[bool] = False
+    uploads_at_once: ClassVar[int] = 1
     own_model_is_null: ClassVar[bool] = False
 
     def __init__(self, settings: Any) -> None:

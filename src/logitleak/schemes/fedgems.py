@@ -44,6 +44,7 @@ class FedGEMS(Scheme):
 
     Settings = FedGEMSSettings
     uploads = ("upload", "logits")
+    uploads_at_once = 4  # as they came, stacked, as probabilities and weighted
     settings: FedGEMSSettings
 
     def __init__(self, settings: Any) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
+
 from logitleak import registry
 from logitleak.attacks.base import create
 from logitleak.bank import Optimization
+from logitleak.batches import refuse_single_images
 from logitleak.config import Config, DataConfig, FederationConfig
 from logitleak.data.base import DataSource, Survey
 from logitleak.data.split import check_numbers, choose_identities, degradation
@@ -103,7 +106,8 @@ def _check_scheme(config: Config, scheme: Scheme) -> None:
 def check_architectures(
     f: FederationConfig, scheme: Scheme, image_size: tuple[int, int], num_classes: int
 ) -> None:
-    """Build every model that is the user's own, and see whether the scheme can work with the models.
+    """Build every model that is the user's own, and see whether the scheme can work with the models, and whether they
+    can learn from batches of this size.
 
     Raises:
         UserError: it cannot, or a model cannot be built.
@@ -114,8 +118,11 @@ def check_architectures(
         )
     for model in sorted({*f.models, f.server_model}):
         if not registry.is_own(model):
+            with torch.device("meta"):
+                refuse_single_images(model, registry.load("model", model)(image_size, num_classes), f.batch)
             continue
         made = own.build(model, image_size, num_classes, seed=0)
+        refuse_single_images(model, made, f.batch)
         counts = [name for name, value in made.state_dict().items() if not value.is_floating_point()]
         if counts and scheme.upload_kind in MODEL_KINDS:
             raise UserError(

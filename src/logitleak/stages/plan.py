@@ -12,6 +12,7 @@ from logitleak.bank import ModelBank
 from logitleak.config import Config
 from logitleak.stages.check import check, count_images, optimization_of, scheme_of
 from logitleak.stages.folder import choose_device
+from logitleak.stages.footprint import footprint, largest
 from logitleak.types import MODEL_KINDS
 
 
@@ -36,9 +37,7 @@ def plan(config: Config) -> Iterator[str]:
     weights = sum(p.numel() * 4 for p in _bank(config, classes, f.models[0]).models[0].parameters())
     upload = weights if scheme.upload_kind in MODEL_KINDS else outputs
     wire = f.rounds * ((f.clients + 1) * upload + outputs)
-    memory = (
-        (f.clients + 1) * weights * 4 + (f.clients + 1) * upload + outputs + 2 * public * 3 * d.image_size**2
-    )
+    memory = footprint(config, scheme, public, private, len(people))
     worlds = config.game.simulations
     if worlds > 1:
         yield f"game        twins: {worlds} worlds, in each of which half of the targets are withheld"
@@ -46,7 +45,8 @@ def plan(config: Config) -> Iterator[str]:
         yield f"game        decoys: each target is withheld with probability {config.game.share:g}"
     checkpoint = _size(3 * (f.clients + 1) * weights)
     yield f"disk        about {_size(worlds * wire)} of transcript, {checkpoint} of checkpoint"
-    yield f"memory      about {_size(memory + 400 * 2**20)}"
+    parts = ", ".join(f"{name} {_size(memory[name])}" for name in largest(memory))
+    yield f"memory      about {_size(max(memory.values()))} at most: {parts}"
     epochs = scheme.planned_epochs(f.clients, f.rounds)
     images = epochs * (public + private / f.clients) / 2  # about half of the epochs are on the public set
     seconds = worlds * images * _seconds_per_image(config, classes)

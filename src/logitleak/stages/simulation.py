@@ -99,16 +99,14 @@ class Simulation:
         """Fig. 3: histograms of the entropy of server and clients on public and private images."""
         classes = self.split.num_classes
         clients: dict[str, list[Tensor]] = {"public": [], "private": []}
+        public, truth = self.split.public, self.split.truth
         for group in self.groups:
-            for logits in group.bank.predict_each(self.split.public.images):
-                clients["public"].append(confidence.entropy(logits))
-            logits_private = list(group.bank.predict_each(self.split.truth.images))
-            for k, logits in zip(group.clients, logits_private, strict=True):  # each on its own private set
-                own = (self.split.truth.owners == k) & self.used
-                clients["private"].append(confidence.entropy(logits[own]))
+            for place, data in enumerate(group.data):  # each on its own private set, and on nobody else's
+                clients["public"].append(_entropies(group.bank, place, public.images))
+                clients["private"].append(_entropies(group.bank, place, data.images))
         server = {
-            "public": confidence.entropy(self.server.logits()),
-            "private": confidence.entropy(self.server.bank.predict(self.split.truth.images[self.used])[0]),
+            "public": torch.cat([confidence.entropy(part) for part in self.server.logits().split(256)]),
+            "private": _entropies(self.server.bank, 0, truth.images[self.used]),
         }
         shares: dict[str, Any] = {"bins": confidence.edges(classes)}
         for side in ("public", "private"):
@@ -170,6 +168,11 @@ class Simulation:
         self.progress.note(f"Going on after round {self.done} of {self.rounds}.")
 
 
+def _entropies(bank: ModelBank, k: int, images: Tensor) -> Tensor:
+    """Entropy of one model's output on each image, float64 [n]; no more than a batch of outputs is held."""
+    return torch.cat([confidence.entropy(logits) for logits in bank.predict_parts(k, images)])
+
+
 def last_checkpoint(world: World) -> int:
     """The newest round whose models were kept; −1 where there is none."""
     numbers = [int(file.stem.removeprefix("round-")) for file in world.checkpoint.glob("round-*.safetensors")]
@@ -196,6 +199,8 @@ def build_banks(
         )
         for name, clients in members.items()
     ]
+    for group in groups:
+        group.bank.refuse_too_few([len(data) for data in group.data])
     server = make(f.server_model, size, classes, ["server"], optimization, config.seed, device)
     return groups, server
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from logitleak import allocator
 from logitleak.errors import UserError
 from logitleak.lock import alone
+from logitleak.memory import is_out_of_memory
 from logitleak.storage import read_json, write_json, write_tensors, write_text
 from logitleak.text import printable
 
@@ -77,15 +79,16 @@ def compute(task: Task) -> str | None:
 def _compute(task: Task) -> str | None:
     import torch
 
+    allocator.own_process()
     torch.set_num_threads(task.threads)
     start = time.perf_counter()
     try:
         (_federation if task.kind == "federation" else _cell)(task)
     except UserError as error:
         return str(error)
-    except MemoryError:
-        return "There was not enough memory; give fewer --workers."
     except Exception as error:  # one bad cell must not end a sweep of hundreds
+        if is_out_of_memory(error):
+            return "There was not enough memory; give fewer --workers."
         write_text(task.folder / "error.txt", traceback.format_exc())
         return f"{type(error).__name__}: {printable(str(error), 300)}"
     _note(task, time.perf_counter() - start)

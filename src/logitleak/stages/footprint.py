@@ -1,0 +1,105 @@
+"""The memory that a run will need, from sizes alone: no image is decoded and no network is given numbers.
+
+Stages follow each other in one process, so what counts is the largest of them. Counted is what grows with the
+configuration: images, weights with their moments and gradients, what a training step keeps for its backward pass,
+uploads, inputs and Gram matrices, priors, and the images that are compared. Not counted are a library's own working
+space and what malloc keeps in between, for which a fifth is added. docs/performance.md compares it with what runs held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from logitleak import forecast, registry
+from logitleak.attacks.base import create
+from logitleak.config import Config
+from logitleak.forecast import FLOAT, Scale
+from logitleak.models import own
+from logitleak.schemes.base import Scheme
+from logitleak.types import MODEL_KINDS
+
+PROCESS = 400 << 20
+"""Python, torch with what it imports to train, and the drawing library, with nothing to do (measured on Linux)."""
+
+SLACK = 1.2
+
+_PREDICTED = 256
+"""Images that a bank predicts at a time."""
+
+
+def footprint(config: Config, scheme: Scheme, public: int, private: int, people: int) -> dict[str, int]:
+    """Bytes by stage, of which the largest is what the run needs at most; each includes the process and the data.
+
+    Args:
+        config: the run's.
+        scheme: its scheme.
+        public, private: how many images there are.
+        people: how many they show.
+
+    Raises:
+        UserError: a model of the user's own cannot be built.
+    """
+    d, f = config.data, config.federation
+    classes = people if scheme.labelled else d.targets
+    made = {name: model_of(name, d.image_size, classes) for name in {*f.models, f.server_model}}
+    scale = Scale(
+        public=public,
+        sensitive=public // 2 if d.protocol == "domain-pair" else public,
+        side=d.image_size,
+        classes=classes,
+        clients=f.clients,
+        rounds=f.rounds,
+        targets=d.targets,
+        people=people,
+        model=max(forecast.weights(made[name]) for name in f.models),
+    )
+    data = 3 * (public + private) * scale.image // FLOAT  # decoded, divided, and as it travels
+    stages = {"federation": _federation(config, scheme, scale, made)}
+    for name, entry in config.attacks.items():
+        attack = create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
+        seen = scale if entry.view == "clients" else _behind_a_sum(scale)
+        prior = attack.prior.memory(seen) if attack.uses_prior else 0
+        stages[name] = attack.memory(seen) + prior
+    stages["evaluation"] = _evaluation(scale, config.game.simulations, len(config.attacks))
+    return {name: round((PROCESS + data + size) * SLACK) for name, size in stages.items()}
+
+
+def model_of(name: str, side: int, classes: int) -> nn.Module:
+    """A classifier with shapes; numbers it has only where it is the user's own."""
+    if registry.is_own(name):
+        return own.build(name, (side, side), classes, seed=0)
+    return forecast.bare(lambda: registry.load("model", name)((side, side), classes))
+
+
+def _federation(config: Config, scheme: Scheme, scale: Scale, models: dict[str, nn.Module]) -> int:
+    f, shape = config.federation, (3, scale.side, scale.side)
+    copies = 3 if scheme.optimizer == "adam" else 1  # weights and two moments
+    names = [*(f.model_of(k) for k in range(f.clients)), f.server_model]
+    held = sum(copies * forecast.weights(models[name]) for name in names)
+    step = max(forecast.step(model, max(2, f.batch), *shape) for model in models.values())
+    # a forward pass alone holds two maps at a time, never all
+    asked = max(forecast.step(model, min(_PREDICTED, scale.public), *shape) for model in models.values()) // 2
+    shares_models = scheme.upload_kind in MODEL_KINDS
+    upload = scale.model if shares_models else scale.outputs
+    uploads = (scheme.uploads_at_once * scale.clients + 2) * upload + scale.outputs
+    return held + max(step, asked) + uploads
+
+
+def _evaluation(scale: Scale, worlds: int, attacks: int) -> int:
+    """Reconstructions of a round in all worlds, those of every client after the last, and references with moments."""
+    every = scale.targets * scale.image
+    compared = 6 * (scale.targets + scale.people) * scale.image + 6 * every
+    rounds = worlds * every * (2 + scale.clients)
+    gallery = attacks * scale.rounds * 2 * every // FLOAT
+    return compared + rounds + 2 * worlds * scale.clients * every + gallery
+
+
+def _behind_a_sum(scale: Scale) -> Scale:
+    return Scale(**{**scale.__dict__, "clients": 1})
+
+
+def largest(stages: dict[str, int], shown: int = 3) -> Sequence[str]:
+    """The names of the stages that need most, largest first."""
+    return sorted(stages, key=lambda name: -stages[name])[:shown]
