@@ -21,15 +21,16 @@ Config = Callable[..., dict[str, Any]]
 
 
 def everything(run: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """metrics.json but for the memory that was used, and every tensor of the transcript."""
+    """metrics.json but for the memory that was used, run.json, and every tensor: of the transcript, the truth, the
+    attacks, and the gallery."""
     tensors = {
         f"{path.relative_to(run)}:{name}": value
-        for path in sorted((run / "wire").rglob("*.safetensors"))
+        for path in sorted(run.rglob("*.safetensors"))
         for name, value in read_tensors(path).items()
     }
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics.pop("resources")["peak_memory_mib"] > 100
-    return metrics, tensors
+    return metrics | {"run.json": json.loads((run / "run.json").read_text())}, tensors
 
 
 def assert_same(a: Path, b: Path) -> None:
