@@ -63,8 +63,9 @@ class Simulation:
         self.utility: list[dict[str, Any]] = []
         self.scheme = scheme_of(config.federation)
         self.groups, server_bank = build_banks(config, self.scheme, split, self.used, memo)
-        self.server = Server(server_bank, split.public, self._listen)
-        context = ClientContext(split.public, listener=self._listen)
+        listener = _Listener(self.losses, self.rounds, progress)
+        self.server = Server(server_bank, split.public, listener)
+        context = ClientContext(split.public, listener=listener)
         channel = InProcessChannel(self.scheme, self.groups, context)
         manifest = manifest_of(
             config.federation, self.scheme, split.num_classes, split.truth.target_labels.tolist()
@@ -114,14 +115,6 @@ class Simulation:
             shares[f"client_{side}"] = confidence.histogram(torch.cat(clients[side]), classes)
         return shares
 
-    def _listen(self, round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
-        who = "server" if client is None else f"client {client}"
-        self.progress.advance(f"round {round} of {self.rounds}, {who}, {phase}, loss {loss:.4f}")
-        if not math.isfinite(loss):
-            raise UserError(f"The loss of {who} in {phase} is not finite; lower federation.lr.")
-        value = round_loss(loss)
-        self.losses.append({"round": round, "phase": phase, "client": client, "epoch": epoch, "loss": value})
-
     def _measure(self, round: int) -> None:
         """Accuracy of every model on held-out images."""
         clients = {}
@@ -163,9 +156,31 @@ class Simulation:
             prefix = f"{name}/"
             keeper.load_state({k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)})
         kept = read_json(file.with_suffix(".json"))
-        self.losses, self.utility = kept["losses"], kept["utility"]
+        self.losses[:], self.utility = kept["losses"], kept["utility"]
         log.info("going on after round %d", self.done)
         self.progress.note(f"Going on after round {self.done} of {self.rounds}.")
+
+
+class _Listener:
+    """Writes down the loss of every epoch. It does not know the simulation whose parts tell it: in a circle of
+    references a world's models would stay until the garbage collector comes, beside those of the next world.
+
+    Args:
+        losses: where they are written down.
+        rounds: T.
+        progress: where it reports to.
+    """
+
+    def __init__(self, losses: list[dict[str, Any]], rounds: int, progress: Progress) -> None:
+        self._losses, self._rounds, self._progress = losses, rounds, progress
+
+    def __call__(self, round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
+        who = "server" if client is None else f"client {client}"
+        self._progress.advance(f"round {round} of {self._rounds}, {who}, {phase}, loss {loss:.4f}")
+        if not math.isfinite(loss):
+            raise UserError(f"The loss of {who} in {phase} is not finite; lower federation.lr.")
+        value = round_loss(loss)
+        self._losses.append({"round": round, "phase": phase, "client": client, "epoch": epoch, "loss": value})
 
 
 def _entropies(bank: ModelBank, k: int, images: Tensor) -> Tensor:
