@@ -31,7 +31,6 @@ def held(path: Path, wait: bool = True) -> Iterator[None]:
     Raises:
         Held: somebody else holds it, and ``wait`` is false.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = _take(path, wait)
     try:
         lock.truncate(0)
@@ -62,6 +61,7 @@ def alone(folder: Path, wait: bool = False) -> Iterator[None]:
     path = place.parent / f".{place.name}.lock"  # beside it: inside, it would go when the folder is replaced
     if place.is_dir() and not os.access(place.parent, os.W_OK):
         path = place / LOCK  # such a folder cannot be replaced, for example because it is mounted
+    missing = [above for above in (path.parent, *path.parent.parents) if not above.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -75,6 +75,10 @@ def alone(folder: Path, wait: bool = False) -> Iterator[None]:
         raise UserError(
             f"{taken.holder.capitalize()} is at work in {folder}; wait until it is done, or use another folder."
         ) from None
+    finally:
+        for above in missing:  # a mistake leaves nothing
+            with suppress(OSError):
+                above.rmdir()
 
 
 LOCK = ".lock"
@@ -83,7 +87,11 @@ LOCK = ".lock"
 
 def _take(path: Path, wait: bool) -> IO[str]:
     while True:
-        lock = path.open("a+", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = path.open("a+", encoding="utf-8")
+        except FileNotFoundError:  # whoever made the folder had no use for it, and removed it
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
