@@ -11,7 +11,8 @@ _owned = False
 
 
 def own_process() -> None:
-    """Say that this process is Logitleak's own: the command line, or a worker of a sweep.
+    """Say that this process is Logitleak's own: the command line, a worker of a sweep, or an app that
+    Flower started.
 
     From then on `keep_freed_memory` does something. A program that imports Logitleak is changed only if it calls this.
     """

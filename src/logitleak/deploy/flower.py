@@ -20,6 +20,7 @@ from flwr.serverapp import Grid, ServerApp
 from torch import Tensor
 
 from logitleak import registry
+from logitleak.allocator import own_process
 from logitleak.answers import Form, Shape, printable
 from logitleak.channel import Transport
 from logitleak.deploy import arrays
@@ -208,6 +209,7 @@ def _tensors(record: ArrayRecord) -> dict[str, Tensor]:
 
 
 def _client(context: Context) -> Client:
+    own_process()
     config, number = parse(context.run_config), _client_number(context)
     own = context.node_config.get("data")
     folder = Path(str(own)) if own is not None else client_folder(config.client_data, number)
@@ -283,6 +285,7 @@ for _name in sorted(_actions()):
 
 @server_app.main()
 def _main(grid: Grid, context: Context) -> None:
+    own_process()
     show_log()
     try:
         config = parse(context.run_config)
