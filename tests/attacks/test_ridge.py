@@ -106,6 +106,13 @@ def test_lambda_is_chosen_and_told() -> None:
     assert all(c["lambda"] in GRID and c["tau"] in TEMPERATURES for c in chosen)
 
 
+@pytest.mark.parametrize("tune", ["mock-targets", "gcv"])
+def test_nothing_is_called_chosen_where_nobody_was_heard(tune: str) -> None:
+    ridge = create("ridge", {"tune": tune})
+    list(ridge.replay(MemoryView(clients=2, rounds=1, rows=torch.empty(0, dtype=torch.int64))))
+    assert ridge.trace.choices["tuned"] == [{"round": 1, "not tuned": "no client has answered so far"}]
+
+
 def test_what_is_given_is_not_tuned() -> None:
     view = MemoryView(clients=1, rounds=1)
     for given in ({"tau": 2.0}, {"lam": 0.5}):

@@ -176,20 +176,22 @@ class Ridge(Attack):
                     continue
                 blocks = (block for _, block in self._images(view, rows).by_pixels())
                 total += gcv_scores(z, blocks, weights)
-            chosen = tau, weights[int(total.argmin())]
+            chosen, heard = (tau, weights[int(total.argmin())]), bool(total.any())
         else:
-            chosen = self._mock_targets(view, view.knowledge.public.labels, weights)
-        entry = {"round": self.round, "tau": chosen[0], "lambda": chosen[1]}
+            chosen, heard = self._mock_targets(view, view.knowledge.public.labels, weights)
+        entry: dict[str, Any] = {"round": self.round, "tau": chosen[0], "lambda": chosen[1]}
+        if not heard:  # then all candidates are equal, and the first was no choice
+            entry = {"round": self.round, "not tuned": "no client has answered so far"}
         self.trace.choices.setdefault("tuned", []).append(entry)
         return chosen
 
     def _mock_targets(
         self, view: ServerView, labels: Tensor, weights: tuple[float, ...]
-    ) -> tuple[float, float]:
-        """The τ and λ with the best mean score of all clients."""
+    ) -> tuple[tuple[float, float], bool]:
+        """The τ and λ with the best mean score of all clients, and whether any was heard."""
         taus = TEMPERATURES if self.settings.tau is None else (self.settings.tau,)
         candidates = [(tau, lam) for tau in taus for lam in weights]
-        scores = [MockScore(0.0, 0.0)] * len(candidates)
+        scores, heard = [MockScore(0.0, 0.0)] * len(candidates), False
         people = torch.unique(labels[view.knowledge.public.rows("sensitive")])
         for client in range(view.clients):
             found: list[MockScore] = []
@@ -205,8 +207,8 @@ class Ridge(Attack):
                 mock = mock[torch.isin(people, identities)]
                 found += mock_target_scores(z, seen, where.to(self.device), mock, weights)
             if found:
-                scores = [a.plus(b) for a, b in zip(scores, found, strict=True)]
-        return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1]
+                scores, heard = [a.plus(b) for a, b in zip(scores, found, strict=True)], True
+        return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1], heard
 
     def _priors(self, view: ServerView, rows: Tensor) -> Priors:
         """The priors of some public rows and of the targets."""
