@@ -109,12 +109,6 @@ class Attack(ABC):
         """What can be tuned on a view of so many clients and rounds; see ``tunable``."""
         return cls.tunable
 
-    @classmethod
-    def shipped(cls, clients: int) -> Mapping[str, Any]:
-        """What settings are on a labelled view of so many clients where nobody gives or tunes them; override it where
-        a default depends on the view."""
-        return {name: field.default for name, field in cls.Settings.model_fields.items()}
-
     @property
     def uses_prior(self) -> bool:
         """Whether the prior has any weight with these settings."""

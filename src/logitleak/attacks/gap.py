@@ -117,11 +117,6 @@ class Gap(Attack):
             {"lam": (1.0, 0.1, 0.01)},
         )
 
-    @classmethod
-    def shipped(cls, clients: int) -> Mapping[str, Any]:
-        """See `Attack.shipped`."""
-        return {"reference": "others" if clients > 1 else "server"} | LABELLED._asdict()
-
     def memory(self, scale: Scale) -> int:
         """See `Attack.memory`: every used round is J inputs, and its references are kept."""
         used = scale.rounds if self.settings.rounds in (None, "all") else 1

@@ -45,11 +45,8 @@ SOFTNESS = 0.02
 
 NOTHING_OPEN = "every setting that could be was given, or the attack has none"
 
-ERRORS = 2.0
-"""By so many standard errors of their paired difference another candidate must beat the shipped settings."""
-
-Scorer = Callable[[Mapping[str, Any]], tuple[Tensor, dict[str, float]]]
-"""From settings to a score of every mock target, the larger the better, [n], and what to say of it."""
+Scorer = Callable[[Mapping[str, Any]], tuple[float, dict[str, float]]]
+"""From settings to a score, the larger the better, and what to say of it."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +83,7 @@ def tune_on_mock_twins(
     progress: Progress,
 ) -> Tuned:
     """Choose by the leak on mock twins: success in minus success out of the chosen images. Success is softened by
-    `SOFTNESS`: a few dozen mock targets that just pass or just fail would decide by chance. For the same reason the
-    settings that the attack ships with stay unless another candidate is better by `ERRORS` standard errors: the best
-    of many candidates looks better than it is (after the one-standard-error rule of Breiman et al., 1984).
+    `SOFTNESS`: a few dozen mock targets that just pass or just fail would decide by chance.
 
     Args:
         twins: the mock federation, or why there is none: then nothing is chosen, and the account says why.
@@ -105,11 +100,10 @@ def tune_on_mock_twins(
     if isinstance(twins, str):
         return keep(kept, Tuned(dict(config.settings), account | {"not tuned": twins}))
     account |= {"mock targets": len(twins.game.units), "clients": twins.clients, "rounds": twins.rounds}
-    account["rule"] = f"most leak, but shipped settings stay within {ERRORS:g} standard errors of it"
     views = [SumView(view) if config.view == "sum" else view for view in twins.views]
     known = replace(twins.known, private=_halved(twins.known.private), public=_halved(twins.known.public))
 
-    def score(settings: Mapping[str, Any]) -> tuple[Tensor, dict[str, float]]:
+    def score(settings: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
         verdicts = [
             judge(_halved(make_attack(config, settings, seed, device, priors).last(view).best), known)
             for view in views
@@ -119,19 +113,11 @@ def tune_on_mock_twins(
         )
         margins = torch.stack([v.ssim - v.ssim_rival for v in verdicts])
         soft, coins = torch.sigmoid(margins / SOFTNESS), twins.game.coins
-        softened = (soft * coins - soft * ~coins).sum(
-            0
-        )  # each target is in in one world, and out in the other
-        said = {
-            "leak": found["leak"]["value"],
-            "softened": float(softened.mean()),
-            "out": found["out"]["value"],
-        }
+        softened = float(soft[coins].mean() - soft[~coins].mean())
+        said = {"leak": found["leak"]["value"], "softened": softened, "out": found["out"]["value"]}
         return softened, said | {"ssim": found["ssim"]["difference"]}
 
-    attack_class: type[Attack] = registry.load("attack", config.attack)
-    shipped = attack_class.shipped(views[0].clients)
-    return _choose(config, score, views[0].clients, twins.rounds, account, kept, progress, shipped)
+    return _choose(config, score, views[0].clients, twins.rounds, account, kept, progress)
 
 
 def tune_on_mock_targets(
@@ -166,13 +152,11 @@ def tune_on_mock_targets(
     known = _references(view, mock)
     account["mock targets"] = len(labels)
 
-    def score(settings: Mapping[str, Any]) -> tuple[Tensor, dict[str, float]]:
+    def score(settings: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
         verdicts = judge(make_attack(config, settings, seed, device, priors).last(mock).best, known)
-        success = verdicts.success.float()
-        said = {"accuracy": float(success.mean()), "ssim": float(verdicts.ssim.mean())}
-        return success + verdicts.ssim / (
-            2 * len(labels)
-        ), said  # a person more is worth more than any likeness
+        accuracy, likeness = float(verdicts.success.float().mean()), float(verdicts.ssim.mean())
+        # a person more is worth more than any likeness
+        return accuracy + likeness / (2 * len(labels)), {"accuracy": accuracy, "ssim": likeness}
 
     return _choose(config, score, mock.clients, view.rounds, account, kept, progress)
 
@@ -201,10 +185,8 @@ def _choose(
     account: dict[str, Any],
     kept: Path,
     progress: Progress,
-    shipped: Mapping[str, Any] | None = None,
 ) -> Tuned:
-    """Go through the steps of choice; settings that the user gave are kept, and those that are shipped stay where
-    nothing is clearly better."""
+    """Go through the steps of choice; settings that the user gave are kept."""
     steps = [
         (list(step), list(itertools.product(*step.values()))) for step in open_steps(config, clients, rounds)
     ]
@@ -221,11 +203,11 @@ def _choose(
                 value, words = score(chosen | candidate)
             except UserError as error:  # what cannot be done here is no candidate
                 log.info("tuning %s: %s: %s", config.attack, candidate, error)
-                value, words = torch.tensor([torch.nan]), {}
+                value, words = float("nan"), {}
             scores.append(value)
             said.append({name: round(number, 4) for name, number in words.items()})
             log.info("tuning %s: %s: %s", config.attack, candidate, said[-1])
-        best = _best(scores, _place(candidates, names, shipped or {}))
+        best = _best(scores)
         chosen |= dict(zip(names, candidates[best], strict=True))
         account[" and ".join(names)] = [
             {"value": values[0] if len(values) == 1 else list(values), **words, "chosen": i == best}
@@ -240,24 +222,10 @@ def _halved(images: Tensor) -> Tensor:
     return F.avg_pool2d(images, 2) if min(images.shape[-2:]) >= 2 * LEAST_SIDE else images
 
 
-def _place(
-    candidates: Sequence[tuple[Any, ...]], names: Sequence[str], shipped: Mapping[str, Any]
-) -> int | None:
-    """Where the shipped settings stand among the candidates of a step; None where they do not."""
-    wanted = tuple(shipped.get(name) for name in names)
-    return candidates.index(wanted) if wanted in candidates else None
-
-
-def _best(scores: Sequence[Tensor], shipped: int | None) -> int:
-    """The place of the best mean score, the first among equals; that of the shipped settings where the best is not
-    clearly better on the same mock targets. A candidate whose score is no number is chosen only where all are so."""
-    means = [float(score.mean()) for score in scores]
-    best = max(range(len(means)), key=lambda i: -torch.inf if means[i] != means[i] else means[i])
-    if shipped is None or shipped == best or means[shipped] != means[shipped]:
-        return best
-    gain = scores[best] - scores[shipped]
-    error = gain.std() / len(gain) ** 0.5
-    return best if float(gain.mean()) > ERRORS * float(error) else shipped
+def _best(scores: Sequence[float]) -> int:
+    """The place of the largest score, the first among equals; one that is no number is never chosen before one that
+    is."""
+    return max(range(len(scores)), key=lambda i: -torch.inf if scores[i] != scores[i] else scores[i])
 
 
 def keep(kept: Path, tuned: Tuned) -> Tuned:
