@@ -115,7 +115,7 @@ def test_kill_9(tmp_path: Path, tiny_config: Config, delay: float) -> None:
     config["attacks"]["pli"]["settings"]["steps"] = 40
     straight = logitleak.run(config, tmp_path / "straight").path
     file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
     run = tmp_path / "killed"
     command = [sys.executable, "-m", "logitleak", "run", str(file), "--out", str(run), "--quiet"]
     for _ in range(40):
