@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import logitleak
@@ -148,7 +149,14 @@ def test_a_stopped_attack_keeps_its_name(
     assert "pli" in logitleak.run(config | {"attacks": attacks(GOOD)}, run).metrics["attacks"]
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
 def test_too_little_memory_for_one_attack(
     error: Exception, tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +169,19 @@ def test_too_little_memory_for_one_attack(
     with pytest.raises(logitleak.AttacksFailed, match="pli: There is not enough memory"):
         logitleak.run(tiny_config() | {"attacks": attacks(GOOD)}, tmp_path / "run")
     assert "ridge" in metrics(tmp_path / "run")["attacks"]
+
+
+def test_an_error_that_only_speaks_of_memory_is_a_fault_of_the_program(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from logitleak.attacks.inversion import NetworkInversion
+
+    def refuse(*args: Any) -> None:
+        raise RuntimeError("the shared memory manager is gone")
+
+    monkeypatch.setattr(NetworkInversion, "observe", refuse)
+    with pytest.raises(RuntimeError, match="shared memory manager"):
+        logitleak.run(tiny_config() | {"attacks": attacks(GOOD)}, tmp_path / "run")
 
 
 def test_the_command_line(tmp_path: Path, tiny_config: Config, capsys: pytest.CaptureFixture[str]) -> None:

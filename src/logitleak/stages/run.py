@@ -14,6 +14,7 @@ from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
 from logitleak.errors import UserError
 from logitleak.lock import alone
+from logitleak.memory import is_out_of_memory
 from logitleak.progress import Progress, Quiet
 from logitleak.recorded import RunConfig
 from logitleak.stages.check import check
@@ -229,7 +230,7 @@ def _reason(error: Exception) -> str | None:
     """Why an attack failed, where that is its own affair; None for a fault of the program."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, MemoryError) or "memory" in str(error):
+    if is_out_of_memory(error):
         return "There is not enough memory; lower its batch size or its width."
     return None
 
