@@ -13,7 +13,7 @@ from torch import Tensor
 from logitleak.attacks.base import create
 from logitleak.attacks.gap import side_by_side
 from logitleak.attacks.references import reference_of
-from logitleak.attacks.views import FirstRounds, OwnModelView, SumView, WithoutClient
+from logitleak.attacks.views import FirstRounds, OwnModelView, SumView, ViewOf, WithoutClient
 from logitleak.errors import UserError
 from logitleak.game import Game
 from logitleak.metrics.leak import compare
@@ -124,6 +124,19 @@ def test_f_0_in_place_of_a_client_leaves_nothing() -> None:
     images = create("gap", {"reference": "server"}).last(view).images
     mean = public.pixels(public.rows("sensitive")).mean(0)
     torch.testing.assert_close(images, mean.expand_as(images))
+
+
+def test_f_0_answers_for_every_row_that_some_client_answered_for() -> None:
+    class Halves(ViewOf):
+        def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+            rows, values = self.inner.client_logits(client, round)
+            own = rows % 2 == client % 2
+            return rows[own], values[own]
+
+    view = MemoryView(clients=2)
+    rows, values = OwnModelView(Halves(view)).client_logits(0, 1)
+    assert torch.equal(rows, torch.arange(len(view.knowledge.public)))
+    assert torch.equal(values, view.server_logits(1))
 
 
 @pytest.mark.parametrize("kind", ["logits", "probabilities"])

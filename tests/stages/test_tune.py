@@ -176,6 +176,26 @@ class TestMockTwins:
         assert isinstance(found, str)
         assert "too few public people" in found
 
+    def test_no_federation_is_played_where_nothing_is_open(self, run: Path, tmp_path: Path) -> None:
+        shutil.copytree(run, tmp_path / "run")
+        given = ["reference=server", "rounds=last", "tau=3", "lam=1"]
+        main(
+            [
+                "attack",
+                str(tmp_path / "run"),
+                "--attack",
+                "gap",
+                "--tune",
+                "public",
+                "--quiet",
+                "--set",
+                *given,
+            ]
+        )
+        account = read_json(tmp_path / "run" / "attacks" / "gap" / "attack.json")["choices"]
+        assert "every setting" in account["tuned on public data"]["not tuned"]
+        assert not (tmp_path / "run" / "lab").exists()
+
     def test_a_recorded_federation_cannot_be_played_again(self, run: Path, tmp_path: Path) -> None:
         import_recorded(run / "wire", tmp_path / "imported")
         main(["attack", str(tmp_path / "imported"), "--attack", "gap", "--tune", "public", "--quiet"])
