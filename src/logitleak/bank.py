@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from logitleak import registry
-from logitleak.batches import cut, normalizes_batches, refuse_single_images
+from logitleak.batches import PREDICTED, cut, normalizes_batches, refuse_single_images
 from logitleak.errors import UserError
 from logitleak.models import base, own
 from logitleak.seeds import derive, derive_int
@@ -221,14 +221,14 @@ class ModelBank:
         return mean
 
     @torch.no_grad()
-    def predict_each(self, images: Tensor, batch: int = 256) -> Iterator[Tensor]:
+    def predict_each(self, images: Tensor, batch: int = PREDICTED) -> Iterator[Tensor]:
         """Logits [n, J] on the CPU of one model after the other, for images uint8 [n, 3, H, W]."""
         images = images.to(self.device)
         for k in range(len(self)):
             yield torch.cat(list(self.predict_parts(k, images, batch)))
 
     @torch.no_grad()
-    def predict_parts(self, k: int, images: Tensor, batch: int = 256) -> Iterator[Tensor]:
+    def predict_parts(self, k: int, images: Tensor, batch: int = PREDICTED) -> Iterator[Tensor]:
         """Logits [b, J] on the CPU of one model, for images uint8 [n, 3, H, W], a batch at a time."""
         model = self.models[k].eval()
         if len(images) == 0:  # not every model takes an empty batch
@@ -236,7 +236,7 @@ class ModelBank:
         for chunk in images.split(batch) if len(images) else ():
             yield model(chunk.to(self.device)).cpu()
 
-    def predict(self, images: Tensor, batch: int = 256) -> Tensor:
+    def predict(self, images: Tensor, batch: int = PREDICTED) -> Tensor:
         """Logits [K, n, J] of all models on the CPU, for images uint8 [n, 3, H, W]."""
         return torch.stack(list(self.predict_each(images, batch)))
 

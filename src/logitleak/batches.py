@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from logitleak.errors import UserError
 
+PREDICTED = 256
+"""Images that a model predicts at a time."""
+
 _KIND = nn.modules.batchnorm._BatchNorm
 
 

@@ -19,15 +19,11 @@ class Strict(BaseModel):
         listed = value if isinstance(value, list | tuple) else [value]
         if any(isinstance(one, bool) for one in listed):
             meant = _kinds(cls.model_fields[str(info.field_name)].annotation)
-            if bool not in meant and meant & {int, float}:
+            if bool not in meant and (int in meant or float in meant):
                 raise ValueError(f"a number is meant here, not {str(value).lower()}")
         return value
 
 
-def _kinds(annotation: Any) -> set[Any]:
-    """Every type that an annotation is made of."""
-    return {annotation}.union(*map(_kinds, get_args(annotation))) if _hashable(annotation) else set()
-
-
-def _hashable(annotation: Any) -> bool:
-    return getattr(annotation, "__hash__", None) is not None and not isinstance(annotation, list | dict)
+def _kinds(annotation: Any) -> list[Any]:
+    """An annotation, and all that it is made of."""
+    return [annotation, *(kind for inner in get_args(annotation) for kind in _kinds(inner))]

@@ -26,17 +26,7 @@ def share(outcomes: Sequence[bool]) -> Share:
     Raises:
         ValueError: there are no outcomes.
     """
-    return pooled(sum(outcomes), len(outcomes))
-
-
-def pooled(successes: int, trials: int) -> Share:
-    """The share of so many successes.
-
-    Raises:
-        ValueError: there are no trials, or more successes than trials.
-    """
-    low, high = wilson(successes, trials)
-    return Share(value=successes / trials, low=low, high=high, successes=successes, trials=trials)
+    return clustered(sum(outcomes), len(outcomes), len(outcomes))
 
 
 def clustered(successes: int, trials: int, units: float) -> Share:

@@ -9,11 +9,13 @@ space and what malloc keeps in between, for which a fifth is added. docs/perform
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import nn
 
 from logitleak import forecast, registry
 from logitleak.attacks.base import create
+from logitleak.batches import PREDICTED
 from logitleak.config import Config
 from logitleak.forecast import FLOAT, Scale
 from logitleak.models import own
@@ -24,9 +26,6 @@ PROCESS = 400 << 20
 """Python, torch with what it imports to train, and the drawing library, with nothing to do (measured on Linux)."""
 
 SLACK = 1.2
-
-_PREDICTED = 256
-"""Images that a bank predicts at a time."""
 
 
 def footprint(config: Config, scheme: Scheme, public: int, private: int, people: int) -> dict[str, int]:
@@ -80,7 +79,7 @@ def _federation(config: Config, scheme: Scheme, scale: Scale, models: dict[str, 
     held = sum(copies * forecast.weights(models[name]) for name in names)
     step = max(forecast.step(model, max(2, f.batch), *shape) for model in models.values())
     # a forward pass alone holds two maps at a time, never all
-    asked = max(forecast.step(model, min(_PREDICTED, scale.public), *shape) for model in models.values()) // 2
+    asked = max(forecast.step(model, min(PREDICTED, scale.public), *shape) for model in models.values()) // 2
     shares_models = scheme.upload_kind in MODEL_KINDS
     upload = scale.model if shares_models else scale.outputs
     uploads = (scheme.uploads_at_once * scale.clients + 2) * upload + scale.outputs
@@ -97,7 +96,7 @@ def _evaluation(scale: Scale, worlds: int, attacks: int) -> int:
 
 
 def _behind_a_sum(scale: Scale) -> Scale:
-    return Scale(**{**scale.__dict__, "clients": 1})
+    return replace(scale, clients=1)
 
 
 def largest(stages: dict[str, int], shown: int = 3) -> Sequence[str]:

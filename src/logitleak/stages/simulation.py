@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from logitleak.bank import ModelBank
+from logitleak.batches import PREDICTED
 from logitleak.channel import ClientGroup, InProcessChannel, Recorder
 from logitleak.config import Config, FederationConfig
 from logitleak.errors import UserError
@@ -106,7 +107,7 @@ class Simulation:
                 clients["public"].append(_entropies(group.bank, place, public.images))
                 clients["private"].append(_entropies(group.bank, place, data.images))
         server = {
-            "public": torch.cat([confidence.entropy(part) for part in self.server.logits().split(256)]),
+            "public": torch.cat([confidence.entropy(part) for part in self.server.logits().split(PREDICTED)]),
             "private": _entropies(self.server.bank, 0, truth.images[self.used]),
         }
         shares: dict[str, Any] = {"bins": confidence.edges(classes)}
