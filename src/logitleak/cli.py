@@ -49,7 +49,7 @@ def run(
         config: A YAML file; without one, the defaults.
         out: The run folder; by default runs/ and the name of the config.
         overrides: Changes to the config.
-        overwrite: Replace a run of another configuration in this folder.
+        overwrite: Replace a run of another configuration, or of another version of Logitleak, in this folder.
         twins: Run the federation in twin worlds: in each, half of the targets are withheld, so that the report says
             what their images changed. The same as --set game.design=twins.
         tune: How every attack's settings that are not given are chosen, from public data alone. public: by what

@@ -81,7 +81,7 @@ def test_no_simulation_takes_the_place_of_what_was_recorded(four_clients: Tiny, 
         with pytest.raises(UserError, match="real clients"):
             federate(configs.parse(values), RunFolder(folder), Quiet())
         with pytest.raises(UserError, match="another seed, data or federation"):
-            open_run(folder, configs.parse(values | {"seed": 7}), overwrite=False)
+            open_run(folder, configs.parse(values | {"seed": 7}))
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 

@@ -36,7 +36,7 @@ class TestEveryScheme:
         scheme.begin(channel, server)
         for round in range(1, ROUNDS + 1):
             scheme.serve(round, channel, server)
-        assert len(heard) == scheme.planned_epochs(clients, ROUNDS)
+        assert len(heard) == scheme.planned_epochs(clients, ROUNDS).total
 
     def test_every_round_carries_the_declared_upload(self, name: str, clients: int) -> None:
         scheme = made(name)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from journal import computed
+from PIL import Image
 
+from logitleak import __version__
 from logitleak.errors import UserError
 from logitleak.progress import Quiet
 from logitleak.sweep.cells import expand
@@ -223,6 +227,47 @@ def test_one_sweep_at_a_time(write_sweep: WriteSweep, tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="Another sweep is at work"):
             run_sweep(load(config), out, Quiet())
+
+
+class Notes(Quiet):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_another_version_computes_anew_and_says_so(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, notes = load(write_sweep(grid={"attacks.pli.settings.tau": [3]})), Notes()
+    first = run_sweep(sweep, tmp_path / "out", notes)
+    assert notes.lines == []
+    for module in ("cells", "run"):
+        monkeypatch.setattr(f"logitleak.sweep.{module}.__version__", "9.9")
+    run_sweep(sweep, tmp_path / "out", notes)
+    assert notes.lines == [
+        f"{first.path} was begun by Logitleak {__version__}; this is 9.9, and computes every cell anew."
+    ]
+    assert Counter(line["kind"] for line in computed(first.path)) == {"federation": 2, "cell": 4}
+
+
+def test_images_that_have_changed_since_are_refused(
+    write_sweep: WriteSweep, tmp_path: Path, six_people: Path
+) -> None:
+    root = tmp_path / "people"
+    shutil.copytree(six_people, root)
+    config = write_sweep(grid={"attacks.pli.settings.tau": [3]})
+    values = yaml.safe_load(config.read_text())
+    values["base"]["data"]["root"] = str(root)
+    config.write_text(yaml.safe_dump(values))
+    out = tmp_path / "out"
+    run_sweep(load(config), out, Quiet())
+    run_sweep(load(config), out, Quiet())
+    for picture in root.rglob("*.png"):
+        Image.new("RGB", Image.open(picture).size, "gray").save(picture)
+    with pytest.raises(UserError, match=r"The images have changed since .*federations"):
+        run_sweep(load(config), out, Quiet())
 
 
 def test_another_folder_is_left_alone(write_sweep: WriteSweep, tmp_path: Path) -> None:

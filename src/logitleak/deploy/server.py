@@ -95,7 +95,7 @@ def _open(world: _World) -> RunFolder:
         update={"seed": config.seed, "device": config.device, "federation": config.federation, "attacks": {}}
     )
     weights = weights_of(config.federation, world.public.image_size, world.facts.num_classes)
-    run = open_run(config.out, resolved, overwrite=False)
+    run = open_run(config.out, resolved)
     run.update(deployed=True, weights=weights)
     return run
 

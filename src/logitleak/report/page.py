@@ -220,6 +220,7 @@ def _details(run: Run) -> list[tuple[str, list[Row]]]:
     blocks = [
         ("Config", run.metrics.get("config")),
         ("Versions", run.metrics.get("versions")),
+        ("Made by version", run.metrics.get("made_by")),
         ("Timings and memory", run.timings),
     ]
     return [(name, flatten(value)) for name, value in blocks if value]

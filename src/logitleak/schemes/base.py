@@ -109,6 +109,25 @@ class Server:
         return self._kept[1].clone()
 
 
+@dataclass(frozen=True)
+class Epochs:
+    """How many epochs all models of a federation train in all, by what they learn from.
+
+    Attributes:
+        labels: the public set and its labels, by models that have learnt nothing else yet: the same in all twin worlds.
+        public: the public set with other targets, or by models that private images have reached.
+        private: a client's own D_k.
+    """
+
+    labels: int = 0
+    public: int = 0
+    private: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.labels + self.public + self.private
+
+
 class SchemeSettings(Strict):
     """Hyper-parameters that every scheme has."""
 
@@ -184,8 +203,8 @@ class Scheme(ABC):
         """One round of the server, in a straight line. Rounds count from 1."""
 
     @abstractmethod
-    def planned_epochs(self, clients: int, rounds: int) -> int:
-        """How many epochs all models train in all, for the progress bar."""
+    def planned_epochs(self, clients: int, rounds: int) -> Epochs:
+        """How long all models train in all, for the progress bar and the plan."""
 
     def state(self) -> dict[str, Tensor]:
         """What the server keeps between rounds besides its model; needed to go on after an interruption."""

@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt, PositiveFloat
 from torch import Tensor
 
 from logitleak.bank import ModelBank
-from logitleak.schemes.base import Action, Channel, ClientContext, Scheme, SchemeSettings, Server
+from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
 from logitleak.truth import ClientData
 from logitleak.types import Payload
 
@@ -58,9 +58,10 @@ class DSFL(Scheme):
         if channel.clients > 1:
             channel.ask("distill", round, Payload({"consensus": consensus}))
 
-    def planned_epochs(self, clients: int, rounds: int) -> int:
+    def planned_epochs(self, clients: int, rounds: int) -> Epochs:
         s = self.settings
-        return rounds * (clients * (s.learn + (s.distill if clients > 1 else 0)) + s.server)
+        distill = clients * s.distill if clients > 1 else 0
+        return Epochs(public=rounds * (distill + s.server), private=rounds * clients * s.learn)
 
     def aggregate(self, uploads: Sequence[Tensor]) -> Tensor:
         """The consensus of K uploads [N, J]: their mean, and with "era" softmax(mean / temperature)."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from logitleak.answers import Form
 from logitleak.bank import ModelBank
-from logitleak.schemes.base import Action, Channel, ClientContext, Scheme, SchemeSettings, Server
+from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
 from logitleak.truth import ClientData
 from logitleak.types import Payload, Scalar
 
@@ -66,8 +66,8 @@ class FedAvg(Scheme):
     ) -> Form:
         return Form(super().form(action, message, public, num_classes, dtype).tensors, frozenset({"images"}))
 
-    def planned_epochs(self, clients: int, rounds: int) -> int:
-        return rounds * clients * self.settings.epochs
+    def planned_epochs(self, clients: int, rounds: int) -> Epochs:
+        return Epochs(private=rounds * clients * self.settings.epochs)
 
     def train(
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext

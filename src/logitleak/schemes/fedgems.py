@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from logitleak.bank import ModelBank
-from logitleak.schemes.base import Action, Channel, ClientContext, Scheme, SchemeSettings, Server
+from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
 from logitleak.truth import ClientData
 from logitleak.types import Payload
 
@@ -69,9 +69,9 @@ class FedGEMS(Scheme):
         server.fit(round, (labels, teacher, distilled), self._server_loss, self.settings.server)
         channel.ask("distill", round, Payload({"logits": server.logits()}))
 
-    def planned_epochs(self, clients: int, rounds: int) -> int:
+    def planned_epochs(self, clients: int, rounds: int) -> Epochs:
         s = self.settings
-        return rounds * (clients * (s.learn + s.distill) + s.server)
+        return Epochs(public=rounds * (clients * s.distill + s.server), private=rounds * clients * s.learn)
 
     def learn(
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext

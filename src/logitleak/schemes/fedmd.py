@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt
 from torch import Tensor
 
 from logitleak.bank import ModelBank
-from logitleak.schemes.base import Action, Channel, ClientContext, Scheme, SchemeSettings, Server
+from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
 from logitleak.truth import ClientData
 from logitleak.types import Payload
 
@@ -60,10 +60,13 @@ class FedMD(Scheme):
         channel.ask("revisit", round)
         server.fit(round, server.public.labelled().labels, F.cross_entropy, self.settings.server)
 
-    def planned_epochs(self, clients: int, rounds: int) -> int:
+    def planned_epochs(self, clients: int, rounds: int) -> Epochs:
         s = self.settings
-        each_round = s.revisit + (s.digest if clients > 1 else 0)
-        return clients * (s.transfer_public + s.transfer_private + rounds * each_round) + rounds * s.server
+        return Epochs(
+            labels=clients * s.transfer_public + rounds * s.server,
+            public=clients * rounds * s.digest if clients > 1 else 0,
+            private=clients * (s.transfer_private + rounds * s.revisit),
+        )
 
     def transfer(
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext

@@ -45,6 +45,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "config_hash": config.hash(),
         "seed": config.seed,
         "versions": versions(),
+        "made_by": status.get("made_by", {}),
         "threat_model": threat_model(view, recorded),
         "game": None,
         "attacks": {},

@@ -37,7 +37,7 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     """
     run.refuse_deployed()
     if run.status().get("federated"):
-        _check_images(config, run)
+        check_images(config, run)
         return
     progress.stage("data", 1)
     prepared = prepare(config.data, config.federation.clients, config.seed)
@@ -130,9 +130,13 @@ def _begin(run: RunFolder, worlds: list[World], split: Split, game: Game | None)
         raise _changed(run)
 
 
-def _check_images(config: Config, run: RunFolder) -> None:
-    """Raise a `UserError` where a finished federation was of other images than its folder of images now holds. People
-    that the tool makes itself are not made again for that, and without the truth nothing can be compared."""
+def check_images(config: Config, run: RunFolder) -> None:
+    """See whether a finished federation was of the images that its folder of images now holds. People that the tool
+    makes itself are not made again for that, and without the truth nothing can be compared.
+
+    Raises:
+        UserError: it was of others.
+    """
     if config.data.root is None or not run.sealed.is_dir():
         return
     split = _seen(config, prepare(config.data, config.federation.clients, config.seed).split)

@@ -7,25 +7,37 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from logitleak import __version__
 from logitleak.errors import UserError
 from logitleak.lock import LOCK
+from logitleak.progress import Progress, Quiet
 from logitleak.recorded import RunConfig
 from logitleak.stages.folder import RunFolder
+from logitleak.stages.makers import half_made, made_elsewhere, makers
 from logitleak.storage import write_text
 from logitleak.whole import clean
 
 
-def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
+def open_run(
+    path: Path, config: RunConfig, overwrite: bool = False, progress: Progress | None = None
+) -> RunFolder:
     """Create a run folder, or go on with one of the same configuration. Whoever calls this is `alone` in it.
 
     Attacks may be added to a finished federation. A changed federation, or a changed attack that has results under its
     name, is refused, so that nothing is lost by a slip. An attack that failed is replaced by one of the same name, and
-    forgotten where the configuration has it no more.
+    forgotten where the configuration has it no more. What another version of the tool has finished is kept, and said;
+    what it has begun is not gone on with.
+
+    Args:
+        path: the folder.
+        config: the run's, or its transcript's.
+        overwrite: replace what is of another configuration or version.
+        progress: where it is said.
 
     Raises:
         UserError: the folder belongs to another configuration, or cannot be written.
     """
-    run = RunFolder(path)
+    run, progress = RunFolder(path), progress or Quiet()
     if path.exists() and not (path / "run.json").exists() and any(e.name != LOCK for e in path.iterdir()):
         raise UserError(f"{path} is not empty and no run folder; choose another --out.")
     status = run.status()
@@ -35,7 +47,11 @@ def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
     conflict = _conflict(run, status, config)
     if conflict is not None and not overwrite:
         raise UserError(f"{path} holds {conflict} choose another --out, or give --overwrite.")
-    if conflict is not None:
+    elsewhere = made_elsewhere(run, status, run.config()) if status else None
+    again = overwrite and elsewhere is not None and not status.get("deployed")
+    if elsewhere is not None and not again:
+        progress.note(f"Kept, and not computed anew: {elsewhere}; this is version {__version__}.")
+    if conflict is not None or again:
         shutil.rmtree(path)
         status = {}
     path.mkdir(parents=True, exist_ok=True)
@@ -55,6 +71,7 @@ def open_run(path: Path, config: RunConfig, overwrite: bool) -> RunFolder:
         attacks=hashes,
         primary=_primary(run, status, merged),
         failed=failed,
+        made_by=makers(run, status, merged),
     )
     return run
 
@@ -67,7 +84,7 @@ def _conflict(run: RunFolder, status: dict[str, Any], config: RunConfig) -> str 
         same = status.get("attacks", {}).get(name, config.attack_hash(name)) == config.attack_hash(name)
         if not same and run.has_results(name):
             return f'an attack "{name}" with other settings; give this one another name,'
-    return None
+    return half_made(run, status, config) if status else None
 
 
 def _stays(run: RunFolder, name: str) -> bool:

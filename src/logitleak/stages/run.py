@@ -76,7 +76,7 @@ def run(
     Args:
         config: a `Config`, a mapping of its values, the path of a YAML file, or None for the defaults.
         out: the run folder.
-        overwrite: replace a run of another configuration.
+        overwrite: replace a run of another configuration, or of another version of the tool.
         progress: where to report to; nothing is shown by default.
 
     Raises:
@@ -93,7 +93,7 @@ def run(
     if not overwrite:
         RunFolder(Path(out)).refuse_deployed()
     with alone(Path(out)):
-        folder = open_run(Path(out), checked, overwrite)
+        folder = open_run(Path(out), checked, overwrite, progress)
         resolved = configs.load(folder.path / "config.yaml")
         with logged(folder):
             with timed(folder, "federation"):
@@ -135,7 +135,7 @@ def attack_run(
             folder.refuse_unfinished(config.game.simulations)
         merged = config.model_copy(update={"attacks": {**config.attacks, name: entry}})
         check_attack(Transcript(folder.worlds[0].path), config, entry)
-        open_run(folder.path, merged, overwrite=False)
+        open_run(folder.path, merged, progress=progress)
         with logged(folder):
             reason = _attack(folder, merged, name, device, progress)
             if reason is not None:

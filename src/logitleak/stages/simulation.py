@@ -81,7 +81,7 @@ class Simulation:
     def go_on(self) -> None:
         """Every round that is not finished yet."""
         self._resume()
-        total = self.scheme.planned_epochs(self.channel.clients, self.rounds)
+        total = self.scheme.planned_epochs(self.channel.clients, self.rounds).total
         self.progress.stage(self.name, total)
         self.progress.advance(steps=len(self.losses))
         if self.done < 0:

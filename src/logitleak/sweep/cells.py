@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from logitleak import __version__
 from logitleak.config import Config, parse
 from logitleak.errors import UserError, did_you_mean
 from logitleak.overrides import set_value
@@ -41,7 +42,8 @@ class Cell:
         axes: where it lies: the label of every axis that concerns it.
         attack: the name of its attack.
         config: its configuration, with this attack alone; the attack is called `ATTACK`.
-        federation: the content hash of the federation, shared by cells.
+        federation: the content hash of the federation and of the version of the tool, shared by cells. What another
+            version computed is not mixed with what this one computes.
         id: the content hash of federation and attack.
     """
 
@@ -127,9 +129,13 @@ def _combinations(
 def _cell(axes: dict[str, Any], attack: str, config: Config) -> Cell:
     # no attack of a cell is primary, and its attack has another name
     alone = config.model_copy(update={"attacks": {ATTACK: config.attacks[attack]}, "primary": None})
-    federation = alone.federation_hash()
-    identity = hashlib.sha256(f"{federation} {alone.attack_hash(ATTACK)}".encode()).hexdigest()[:16]
+    federation = _hash(__version__, alone.federation_hash())
+    identity = _hash(federation, alone.attack_hash(ATTACK))
     return Cell({**axes, "attack": attack}, attack, alone, federation, identity)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def _check_names(axes: Sequence[Axis]) -> None:

@@ -106,7 +106,7 @@ def _federation(task: Task) -> None:
     if not (task.folder / "run.json").exists():  # what a worker left that died before it began
         shutil.rmtree(task.folder, ignore_errors=True)
     config = parse(json.loads(task.config)).model_copy(update={"attacks": {}})
-    run = open_run(task.folder, config, overwrite=False)
+    run = open_run(task.folder, config)
     with logged(run):
         with timed(run, "federation"):
             federate(config, run, Quiet())

@@ -9,11 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from logitleak import report
+from logitleak import __version__, report
+from logitleak.config import parse
 from logitleak.errors import UserError
 from logitleak.lock import LOCK, Held, held
 from logitleak.progress import Progress
-from logitleak.storage import write_json
+from logitleak.stages.federate import check_images
+from logitleak.stages.folder import RunFolder
+from logitleak.storage import read_json, write_json
 from logitleak.sweep.cells import Cell, expand
 from logitleak.sweep.compute import Task, failure_of
 from logitleak.sweep.config import Sweep
@@ -69,8 +72,10 @@ def run_sweep(
         raise UserError(f"{out} is not empty and no sweep; choose another --out.")
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):
+        _tell_of_others(out, progress)
         _write_plan(sweep, cells, out)
         todo = _Todo(cells, out, threads, sweep.retries)
+        todo.check_images()
         if todo.anything():
             pool: Pool = (
                 LocalPool(workers, gpus) if on == "local" else RayPool(ray_address, threads, gpus > 0)
@@ -125,6 +130,12 @@ class _Todo:
         needed = {task.federation for task in self._waiting}
         self._ready = [t for id, t in self._federations.items() if id in needed and not t.done]
         self._release()
+
+    def check_images(self) -> None:
+        """Raise a `UserError` where images have changed since a federation was finished: results would be of both."""
+        for task in self._federations.values():
+            if task.done:
+                check_images(parse(json.loads(task.config)), RunFolder(task.folder))
 
     def anything(self) -> bool:
         return bool(self._ready or self._waiting)
@@ -194,6 +205,16 @@ def _work(todo: _Todo, pool: Pool, progress: Progress) -> None:
             progress.advance(f"{task.kind} {task.id}", steps=int(final))
 
 
+def _tell_of_others(out: Path, progress: Progress) -> None:
+    """Say where a sweep is computed anew because another version of the tool began it."""
+    plan = out / "sweep.json"
+    begun_by = read_json(plan).get("version", "an earlier version") if plan.exists() else __version__
+    if begun_by != __version__:
+        progress.note(
+            f"{out} was begun by Logitleak {begun_by}; this is {__version__}, and computes every cell anew."
+        )
+
+
 def _write_plan(sweep: Sweep, cells: Sequence[Cell], out: Path) -> None:
     """``sweep.json``: the grid, what the report shows, and every cell with its place in the grid."""
     listed = [
@@ -204,6 +225,7 @@ def _write_plan(sweep: Sweep, cells: Sequence[Cell], out: Path) -> None:
         out / "sweep.json",
         {
             "format": FORMAT,
+            "version": __version__,
             "title": sweep.title,
             "base": sweep.base,
             "grid": sweep.grid,
