@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def tempered(logits: Tensor, tau: float) -> np.ndarray:
     return scaled / scaled.sum(-1, keepdims=True)
 
 
-@pytest.mark.parametrize("reference", ["others", "server", "shadow"])
+@pytest.mark.parametrize("reference", ["others", "server", "shadow", "none"])
 @pytest.mark.parametrize("rounds", [1, "last", "all"])
 def test_against_least_squares_with_extra_rows(reference: str, rounds: int | str) -> None:
     """A ridge term λs is the same as rows of √(λs) I with images of zeros, in a problem that numpy solves."""
@@ -44,6 +44,8 @@ def test_against_least_squares_with_extra_rows(reference: str, rounds: int | str
                 known = tempered(view.server_logits(t)[rows], tau)
             elif reference == "shadow":
                 known = np.mean([tempered(view.shadow_logits(s, t)[rows], tau) for s in range(2)], 0)
+            elif reference == "none":
+                known = np.zeros_like(own)
             else:
                 others = [k for k in range(view.clients) if k != client]
                 known = np.mean([tempered(view.client_logits(k, t)[1][rows], tau) for k in others], 0)
@@ -115,6 +117,18 @@ def test_one_client_falls_back_on_the_server() -> None:
     view.provides = frozenset({"logits"})  # type: ignore[misc]
     with pytest.raises(UserError, match="server's own outputs"):
         create("gap").last(view)
+
+
+def test_one_client_without_public_labels_is_compared_with_nobody() -> None:
+    """f_0 has learnt from it, so their difference says little; who it was is not known from labels either."""
+    view = MemoryView(clients=1)
+    public = view.knowledge.public
+    view.knowledge = replace(view.knowledge, public=PublicData(public.images, None, public.sensitive))
+    attack = create("gap")
+    found = attack.last(view)
+    assert attack.trace.choices["used"] == {"reference": "none", "rounds": "last", "tau": 10.0, "lambda": 0.1}
+    view.provides = frozenset({"logits"})  # type: ignore[misc]
+    assert torch.equal(create("gap").last(view).images, found.images)  # f_0 is not asked
 
 
 def test_f_0_in_place_of_a_client_leaves_nothing() -> None:

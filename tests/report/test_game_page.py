@@ -167,9 +167,13 @@ def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found + [path for key, item in items for path in paths(item, (*at, key))]
 
 
+BROKEN: tuple[Any, ...] = (None, [], "x", {})
+
+
 @pytest.mark.parametrize("design", ["twins", "decoys"])
-@pytest.mark.parametrize("broken", [None, [], "x", {}])
-def test_any_number_of_a_game_may_be_missing_or_wrong(tmp_path: Path, design: str, broken: Any) -> None:
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_any_number_of_a_game_may_be_missing_or_wrong(tmp_path: Path, design: str, every: bool) -> None:
+    """Every place with one wrong value, in turn; the slow one with each."""
     run = with_nulls(play(fabricate(tmp_path / "run", targets=4, size=16), design))
     whole = json.loads((run / "metrics.json").read_text())
     roots = [("game",), ("attacks", "pli", "leak"), ("attacks", "pli", "nulls")]
@@ -177,7 +181,11 @@ def test_any_number_of_a_game_may_be_missing_or_wrong(tmp_path: Path, design: st
         start: Any = whole
         for key in root:
             start = start[key]
-        for place in [(), *paths(start)]:
+        places = enumerate([(), *paths(start)])
+        wrong = [
+            (at, value) for n, at in places for value in (BROKEN if every else (BROKEN[n % len(BROKEN)],))
+        ]
+        for place, broken in wrong:
             metrics = json.loads(json.dumps(whole))
             target: Any = metrics
             full = (*root, *place)

@@ -45,10 +45,10 @@ class Fixed(NamedTuple):
 
 LABELLED = Fixed("all", 10.0, 1.0)
 UNLABELLED = Fixed("all", 10.0, 0.1)
-UNLABELLED_ALONE = Fixed("last", 1.0, 0.1)
+UNLABELLED_ALONE = Fixed("last", 10.0, 0.1)
 """What leaked most in federations of the synthetic people that ship with the tool (docs/results.md): with a labelled
-public set, without labels, and without labels and against a model of the server's own, which then learns from clients.
-Where the public set has labels, tuning is better than this."""
+public set, without labels, and without labels and with nobody else to compare with. Where the public set has labels,
+tuning is better than this."""
 
 
 class GapSettings(AttackSettings):
@@ -58,8 +58,9 @@ class GapSettings(AttackSettings):
         tau: softmax temperature τ.
         lam: ridge weight λ, relative to the mean of the Gram matrix' diagonal.
         reference: whose outputs are subtracted. "server": f_0. "others": the mean of the other clients, which have had
-            a client's training. "shadow": clients that the server trains by itself on public data. "auto": others
-            where there are any, else the server.
+            a client's training. "shadow": clients that the server trains by itself on public data. "none": nothing.
+            "auto": others where there are any; else the server, which has learnt the same labels; and none where there
+            are no labels to learn, for the server then learns from the client.
         rounds: which rounds are used, of those observed so far: all, the last one, or their numbers. A round that is
             not there yet, or without two usable rows, gives way to the newest one that has them.
         choice: how the client is chosen whose image is shown: "column", the one that believes more in the target
@@ -70,7 +71,7 @@ class GapSettings(AttackSettings):
 
     tau: PositiveFloat | None = None
     lam: PositiveFloat | None = None
-    reference: Literal["auto", "server", "others", "shadow"] = "auto"
+    reference: Literal["auto", "server", "others", "shadow", "none"] = "auto"
     rounds: Rounds | None = None
     choice: Literal["column", "eq11"] = "column"
     contrast: PositiveFloat = 0.7
@@ -176,10 +177,12 @@ class Gap(Attack):
             return LABELLED
         return UNLABELLED if self._kind(view) == "others" else UNLABELLED_ALONE
 
-    def _kind(self, view: ServerView) -> Literal["server", "others", "shadow"]:
+    def _kind(self, view: ServerView) -> Literal["server", "others", "shadow", "none"]:
         if self.settings.reference != "auto":
             return self.settings.reference
-        return "others" if view.clients > 1 else "server"
+        if view.clients > 1:
+            return "others"
+        return "none" if view.knowledge.public.labels is None else "server"
 
     def _gaps(self, view: ServerView, client: int, kind: str) -> dict[int, tuple[Tensor, Tensor]]:
         """Rows and gaps of the rounds that are used, by round; of the newest usable one where none of them is."""

@@ -69,6 +69,17 @@ class ShadowReference(Reference):
         return total / view.shadows, torch.ones(len(rows), dtype=torch.bool)
 
 
+class NoReference(Reference):
+    """Nothing: what the client says stands alone. Where the public set has no labels, only who holds images of a person
+    can know the class, so there is nothing that others know and that would have to be taken away."""
+
+    def expected(
+        self, view: ServerView, client: int, round: int, rows: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `Reference.expected`."""
+        return torch.zeros_like(values), torch.ones(len(rows), dtype=torch.bool)
+
+
 class OthersReference(Reference):
     """The mean of the other clients that answered for the same image. The sum over all of them is kept for each
     round, so that every upload is read twice and not K times."""
@@ -102,11 +113,12 @@ _KINDS: dict[str, Callable[[float], Reference]] = {
     "server": ServerReference,
     "others": OthersReference,
     "shadow": ShadowReference,
+    "none": NoReference,
 }
 
 
 def reference_of(kind: str, tau: float) -> Reference:
-    """The reference of this name: "server", "others" or "shadow"."""
+    """The reference of this name: "server", "others", "shadow" or "none"."""
     return _KINDS[kind](tau)
 
 

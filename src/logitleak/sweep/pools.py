@@ -20,6 +20,16 @@ from logitleak.text import printable
 DIED = "the worker process died, for want of memory perhaps; give fewer --workers"
 
 
+PRELOADED = [
+    "logitleak.sweep.compute",
+    "logitleak.stages.federate",
+    "logitleak.stages.worlds",
+    "logitleak.stages.score",
+]
+"""What the process imports that workers are forked from: they then begin at once, and not after seconds. Importing
+starts no thread of torch, and touches no GPU."""
+
+
 class Pool(Protocol):
     """Workers, of which each does one task at a time.
 
@@ -88,12 +98,13 @@ class LocalPool:
 
     def _start(self, slot: int) -> ProcessPoolExecutor:
         context = get_context("forkserver")  # a fork of a process with threads of torch may hang
+        context.set_forkserver_preload(PRELOADED)
         gpu = slot % self._gpus if self._gpus > 1 else None
         return ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(gpu,))
 
 
 def _begin(gpu: int | None) -> None:
-    """Prepare a worker before it imports torch."""
+    """Prepare a worker before torch looks for a GPU."""
     if gpu is not None:
         shown = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = shown.split(",")[gpu] if shown else str(gpu)
