@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import stat
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -64,14 +64,15 @@ def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canaries, "render_images", drawn)
 
 
-@cache
-def _drawn(identity: Identity, domain: str, numbers: tuple[int, ...], **settings: Any) -> Any:
-    return render_images(identity, domain, numbers, **settings)
+_DRAWN: dict[tuple[Any, ...], np.ndarray[Any, np.dtype[np.uint8]]] = {}
 
 
-def drawn(identity: Identity, domain: str, numbers: range, **settings: Any) -> Any:
-    """As `render_images`."""
-    return _drawn(identity, domain, tuple(numbers), **settings).copy()
+def drawn(identity: Identity, domain: str, numbers: range, *, seed: int, **settings: Any) -> Any:
+    """As `render_images`; a person comes from the seed and the index."""
+    key = (seed, identity.index, domain, *numbers, *settings.values())
+    if key not in _DRAWN:
+        _DRAWN[key] = render_images(identity, domain, numbers, seed=seed, **settings)
+    return _DRAWN[key].copy()
 
 
 @pytest.mark.parametrize(("scheme", "first"), [("fedmd", 8), ("dsfl", 4)])
