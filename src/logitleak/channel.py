@@ -12,8 +12,7 @@ from logitleak.bank import ModelBank
 from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext, Scheme
 from logitleak.text import printable
-from logitleak.truth import ClientData
-from logitleak.types import Absence, Event, Payload
+from logitleak.types import Absence, ClientData, Event, Payload
 
 log = logging.getLogger(__name__)
 

@@ -8,18 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from logitleak.types import PublicData
-
-
-@dataclass(frozen=True)
-class ClientData:
-    """The private set D_k of one client: images uint8 [n, 3, H, W] and labels int64 [n]."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
+from logitleak.types import ClientData, PublicData
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,17 @@ class Event:
 
 
 @dataclass(frozen=True)
+class ClientData:
+    """The private set D_k of one client: images uint8 [n, 3, H, W] and labels int64 [n]."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
 class PublicData:
     """The public set D_p = D_0 ∪ D_a, which everybody has.
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from logitleak.attacks.base import Attack
-from logitleak.truth import ClientData
-from logitleak.types import Payload, Reconstructions, ServerView
+from logitleak.types import ClientData, Payload, Reconstructions, ServerView
 
 _PLACES = torch.tensor([2**16, 2**8, 1])[:, None, None]
 _SHARE = 2**24  # a pixel of three bytes over this is exact in float32

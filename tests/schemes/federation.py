@@ -15,8 +15,7 @@ from logitleak.channel import ClientGroup, InProcessChannel, Recorder
 from logitleak.models.base import build
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.seeds import derive
-from logitleak.truth import ClientData
-from logitleak.types import Event, PublicData
+from logitleak.types import ClientData, Event, PublicData
 
 OPTIMIZATION = Optimization(lr=1e-3, weight_decay=1e-3, batch=4)
 CLASSES, SIDE, ROUNDS = 5, 16, 2

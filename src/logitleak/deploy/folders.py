@@ -21,8 +21,8 @@ from logitleak.game import Game
 from logitleak.sealed import write_game, write_truth
 from logitleak.stages.check import check, scheme_of
 from logitleak.storage import read_json, read_tensors, write_json, write_tensors, write_text
-from logitleak.truth import ClientData, Split, unlabelled
-from logitleak.types import PublicData, check_rows
+from logitleak.truth import Split, unlabelled
+from logitleak.types import ClientData, PublicData, check_rows
 from logitleak.whole import move, sync_all
 
 _TOLD = {"source", "image_size", "protocol", "degradation", "degradation_settings", "targets", "labelled"}

@@ -16,8 +16,7 @@ from logitleak.bank import Loss, ModelBank, Targets
 from logitleak.errors import UserError
 from logitleak.finite import all_finite
 from logitleak.strict import Strict
-from logitleak.truth import ClientData
-from logitleak.types import MODEL_KINDS, Payload, PublicData, UploadKind, provided
+from logitleak.types import MODEL_KINDS, ClientData, Payload, PublicData, UploadKind, provided
 
 Listener = Callable[[int, str, int | None, int, float], None]
 """(round, phase, client or None for the server, epoch, mean loss)."""

@@ -12,8 +12,7 @@ from torch import Tensor
 from logitleak.answers import Form
 from logitleak.bank import ModelBank
 from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
-from logitleak.truth import ClientData
-from logitleak.types import Payload, Scalar
+from logitleak.types import ClientData, Payload, Scalar
 
 
 class FedAvgSettings(SchemeSettings):

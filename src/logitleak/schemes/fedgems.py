@@ -12,8 +12,7 @@ from torch import Tensor
 
 from logitleak.bank import ModelBank
 from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
-from logitleak.truth import ClientData
-from logitleak.types import Payload
+from logitleak.types import ClientData, Payload
 
 _LEAST_ENTROPY = 1e-6
 """A saturated output has entropy 0; its weight 1/entropy must stay a number."""

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from logitleak.bank import ModelBank
 from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
-from logitleak.truth import ClientData
-from logitleak.types import Payload
+from logitleak.types import ClientData, Payload
 
 
 class FedMDSettings(SchemeSettings):

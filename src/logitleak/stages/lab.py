@@ -35,8 +35,8 @@ from logitleak.stages.folder import World, choose_device
 from logitleak.stages.simulation import Simulation
 from logitleak.storage import TensorFile, write_tensors
 from logitleak.transcript import Transcript
-from logitleak.truth import ClientData, GroundTruth, Split
-from logitleak.types import Knowledge, Payload, PublicData, ServerView
+from logitleak.truth import GroundTruth, Split
+from logitleak.types import ClientData, Knowledge, Payload, PublicData, ServerView
 
 ROUNDS = 3
 """Mock federations have no more rounds than this: what comes back, comes back early, and rounds are what costs."""
