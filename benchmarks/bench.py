@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 from stage import SIZES
 
-from logitleak.allocator import keep_freed_memory, own_process
-from logitleak.memory import peak_bytes
+from logitleak.machine.allocator import keep_freed_memory, own_process
+from logitleak.machine.memory import peak_bytes
 from stages import STAGES
 
 

@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from logitleak.allocator import keep_freed_memory, own_process
 from logitleak.attacks import networks
 from logitleak.attacks.base import create
-from logitleak.bank import ModelBank, Optimization
+from logitleak.federation.bank import ModelBank, Optimization
+from logitleak.machine.allocator import keep_freed_memory, own_process
 from logitleak.metrics.ssim import mean_ssim_to_others
 from logitleak.types import GlobalModel, Knowledge, PublicData, UploadKind, provided
 

@@ -20,10 +20,10 @@ from training import (
 
 from logitleak.attacks.departures import Departures
 from logitleak.attacks.linear import shares
+from logitleak.files.storage import TensorFile
 from logitleak.metrics.ssim import ssim_all_pairs
-from logitleak.storage import TensorFile
 from logitleak.types import Event, Payload, PublicData
-from logitleak.wire import Manifest, TranscriptWriter, Uploads
+from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
 
 
 class RidgeFit(Stage):

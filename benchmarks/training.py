@@ -11,7 +11,7 @@ from stage import Size, Stage, Work
 from torch import Tensor, nn
 
 from logitleak.attacks import networks
-from logitleak.bank import ModelBank, Optimization
+from logitleak.federation.bank import ModelBank, Optimization
 from logitleak.seeds import derive
 
 

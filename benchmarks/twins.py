@@ -25,7 +25,7 @@ from logitleak.progress import Quiet
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.lab import mock_twins, with_shadows
 from logitleak.stages.worlds import attack_seed
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 
 def seconds(work: Callable[[], Any]) -> float:

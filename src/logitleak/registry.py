@@ -76,9 +76,7 @@ TABLES: dict[str, dict[str, Entry]] = {
         ),
     },
     "data": {
-        "synthetic": Entry(
-            "logitleak.data.synthetic_source:Synthetic", "Rendered people; ships with the tool"
-        ),
+        "synthetic": Entry("logitleak.data.synthetic:Synthetic", "Rendered people; ships with the tool"),
         "folder": Entry(
             "logitleak.data.folder:Folder", "root/<identity>/<image>, and a second folder or a degradation"
         ),

@@ -15,9 +15,9 @@ from logitleak.attacks.gap import side_by_side
 from logitleak.attacks.references import reference_of
 from logitleak.attacks.views import FirstRounds, OwnModelView, SumView, ViewOf, WithoutClient
 from logitleak.errors import UserError
-from logitleak.game import Game
 from logitleak.metrics.leak import compare
 from logitleak.metrics.ssim import ssim
+from logitleak.sealed.game import Game
 from logitleak.types import Knowledge, PublicData
 
 

@@ -23,8 +23,8 @@ from logitleak.capture.inspect import inspect
 from logitleak.capture.outputs import Outputs, read_outputs
 from logitleak.data.folder import images_in
 from logitleak.errors import UserError
+from logitleak.files.storage import read_json, write_json
 from logitleak.stages.record import import_recorded
-from logitleak.storage import read_json, write_json
 
 MANY = 2000
 

@@ -12,7 +12,7 @@ import torch
 from make_capture import describe
 
 from logitleak import cli
-from logitleak.storage import read_tensors, write_tensors
+from logitleak.files.storage import read_tensors, write_tensors
 
 
 def call(*arguments: object) -> int:

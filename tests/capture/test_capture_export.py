@@ -12,11 +12,11 @@ import yaml
 from make_capture import J, N
 
 from logitleak.errors import UserError
+from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.stages.record import export_run, import_recorded
-from logitleak.storage import read_json, read_tensors, write_json, write_tensors
-from logitleak.transcript import Transcript
 from logitleak.types import Event, Payload, PublicData
-from logitleak.wire import Manifest, TranscriptWriter, Uploads
+from logitleak.wire.transcript import Transcript
+from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.places import fill
 from logitleak.capture.tables import read_csv
 from logitleak.errors import UserError
+from logitleak.files.storage import write_tensors
 from logitleak.stages.record import import_recorded
-from logitleak.storage import write_tensors
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 Array = np.ndarray[Any, Any]
 ROOT = Path(__file__).parents[2]

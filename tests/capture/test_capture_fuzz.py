@@ -22,9 +22,9 @@ import logitleak
 from logitleak.capture.images import _as_counted
 from logitleak.capture.inspect import inspect
 from logitleak.errors import UserError
+from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.stages.record import import_recorded
-from logitleak.storage import read_tensors, write_tensors
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 CAPTURE_FILES = [
     "capture.yaml", "public.csv", "public/2-1.png", "private/1/0.png", "logits/1-server.npz",

@@ -14,7 +14,7 @@ from make_capture import describe, draw
 
 from logitleak.capture.inspect import inspect
 from logitleak.config import AttackConfig
-from logitleak.sealed import read_game, read_truth
+from logitleak.sealed.files import read_game, read_truth
 from logitleak.stages.record import export_run, import_recorded
 from logitleak.stages.run import attack_run, run
 

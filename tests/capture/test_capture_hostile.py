@@ -22,9 +22,9 @@ from PIL import Image
 
 from logitleak.capture.inspect import inspect
 from logitleak.errors import UserError
+from logitleak.files.storage import write_json
 from logitleak.stages.record import import_recorded
-from logitleak.storage import write_json
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 Spoil = Callable[[Path], None]
 

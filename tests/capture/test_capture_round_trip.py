@@ -19,12 +19,12 @@ from PIL import Image
 import logitleak
 from logitleak.config import AttackConfig
 from logitleak.errors import UserError
-from logitleak.sealed import read_truth
+from logitleak.files.storage import write_tensors
+from logitleak.sealed.files import read_truth
 from logitleak.stages.record import export_run, import_recorded
 from logitleak.stages.run import attack_run, run, write_report
 from logitleak.stages.verify import verify
-from logitleak.storage import write_tensors
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 
 @pytest.fixture(scope="module")

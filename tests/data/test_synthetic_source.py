@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from logitleak.data.synthetic_source import Synthetic, SyntheticSettings
+from logitleak.data.synthetic import Synthetic, SyntheticSettings
 from logitleak.errors import UserError
 
 

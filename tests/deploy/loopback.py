@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from logitleak.answers import Shape
 from logitleak.deploy.arrays import KIND, decode, encode
 from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import client_folder
+from logitleak.federation.answers import Shape
 from logitleak.types import Absence, Payload
 
 Spoil = Callable[[int, str, int, Payload], Payload | Absence]

@@ -18,19 +18,19 @@ from tells_all import hide
 
 from logitleak import config as configs
 from logitleak import registry
-from logitleak.cli import main
+from logitleak.cli.command import main
 from logitleak.config import AttackConfig, DataConfig
 from logitleak.data.split import prepare
-from logitleak.data.synthetic.generate import render_images
-from logitleak.data.synthetic.identity import Identity
 from logitleak.deploy import canaries
 from logitleak.deploy.config import of_run
 from logitleak.deploy.folders import client_folder, divide, read_facts, read_private
 from logitleak.deploy.server import serve
-from logitleak.game import Game
-from logitleak.sealed import read_game, read_truth
+from logitleak.people.generate import render_images
+from logitleak.people.identity import Identity
+from logitleak.sealed.files import read_game, read_truth
+from logitleak.sealed.game import Game
+from logitleak.sealed.truth import GroundTruth
 from logitleak.stages.run import attack_run, write_report
-from logitleak.truth import GroundTruth
 from logitleak.types import Absence, Payload
 
 Tiny = Callable[..., dict[str, Any]]

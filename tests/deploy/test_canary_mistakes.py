@@ -13,7 +13,7 @@ import yaml
 from loopback import Loopback, faithful
 
 from logitleak import config as configs
-from logitleak.cli import main
+from logitleak.cli.command import main
 from logitleak.config import AttackConfig
 from logitleak.deploy.config import of_run
 from logitleak.deploy.folders import divide

@@ -15,7 +15,7 @@ import yaml
 
 import logitleak
 from logitleak import config as configs
-from logitleak.cli import main
+from logitleak.cli.command import main
 from logitleak.deploy.config import flat, of_run, parse
 from logitleak.errors import UserError
 

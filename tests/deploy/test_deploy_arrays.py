@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logitleak.answers import Shape
 from logitleak.deploy.arrays import KIND, BadArray, declared, decode, encode
+from logitleak.federation.answers import Shape
 
 WANTED = Shape(torch.float32, (4, 3))
 

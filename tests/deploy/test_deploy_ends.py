@@ -15,19 +15,19 @@ from torch import Tensor
 
 import logitleak
 from logitleak import config as configs
-from logitleak.bank import ModelBank
 from logitleak.config import AttackConfig
 from logitleak.deploy.config import DeployConfig, of_run
 from logitleak.deploy.folders import divide
 from logitleak.deploy.server import serve
 from logitleak.errors import UserError
+from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.opening import open_run
 from logitleak.stages.run import attack_run, write_report
-from logitleak.transcript import Transcript
 from logitleak.types import Absence, Payload
+from logitleak.wire.transcript import Transcript
 
 Tiny = Callable[..., dict[str, Any]]
 

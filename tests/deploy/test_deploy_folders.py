@@ -16,7 +16,7 @@ from logitleak.deploy.client import Client, OtherPublicSet
 from logitleak.deploy.config import of_run
 from logitleak.deploy.folders import client_folder, divide, fingerprint, read_facts, read_private, read_public
 from logitleak.errors import UserError
-from logitleak.sealed import read_truth
+from logitleak.sealed.files import read_truth
 from logitleak.types import Payload
 
 Tiny = Callable[..., dict[str, Any]]
@@ -68,7 +68,7 @@ def test_private_folders_are_private_before_anything_is_in_them(
         write(path, tensors)
 
     monkeypatch.setattr(folders, "write_tensors", spy)
-    monkeypatch.setattr("logitleak.sealed.write_tensors", spy)
+    monkeypatch.setattr("logitleak.sealed.files.write_tensors", spy)
     divide(configs.parse(four_clients("fedmd")), tmp_path / "data")
     private = {name: mode for name, mode in modes.items() if name != "server"}
     assert private == dict.fromkeys(["client-0", "client-1", "client-2", "client-3", "sealed"], 0o700)

@@ -16,16 +16,16 @@ from loopback import Loopback, faithful
 import logitleak
 from logitleak import config as configs
 from logitleak import registry
-from logitleak.channel import TooFewClients
 from logitleak.config import AttackConfig
 from logitleak.deploy.config import DeployConfig, of_run
 from logitleak.deploy.folders import divide
 from logitleak.deploy.logs import without_traceback
 from logitleak.deploy.server import serve
 from logitleak.errors import UserError
+from logitleak.federation.channel import TooFewClients
 from logitleak.stages.run import attack_run
-from logitleak.transcript import Transcript
 from logitleak.types import Absence, Payload
+from logitleak.wire.transcript import Transcript
 
 Tiny = Callable[..., dict[str, Any]]
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from flower_processes import Processes, free_port, listening, wait_until
 
-from logitleak.cli import main
+from logitleak.cli.command import main
 from logitleak.deploy.guide import node_config
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 Tiny = Callable[..., dict[str, Any]]
 

@@ -13,8 +13,8 @@ import yaml
 from flower_processes import Processes, free_port, listening, wait_until
 
 import logitleak
-from logitleak.cli import main
-from logitleak.transcript import Transcript
+from logitleak.cli.command import main
+from logitleak.wire.transcript import Transcript
 
 Tiny = Callable[..., dict[str, Any]]
 

@@ -8,7 +8,7 @@ import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from logitleak.metrics.attack import References, judge, references, summarize
-from logitleak.truth import GroundTruth
+from logitleak.sealed.truth import GroundTruth
 from logitleak.types import PublicData, Reconstructions
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from logitleak.game import Game
 from logitleak.metrics import paired
 from logitleak.metrics.leak import compare, sides_of
 from logitleak.metrics.proportion import wilson
+from logitleak.sealed.game import Game
 
 
 def game(coins: list[list[bool]], design: str = "twins") -> Game:

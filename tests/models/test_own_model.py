@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 import logitleak
-from logitleak.bank import ModelBank, Optimization
 from logitleak.errors import UserError
+from logitleak.federation.bank import ModelBank, Optimization
 from logitleak.models import own
 
 CODE = """

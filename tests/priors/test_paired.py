@@ -138,7 +138,7 @@ def test_unet_learns() -> None:
 def test_paired_is_closer_to_the_truth_than_the_mean() -> None:
     from logitleak.config import DataConfig
     from logitleak.data.split import prepare
-    from logitleak.truth import label_means
+    from logitleak.sealed.truth import label_means
     from logitleak.types import Knowledge
 
     split = prepare(DataConfig(settings={"insensitive": "masked"}), 1, 0).split

@@ -11,8 +11,8 @@ from tiny_public import tiny_public
 from torch import Tensor
 
 from logitleak.errors import UserError
+from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.priors.trained import TrainedPrior
-from logitleak.storage import read_tensors, write_tensors
 
 SETTINGS: dict[str, dict[str, Any]] = SMALL | {"paired": {"model": "unet", "filters": 4, "held_out": 0.2}}
 TRAINED = [name for name in NAMES if isinstance(create(name), TrainedPrior)]

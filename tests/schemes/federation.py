@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from logitleak.bank import ModelBank, Optimization
-from logitleak.channel import ClientGroup, InProcessChannel, Recorder
+from logitleak.federation.bank import ModelBank, Optimization
+from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder
 from logitleak.models.base import build
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.seeds import derive

@@ -13,12 +13,12 @@ from federation import CLASSES, OPTIMIZATION, ROUNDS, SIDE, world
 
 from logitleak import registry
 from logitleak.attacks.base import create
-from logitleak.bank import ModelBank
-from logitleak.channel import ClientGroup, InProcessChannel, Recorder, TooFewClients
+from logitleak.federation.bank import ModelBank
+from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, TooFewClients
 from logitleak.schemes.base import ClientContext, Scheme, Server
-from logitleak.transcript import Transcript
 from logitleak.types import MODEL_KINDS, Absence, Payload
-from logitleak.wire import Manifest, TranscriptWriter, Uploads
+from logitleak.wire.transcript import Transcript
+from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
 
 Spoil = Callable[[int, str, int, Payload], Payload | Absence]
 """(round, action, client, its answer) to what arrives."""

@@ -5,8 +5,8 @@ import torch
 from federation import CLASSES, OPTIMIZATION, ROUNDS, SIDE, simulate, world
 
 from logitleak import registry
-from logitleak.bank import ModelBank
-from logitleak.channel import ClientGroup, InProcessChannel
+from logitleak.federation.bank import ModelBank
+from logitleak.federation.channel import ClientGroup, InProcessChannel
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.types import MODEL_KINDS
 

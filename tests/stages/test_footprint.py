@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 import logitleak
-from logitleak import forecast
 from logitleak.attacks.networks import InversionNetwork
 from logitleak.config import parse
+from logitleak.files.storage import read_json, write_json
+from logitleak.machine import forecast
 from logitleak.stages.check import scheme_of
 from logitleak.stages.footprint import footprint
 from logitleak.stages.plan import plan
 from logitleak.stages.simulation import Simulation
-from logitleak.storage import read_json, write_json
 
 Config = Callable[..., dict[str, Any]]
 

@@ -13,9 +13,9 @@ import pytest
 import logitleak
 from logitleak import __version__
 from logitleak.config import AttackConfig
+from logitleak.files.storage import read_json, write_json
 from logitleak.progress import Quiet
 from logitleak.stages.run import attack_run
-from logitleak.storage import read_json, write_json
 
 Config = Callable[..., dict[str, Any]]
 

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 import logitleak
 from logitleak.capture.export import export
-from logitleak.report.images import reconstructions
+from logitleak.files.storage import read_tensors, write_json, write_tensors
+from logitleak.report.parts.images import reconstructions
 from logitleak.stages.attack import _resume
 from logitleak.stages.folder import World
 from logitleak.stages.record import import_recorded
 from logitleak.stages.run import attack_run
 from logitleak.stages.simulation import last_checkpoint
-from logitleak.storage import read_tensors, write_json, write_tensors
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 Config = Callable[..., dict[str, Any]]
 ROUNDS = st.sets(st.integers(1, 120), min_size=2, max_size=2)

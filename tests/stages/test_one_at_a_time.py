@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import logitleak
-from logitleak.lock import alone
+from logitleak.files.lock import alone
 from logitleak.stages.record import import_recorded
 from logitleak.stages.run import write_report
 

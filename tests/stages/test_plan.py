@@ -12,8 +12,8 @@ from torch import Tensor
 
 from logitleak import config as configs
 from logitleak import registry
-from logitleak.bank import ModelBank
 from logitleak.data.split import prepare
+from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
 from logitleak.stages.check import scheme_of
 from logitleak.stages.federate import federate

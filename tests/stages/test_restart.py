@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import logitleak
+from logitleak.files.storage import read_tensors
 from logitleak.stages import simulation
-from logitleak.storage import read_tensors
 
 Config = Callable[..., dict[str, Any]]
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import logitleak
+from logitleak.files.storage import read_tensors
 from logitleak.schemes.base import Channel, Server
 from logitleak.schemes.fedmd import FedMD
 from logitleak.stages import simulation
-from logitleak.storage import read_tensors
-from logitleak.transcript import Transcript
 from logitleak.types import Payload
+from logitleak.wire.transcript import Transcript
 
 Config = Callable[..., dict[str, Any]]
 ROUND_ZERO = Path("wire/round-00/upload.safetensors")

@@ -10,11 +10,11 @@ import torch
 import logitleak
 from logitleak.config import parse
 from logitleak.data.split import prepare
-from logitleak.sealed import read_truth
+from logitleak.sealed.files import read_truth
+from logitleak.sealed.truth import unlabelled
 from logitleak.stages.check import check
 from logitleak.stages.plan import plan
-from logitleak.transcript import Transcript
-from logitleak.truth import unlabelled
+from logitleak.wire.transcript import Transcript
 
 Config = Callable[..., dict[str, Any]]
 

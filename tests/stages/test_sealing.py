@@ -12,12 +12,12 @@ import logitleak
 from logitleak import registry
 from logitleak.attacks.base import create
 from logitleak.config import parse
+from logitleak.files.storage import read_tensors
 from logitleak.progress import Quiet
-from logitleak.sealed import read_truth, write_truth
+from logitleak.sealed.files import read_truth, write_truth
 from logitleak.stages.attack import attack as attack_stage
 from logitleak.stages.run import attack_run
-from logitleak.storage import read_tensors
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 SMALL: dict[str, dict[str, Any]] = {
     "gradients": {"steps": 3},

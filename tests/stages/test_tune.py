@@ -10,15 +10,15 @@ import torch
 
 import logitleak
 from logitleak import config as configs
-from logitleak.cli import main
+from logitleak.cli.command import main
 from logitleak.config import AttackConfig
+from logitleak.files.storage import read_json
 from logitleak.progress import Quiet
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.lab import MockTwins, mock_twins
 from logitleak.stages.record import import_recorded
 from logitleak.stages.tune import read_tuned, tune_on_mock_targets, tune_on_mock_twins
-from logitleak.storage import read_json
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 Config = Callable[..., dict[str, Any]]
 People = Callable[..., Path]

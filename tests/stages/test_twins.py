@@ -13,17 +13,17 @@ import torch
 
 import logitleak
 from logitleak import config as configs
-from logitleak.cli import main
+from logitleak.cli.command import main
 from logitleak.data.split import prepare
-from logitleak.game import Game
+from logitleak.files.storage import read_json, read_tensors
 from logitleak.progress import Quiet
-from logitleak.sealed import read_game, read_truth, write_game
+from logitleak.sealed.files import read_game, read_truth, write_game
+from logitleak.sealed.game import Game
+from logitleak.sealed.truth import unlabelled
 from logitleak.stages.folder import RunFolder, World
 from logitleak.stages.lab import with_shadows
 from logitleak.stages.simulation import Simulation
-from logitleak.storage import read_json, read_tensors
-from logitleak.transcript import Transcript
-from logitleak.truth import unlabelled
+from logitleak.wire.transcript import Transcript
 
 SEED = 8
 """By whose coins there is somebody in and somebody out at each of two clients with three decoys."""
@@ -205,7 +205,7 @@ class Killed(BaseException):
 def test_killed_between_any_two_writes(
     twins: Path, folder: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from logitleak import whole
+    from logitleak.files import whole
 
     replace, run, stop, kills = whole.os.replace, tmp_path / "killed", 4, 0
     while True:
@@ -219,7 +219,7 @@ def test_killed_between_any_two_writes(
             replace(*args)
 
         with monkeypatch.context() as patch:
-            patch.setattr("logitleak.whole.os.replace", counting)
+            patch.setattr("logitleak.files.whole.os.replace", counting)
             try:
                 logitleak.run(config_of(tiny_config, folder), run)
                 break

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from logitleak.cli import main
+from logitleak.cli.command import main
 
 WriteSweep = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]

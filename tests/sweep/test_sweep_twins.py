@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import logitleak
+from logitleak.files.storage import read_json, read_tensors
 from logitleak.progress import Quiet
-from logitleak.storage import read_json, read_tensors
 from logitleak.sweep.config import load
 from logitleak.sweep.run import run_sweep
 from logitleak.sweep.table import table

@@ -14,7 +14,7 @@ from torch import Tensor
 from logitleak import registry
 from logitleak.attacks.selection import select
 from logitleak.errors import UserError
-from logitleak.forecast import Scale
+from logitleak.machine.forecast import Scale
 from logitleak.metrics.ssim import WINDOW
 from logitleak.priors.base import Prior
 from logitleak.strict import Strict

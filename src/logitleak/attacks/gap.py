@@ -26,7 +26,7 @@ from logitleak.attacks.linear import linear_memory, rescale, shares
 from logitleak.attacks.references import Reference, reference_of
 from logitleak.attacks.selection import select
 from logitleak.errors import UserError
-from logitleak.forecast import Scale
+from logitleak.machine.forecast import Scale
 from logitleak.priors.base import Prior
 from logitleak.types import Reconstructions, ServerView
 

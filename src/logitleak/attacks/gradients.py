@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.errors import UserError
-from logitleak.forecast import Scale
+from logitleak.machine.forecast import Scale
 from logitleak.metrics.image import total_variation
 from logitleak.models import base
 from logitleak.priors.base import Prior

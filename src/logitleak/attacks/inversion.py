@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from logitleak import forecast
 from logitleak.attacks import networks
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.features import Q, input_width, public_inputs
 from logitleak.errors import UserError
-from logitleak.forecast import Scale
+from logitleak.machine import forecast
+from logitleak.machine.forecast import Scale
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.sides import SIDES

@@ -10,7 +10,7 @@ from torch import Tensor
 from logitleak.attacks.departures import NUMBERS, Departures
 from logitleak.attacks.gram import ROWS, gram
 from logitleak.errors import UserError
-from logitleak.forecast import FLOAT
+from logitleak.machine.forecast import FLOAT
 
 
 def shares(z: Tensor, target: Tensor, lam: float) -> Tensor:

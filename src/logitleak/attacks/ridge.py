@@ -40,7 +40,7 @@ from logitleak.attacks.validation import (
     mock_target_scores,
     project,
 )
-from logitleak.forecast import FLOAT, Scale
+from logitleak.machine.forecast import FLOAT, Scale
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.types import ServerView

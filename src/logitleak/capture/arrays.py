@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from logitleak.errors import UserError
-from logitleak.storage import TensorFile
+from logitleak.files.storage import TensorFile
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

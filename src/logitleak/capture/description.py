@@ -26,7 +26,7 @@ from logitleak.capture.parts import (
 from logitleak.capture.places import DESCRIPTIONS, fill, has_field, inside
 from logitleak.capture.plain import parse
 from logitleak.errors import UserError, did_you_mean
-from logitleak.wire import MOST_CLASSES, MOST_CLIENTS
+from logitleak.wire.writer import MOST_CLASSES, MOST_CLIENTS
 
 _MOST_UPLOADS = 1_000_000  # clients times rounds
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from logitleak.capture.description import Description, problems
 from logitleak.errors import UserError
-from logitleak.storage import write_text
-from logitleak.transcript import Transcript
+from logitleak.files.storage import write_text
+from logitleak.files.whole import mend, whole_folder
 from logitleak.types import MODEL_KINDS
-from logitleak.whole import mend, whole_folder
+from logitleak.wire.transcript import Transcript
 
 
 def export(view: Transcript, out: Path, title: str, synthetic: bool | None = None) -> None:

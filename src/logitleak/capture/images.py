@@ -181,7 +181,7 @@ def _labels(
                 "there is no column label in public.table; add it, or say labelled: false (the server has none).",
             )
         return None
-    # Without labels on the server's side, people who are no class may be numbered from J: see truth.py.
+    # Without labels on the server's side, people who are no class may be numbered from J: see sealed/truth.py.
     top = description.classes if description.public.labelled else 1_000_000
     found = [description.label_of(fact.label or "") for fact in facts]
     wrong = [

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from logitleak.capture.places import check_pattern, check_relative
-from logitleak.wire import MOST_CLASSES
+from logitleak.wire.writer import MOST_CLASSES
 
 _MOST_SETTINGS = 100  # of one part; there are fewer than 20
 _CLIENT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"

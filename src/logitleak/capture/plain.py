@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from logitleak.errors import UserError
-from logitleak.yaml_text import Loader
+from logitleak.files.yaml_text import Loader
 
 _MOST_BYTES = 4 * 2**20
 

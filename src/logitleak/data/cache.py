@@ -15,8 +15,8 @@ import numpy as np
 from logitleak.data.base import ImageSet, Skipped
 from logitleak.data.decode import Window, decode
 from logitleak.errors import UserError
-from logitleak.storage import write_json
-from logitleak.whole import write_whole
+from logitleak.files.storage import write_json
+from logitleak.files.whole import write_whole
 
 log = logging.getLogger(__name__)
 _FORMAT = 1

@@ -11,7 +11,7 @@ from PIL import Image
 from logitleak import registry
 from logitleak.data.base import Dataset, DataSource, ImageSet
 from logitleak.errors import UserError
-from logitleak.whole import write_whole
+from logitleak.files.whole import write_whole
 
 _SKIPPED = 10  # files named one by one; a large download has thousands that are damaged
 

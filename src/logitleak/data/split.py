@@ -13,8 +13,8 @@ from logitleak.config import DataConfig
 from logitleak.data.base import Dataset, ImageSet, Skipped
 from logitleak.data.degrade.base import Degradation
 from logitleak.errors import UserError
+from logitleak.sealed.truth import GroundTruth, Split
 from logitleak.seeds import derive_numpy
-from logitleak.truth import GroundTruth, Split
 from logitleak.types import PublicData
 
 

@@ -10,7 +10,7 @@ from logitleak.deploy.config import flat, of_run
 from logitleak.deploy.folders import check_facts, divide, read_facts
 from logitleak.deploy.guide import guide
 from logitleak.errors import UserError
-from logitleak.storage import write_text
+from logitleak.files.storage import write_text
 
 _PYPROJECT = """\
 [build-system]

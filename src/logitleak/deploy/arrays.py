@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logitleak.answers import Shape, printable
+from logitleak.federation.answers import Shape, printable
 
 KIND = "numpy.ndarray"
 """What Flower calls this way of writing arrays."""

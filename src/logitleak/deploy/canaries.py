@@ -22,11 +22,11 @@ from logitleak import registry
 from logitleak.config import DataConfig
 from logitleak.data.degrade.base import Pixels
 from logitleak.data.split import degradation
-from logitleak.data.synthetic.generate import render_images
-from logitleak.data.synthetic.identity import Identity, sample_identity
 from logitleak.errors import UserError
-from logitleak.game import Game, recorded
-from logitleak.truth import GroundTruth, Split
+from logitleak.people.generate import render_images
+from logitleak.people.identity import Identity, sample_identity
+from logitleak.sealed.game import Game, recorded
+from logitleak.sealed.truth import GroundTruth, Split
 from logitleak.types import PublicData
 
 LEAST, MOST = 4, 200

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from logitleak.bank import ModelBank
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import check_facts, fingerprint, read_facts, read_private, read_public
 from logitleak.errors import UserError
+from logitleak.federation.bank import ModelBank
 from logitleak.schemes.base import ClientContext
 from logitleak.stages.check import optimization_of, scheme_of
 from logitleak.stages.folder import choose_device

@@ -20,9 +20,6 @@ from flwr.serverapp import Grid, ServerApp
 from torch import Tensor
 
 from logitleak import registry
-from logitleak.allocator import own_process
-from logitleak.answers import Form, Shape, printable
-from logitleak.channel import Transport
 from logitleak.deploy import arrays
 from logitleak.deploy.client import Client, OtherPublicSet
 from logitleak.deploy.config import DeployConfig, parse
@@ -32,6 +29,9 @@ from logitleak.deploy.logs import show_log
 from logitleak.deploy.roll import Roll
 from logitleak.deploy.server import Forms, serve
 from logitleak.errors import UserError
+from logitleak.federation.answers import Form, Shape, printable
+from logitleak.federation.channel import Transport
+from logitleak.machine.allocator import own_process
 from logitleak.types import Absence, Payload
 
 log = logging.getLogger(__name__)

@@ -17,13 +17,13 @@ from logitleak.config import Config, FederationConfig
 from logitleak.data.split import prepare
 from logitleak.deploy.canaries import check_count, plant, toss
 from logitleak.errors import UserError
-from logitleak.game import Game
-from logitleak.sealed import write_game, write_truth
+from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors, write_text
+from logitleak.files.whole import move, sync_all
+from logitleak.sealed.files import write_game, write_truth
+from logitleak.sealed.game import Game
+from logitleak.sealed.truth import Split, unlabelled
 from logitleak.stages.check import check, scheme_of
-from logitleak.storage import read_json, read_tensors, write_json, write_tensors, write_text
-from logitleak.truth import Split, unlabelled
 from logitleak.types import ClientData, PublicData, check_rows
-from logitleak.whole import move, sync_all
 
 _TOLD = {"source", "image_size", "protocol", "degradation", "degradation_settings", "targets", "labelled"}
 """What the server's ``config.yaml`` says of the data. Not the seed, nor where the images lie: with these, whoever has

@@ -10,8 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from logitleak.answers import printable
 from logitleak.errors import UserError
+from logitleak.federation.answers import printable
 
 try:
     from cryptography import x509

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from logitleak import config as configs
-from logitleak.answers import Form, printable
-from logitleak.bank import ModelBank
-from logitleak.channel import Recorder, TooFewClients, Transport
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
 from logitleak.errors import UserError
-from logitleak.lock import alone
+from logitleak.federation.answers import Form, printable
+from logitleak.federation.bank import ModelBank
+from logitleak.federation.channel import Recorder, TooFewClients, Transport
+from logitleak.files.lock import alone
 from logitleak.schemes.base import Scheme, Server
 from logitleak.stages.check import check_architectures, optimization_of, scheme_of
 from logitleak.stages.folder import RunFolder, World, choose_device, logged, timed
@@ -22,7 +22,7 @@ from logitleak.stages.opening import open_run
 from logitleak.stages.simulation import manifest_of
 from logitleak.stages.traffic import weights_of
 from logitleak.types import Payload, PublicData
-from logitleak.wire import TranscriptWriter
+from logitleak.wire.writer import TranscriptWriter
 
 log = logging.getLogger(__name__)
 

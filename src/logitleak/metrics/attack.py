@@ -16,7 +16,7 @@ from torch import Tensor
 from logitleak import registry
 from logitleak.metrics.proportion import share
 from logitleak.metrics.ssim import ssim_all_pairs
-from logitleak.truth import GroundTruth, label_means
+from logitleak.sealed.truth import GroundTruth, label_means
 from logitleak.types import PublicData, Reconstructions
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logitleak.game import Game
 from logitleak.metrics import paired
 from logitleak.metrics.proportion import clustered
+from logitleak.sealed.game import Game
 
 
 def compare(success: Tensor, ssim: Tensor, game: Game) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from logitleak.errors import UserError
-from logitleak.forecast import Scale
+from logitleak.machine.forecast import Scale
 from logitleak.strict import Strict
 from logitleak.types import Knowledge, LabelledPublicData
 

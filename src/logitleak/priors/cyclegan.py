@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from logitleak import forecast
-from logitleak.forecast import Scale
+from logitleak.machine import forecast
+from logitleak.machine.forecast import Scale
 from logitleak.models.base import normalize
 from logitleak.priors.discriminators import PatchDiscriminator
 from logitleak.priors.domains import Pairs, Unpaired, shared_labels

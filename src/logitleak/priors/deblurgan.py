@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from logitleak import forecast
-from logitleak.forecast import Scale
+from logitleak.machine import forecast
+from logitleak.machine.forecast import Scale
 from logitleak.models.base import normalize
 from logitleak.priors.discriminators import GlobalDiscriminator, PatchDiscriminator
 from logitleak.priors.domains import Pairs, label_means, shared_labels

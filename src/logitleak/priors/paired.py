@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from logitleak import forecast
-from logitleak.forecast import Scale
+from logitleak.machine import forecast
+from logitleak.machine.forecast import Scale
 from logitleak.models.base import normalize
 from logitleak.priors.domains import label_means, shared_labels
 from logitleak.priors.generators import UNet

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from logitleak.files.whole import write_whole
 from logitleak.priors.domains import label_means, shared_labels
 from logitleak.priors.translator import translate
 from logitleak.types import Knowledge
-from logitleak.whole import write_whole
 
 ROWS = 8
 

@@ -16,15 +16,15 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from logitleak import forecast
 from logitleak.errors import UserError
-from logitleak.forecast import Scale
-from logitleak.lock import held
+from logitleak.files.lock import held
+from logitleak.files.storage import TensorFile, write_tensors
+from logitleak.machine import forecast
+from logitleak.machine.forecast import Scale
 from logitleak.models.base import initialize
 from logitleak.priors.base import PriorSettings
 from logitleak.priors.samples import write_samples
 from logitleak.priors.translator import TranslatorPrior
-from logitleak.storage import TensorFile, write_tensors
 from logitleak.types import Knowledge, LabelledPublicData
 
 _NAMES = {torch.float32: "F32", torch.int64: "I64"}

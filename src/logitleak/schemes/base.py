@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logitleak.answers import Form, Shape
-from logitleak.bank import Loss, ModelBank, Targets
 from logitleak.errors import UserError
-from logitleak.finite import all_finite
+from logitleak.federation.answers import Form, Shape
+from logitleak.federation.bank import Loss, ModelBank, Targets
+from logitleak.files.finite import all_finite
 from logitleak.strict import Strict
 from logitleak.types import MODEL_KINDS, ClientData, Payload, PublicData, UploadKind, provided
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveFloat
 from torch import Tensor
 
-from logitleak.bank import ModelBank
+from logitleak.federation.bank import ModelBank
 from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
 from logitleak.types import ClientData, Payload
 

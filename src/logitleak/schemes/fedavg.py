@@ -9,8 +9,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from logitleak.answers import Form
-from logitleak.bank import ModelBank
+from logitleak.federation.answers import Form
+from logitleak.federation.bank import ModelBank
 from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
 from logitleak.types import ClientData, Payload, Scalar
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
-from logitleak.bank import ModelBank
+from logitleak.federation.bank import ModelBank
 from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
 from logitleak.types import ClientData, Payload
 

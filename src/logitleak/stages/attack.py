@@ -10,9 +10,9 @@ import torch
 
 from logitleak.attacks.base import Attack
 from logitleak.config import AttackConfig
+from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.progress import Progress
 from logitleak.stages.tune import Tuned, make_attack
-from logitleak.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.types import Reconstructions, ServerView
 
 log = logging.getLogger(__name__)

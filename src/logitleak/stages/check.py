@@ -6,17 +6,17 @@ import torch
 
 from logitleak import registry
 from logitleak.attacks.base import create
-from logitleak.bank import Optimization
-from logitleak.batches import refuse_single_images
 from logitleak.config import Config, DataConfig, FederationConfig
 from logitleak.data.base import DataSource, Survey
 from logitleak.data.split import check_numbers, choose_identities, degradation
 from logitleak.errors import UserError
+from logitleak.federation.bank import Optimization
+from logitleak.federation.batches import refuse_single_images
 from logitleak.models import own
 from logitleak.schemes.base import Scheme
 from logitleak.stages.folder import choose_device
 from logitleak.types import MODEL_KINDS
-from logitleak.wire import check_action
+from logitleak.wire.writer import check_action
 
 
 def scheme_of(f: FederationConfig) -> Scheme:

@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 
 from logitleak import __version__, registry
+from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.errors import UserError
-from logitleak.game import Game
+from logitleak.files.storage import read_json, write_json, write_tensors
 from logitleak.metrics.attack import References, number, references
 from logitleak.metrics.paired import holm
 from logitleak.metrics.proportion import Share, clustered
 from logitleak.progress import Progress
-from logitleak.recorded import RecordedConfig, RunConfig
-from logitleak.sealed import read_game, read_truth
+from logitleak.sealed.files import read_game, read_truth
+from logitleak.sealed.game import Game
+from logitleak.sealed.truth import GroundTruth
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.nulls import nulls
 from logitleak.stages.score import describe_attack, members_of, rival, score_attack, score_prior
 from logitleak.stages.threat import threat_model
 from logitleak.stages.traffic import traffic
-from logitleak.storage import read_json, write_json, write_tensors
-from logitleak.transcript import Transcript
-from logitleak.truth import GroundTruth
+from logitleak.wire.transcript import Transcript
 
 FORMAT = 1
 

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import torch
 
-from logitleak import game as games
 from logitleak.config import Config
 from logitleak.data.split import prepare
 from logitleak.errors import UserError
-from logitleak.game import Game
-from logitleak.memo import Memo
+from logitleak.federation.memo import Memo
+from logitleak.files.storage import read_tensors, write_json
 from logitleak.progress import Progress
-from logitleak.sealed import read_game, read_truth, write_game, write_truth
+from logitleak.sealed import game as games
+from logitleak.sealed.files import read_game, read_truth, write_game, write_truth
+from logitleak.sealed.game import Game
+from logitleak.sealed.truth import GroundTruth, Split, unlabelled
 from logitleak.stages.check import scheme_of
 from logitleak.stages.folder import RunFolder, World
 from logitleak.stages.simulation import Simulation, last_checkpoint
 from logitleak.stages.traffic import weights_of
-from logitleak.storage import read_tensors, write_json
-from logitleak.truth import GroundTruth, Split, unlabelled
 
 log = logging.getLogger(__name__)
 

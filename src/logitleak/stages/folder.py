@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from logitleak.allocator import keep_freed_memory
+from logitleak.config.recorded import RunConfig, load_run
 from logitleak.errors import UserError
-from logitleak.memory import peak_bytes
-from logitleak.recorded import RunConfig, load_run
-from logitleak.storage import read_json, write_json
+from logitleak.files.storage import read_json, write_json
+from logitleak.machine.allocator import keep_freed_memory
+from logitleak.machine.memory import peak_bytes
 
 FORMAT = 1
 

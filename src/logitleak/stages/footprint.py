@@ -13,11 +13,12 @@ from dataclasses import replace
 
 from torch import nn
 
-from logitleak import forecast, registry
+from logitleak import registry
 from logitleak.attacks.base import create
-from logitleak.batches import PREDICTED
 from logitleak.config import Config
-from logitleak.forecast import FLOAT, Scale
+from logitleak.federation.batches import PREDICTED
+from logitleak.machine import forecast
+from logitleak.machine.forecast import FLOAT, Scale
 from logitleak.models import own
 from logitleak.schemes.base import Scheme
 from logitleak.types import MODEL_KINDS

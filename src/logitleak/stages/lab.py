@@ -18,25 +18,25 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from logitleak import game as games
 from logitleak.attacks.mock import candidates_for_targets
 from logitleak.attacks.views import ViewOf
-from logitleak.bank import ModelBank
 from logitleak.config import Config
-from logitleak.game import Game
-from logitleak.lock import held
-from logitleak.memo import Memo
+from logitleak.federation.bank import ModelBank
+from logitleak.federation.memo import Memo
+from logitleak.files.lock import held
+from logitleak.files.storage import TensorFile, write_tensors
 from logitleak.metrics.attack import References, references
 from logitleak.progress import Progress
 from logitleak.schemes.base import ClientContext, Scheme, Server
+from logitleak.sealed import game as games
+from logitleak.sealed.game import Game
+from logitleak.sealed.truth import GroundTruth, Split
 from logitleak.seeds import derive, derive_int
 from logitleak.stages.check import optimization_of, scheme_of
 from logitleak.stages.folder import World, choose_device
 from logitleak.stages.simulation import Simulation
-from logitleak.storage import TensorFile, write_tensors
-from logitleak.transcript import Transcript
-from logitleak.truth import GroundTruth, Split
 from logitleak.types import ClientData, Knowledge, Payload, PublicData, ServerView
+from logitleak.wire.transcript import Transcript
 
 ROUNDS = 3
 """Mock federations have no more rounds than this: what comes back, comes back early, and rounds are what costs."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from logitleak import __version__
 from logitleak.config import Config
-from logitleak.recorded import RunConfig
+from logitleak.config.recorded import RunConfig
 from logitleak.stages.folder import RunFolder
 
 UNKNOWN = "an earlier version"

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from logitleak.attacks.base import create
 from logitleak.attacks.views import FirstRounds, WithoutClient
+from logitleak.files.storage import read_json, read_tensors
 from logitleak.metrics.attack import References, judge, number
 from logitleak.metrics.proportion import share
 from logitleak.seeds import derive
 from logitleak.stages.worlds import CONTROL, own_model_is_null
-from logitleak.storage import read_json, read_tensors
-from logitleak.transcript import Transcript
 from logitleak.types import ServerView
+from logitleak.wire.transcript import Transcript
 
 MOST = 400
 """No more images of non-owners than this are scored; more cost time and say little more."""

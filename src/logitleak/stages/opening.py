@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from logitleak import __version__
+from logitleak.config.recorded import RunConfig
 from logitleak.errors import UserError
-from logitleak.lock import LOCK
+from logitleak.files.lock import LOCK
+from logitleak.files.storage import write_text
+from logitleak.files.whole import clean
 from logitleak.progress import Progress, Quiet
-from logitleak.recorded import RunConfig
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.makers import half_made, made_elsewhere, makers
-from logitleak.storage import write_text
-from logitleak.whole import clean
 
 
 def open_run(

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logitleak.bank import ModelBank
 from logitleak.config import Config
+from logitleak.federation.bank import ModelBank
 from logitleak.schemes.base import Epochs
 from logitleak.stages.check import check, count_images, optimization_of, scheme_of
 from logitleak.stages.folder import choose_device

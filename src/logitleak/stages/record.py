@@ -18,21 +18,21 @@ from logitleak.capture.findings import Findings
 from logitleak.capture.images import PublicSet
 from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.places import inside
+from logitleak.config.recorded import Recorded, RecordedConfig
 from logitleak.errors import UserError
-from logitleak.game import Game
-from logitleak.game import recorded as recorded_game
-from logitleak.lock import alone
+from logitleak.files.lock import alone
+from logitleak.files.storage import read_json, write_text
+from logitleak.files.whole import mend, whole_folder
 from logitleak.progress import Progress, Quiet
-from logitleak.recorded import Recorded, RecordedConfig
-from logitleak.sealed import write_game, write_truth
+from logitleak.sealed.files import write_game, write_truth
+from logitleak.sealed.game import Game
+from logitleak.sealed.game import recorded as recorded_game
+from logitleak.sealed.truth import GroundTruth
 from logitleak.stages.folder import RunFolder
-from logitleak.storage import read_json, write_text
 from logitleak.text import printable
-from logitleak.transcript import Transcript
-from logitleak.truth import GroundTruth
 from logitleak.types import Event, Payload
-from logitleak.whole import mend, whole_folder
-from logitleak.wire import Manifest, TranscriptWriter, Uploads, round_folder
+from logitleak.wire.transcript import Transcript
+from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads, round_folder
 
 
 @dataclass(frozen=True)

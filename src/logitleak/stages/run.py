@@ -12,20 +12,20 @@ from logitleak import config as configs
 from logitleak import report
 from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
+from logitleak.config.recorded import RunConfig
 from logitleak.errors import UserError
-from logitleak.lock import alone
-from logitleak.memory import is_out_of_memory
+from logitleak.files.lock import alone
+from logitleak.files.whole import clean
+from logitleak.machine.memory import is_out_of_memory
 from logitleak.progress import Progress, Quiet
-from logitleak.recorded import RunConfig
 from logitleak.stages.check import check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, timed
 from logitleak.stages.opening import open_run
 from logitleak.stages.worlds import attack_seed, attack_worlds, check_attack
-from logitleak.transcript import Transcript
 from logitleak.types import Reconstructions
-from logitleak.whole import clean
+from logitleak.wire.transcript import Transcript
 
 log = logging.getLogger(__name__)
 

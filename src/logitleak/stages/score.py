@@ -12,13 +12,13 @@ from torch import Tensor
 
 from logitleak import registry
 from logitleak.attacks.selection import select
-from logitleak.game import Game
+from logitleak.files.storage import read_json, read_tensors
 from logitleak.metrics.attack import References, Verdicts, judge, number, summarize
 from logitleak.metrics.leak import compare, sides_of
 from logitleak.metrics.proportion import share
 from logitleak.metrics.ssim import mean_ssim_to_others
 from logitleak.progress import Progress
-from logitleak.storage import read_json, read_tensors
+from logitleak.sealed.game import Game
 from logitleak.types import Reconstructions
 
 

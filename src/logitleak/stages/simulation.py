@@ -11,21 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logitleak.bank import ModelBank
-from logitleak.batches import PREDICTED
-from logitleak.channel import ClientGroup, InProcessChannel, Recorder
 from logitleak.config import Config, FederationConfig
 from logitleak.errors import UserError
-from logitleak.memo import Memo, RememberingBank
+from logitleak.federation.bank import ModelBank
+from logitleak.federation.batches import PREDICTED
+from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder
+from logitleak.federation.memo import Memo, RememberingBank
+from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.metrics import confidence
 from logitleak.metrics.utility import accuracy
 from logitleak.progress import Progress
 from logitleak.schemes.base import ClientContext, Scheme, Server
+from logitleak.sealed.truth import Split
 from logitleak.stages.check import optimization_of, scheme_of
 from logitleak.stages.folder import World, choose_device
-from logitleak.storage import read_json, read_tensors, write_json, write_tensors
-from logitleak.truth import Split
-from logitleak.wire import Manifest, TranscriptWriter, Uploads
+from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
 
 log = logging.getLogger(__name__)
 

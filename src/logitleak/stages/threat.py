@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from logitleak.transcript import Transcript
 from logitleak.types import MODEL_KINDS
+from logitleak.wire.transcript import Transcript
 
 _UPLOADED = {
     "logits": "logits on the public images",

@@ -9,9 +9,9 @@ import torch
 
 from logitleak import registry
 from logitleak.config import FederationConfig
+from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.models import own
-from logitleak.recorded import RecordedConfig, RunConfig
-from logitleak.transcript import Transcript
+from logitleak.wire.transcript import Transcript
 
 _FLOAT = 4
 """Bytes of a weight as FedAvg sends it."""

@@ -24,12 +24,12 @@ from logitleak.attacks.mock import MockView, mock_labels
 from logitleak.attacks.views import SumView
 from logitleak.config import AttackConfig
 from logitleak.errors import UserError
+from logitleak.files.storage import read_json, write_json
 from logitleak.metrics.attack import References, judge
 from logitleak.metrics.leak import compare
 from logitleak.progress import Progress
+from logitleak.sealed.truth import label_means
 from logitleak.stages.lab import MockTwins
-from logitleak.storage import read_json, write_json
-from logitleak.truth import label_means
 from logitleak.types import ServerView
 
 log = logging.getLogger(__name__)

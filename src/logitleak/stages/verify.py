@@ -13,10 +13,10 @@ from logitleak.capture.findings import Findings
 from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.outputs import check_kind, oddities
 from logitleak.errors import UserError
-from logitleak.sealed import read_truth
+from logitleak.sealed.files import read_truth
 from logitleak.text import printable
-from logitleak.transcript import Transcript
 from logitleak.types import MODEL_KINDS
+from logitleak.wire.transcript import Transcript
 
 
 @dataclass(frozen=True)

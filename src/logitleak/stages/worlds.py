@@ -10,9 +10,9 @@ import torch
 from logitleak import registry
 from logitleak.attacks.views import OwnModelView, SumView, ViewOf
 from logitleak.config import AttackConfig, Config
+from logitleak.config.recorded import RunConfig
 from logitleak.errors import UserError
 from logitleak.progress import Progress
-from logitleak.recorded import RunConfig
 from logitleak.seeds import derive_int
 from logitleak.stages.attack import attack
 from logitleak.stages.folder import RunFolder, World, choose_device
@@ -27,8 +27,8 @@ from logitleak.stages.tune import (
     tune_on_mock_targets,
     tune_on_mock_twins,
 )
-from logitleak.transcript import Transcript
 from logitleak.types import ServerView
+from logitleak.wire.transcript import Transcript
 
 CONTROL = "own-model"
 """The folder of an attack's control, within its own."""

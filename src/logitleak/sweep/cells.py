@@ -12,8 +12,8 @@ from typing import Any
 
 from logitleak import __version__
 from logitleak.config import Config, parse
+from logitleak.config.overrides import set_value
 from logitleak.errors import UserError, did_you_mean
-from logitleak.overrides import set_value
 from logitleak.stages.check import check
 from logitleak.sweep.config import Bundle, Sweep, axis_name
 

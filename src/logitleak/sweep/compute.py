@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from logitleak import allocator
 from logitleak.errors import UserError
-from logitleak.lock import alone
-from logitleak.memory import is_out_of_memory
-from logitleak.storage import read_json, write_json, write_tensors, write_text
+from logitleak.files.lock import alone
+from logitleak.files.storage import read_json, write_json, write_tensors, write_text
+from logitleak.machine import allocator
+from logitleak.machine.memory import is_out_of_memory
 from logitleak.text import printable
 
 
@@ -119,12 +119,12 @@ def _cell(task: Task) -> None:
     from logitleak.config import parse
     from logitleak.metrics.attack import references
     from logitleak.progress import Quiet
-    from logitleak.sealed import read_game, read_truth
+    from logitleak.sealed.files import read_game, read_truth
     from logitleak.stages.folder import RunFolder, World
     from logitleak.stages.nulls import nulls
     from logitleak.stages.score import members_of, score_attack, score_prior
     from logitleak.stages.worlds import attack_worlds
-    from logitleak.transcript import Transcript
+    from logitleak.wire.transcript import Transcript
 
     config = parse(json.loads(task.config))
     ((name, _),) = config.attacks.items()

@@ -17,8 +17,8 @@ from pydantic import (
 
 from logitleak import registry
 from logitleak.config import read_yaml
+from logitleak.config.overrides import parse_override, set_value
 from logitleak.errors import UserError, did_you_mean
-from logitleak.overrides import parse_override, set_value
 from logitleak.strict import Strict
 
 Bundle = dict[str, dict[str, Any]]

@@ -12,11 +12,11 @@ from pathlib import Path
 from logitleak import __version__, report
 from logitleak.config import parse
 from logitleak.errors import UserError
-from logitleak.lock import LOCK, Held, held
+from logitleak.files.lock import LOCK, Held, held
+from logitleak.files.storage import read_json, write_json
 from logitleak.progress import Progress
 from logitleak.stages.federate import check_images
 from logitleak.stages.folder import RunFolder
-from logitleak.storage import read_json, write_json
 from logitleak.sweep.cells import Cell, expand
 from logitleak.sweep.compute import Task, failure_of
 from logitleak.sweep.config import Sweep

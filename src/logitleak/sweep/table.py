@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from logitleak.errors import UserError
-from logitleak.storage import read_json, write_text
+from logitleak.files.storage import read_json, write_text
 from logitleak.sweep.compute import failure_of, folder_of
 
 COLUMNS = (

@@ -1,0 +1,30 @@
+"""What a user may set: validated models, their YAML, overrides, and the configuration of a recorded federation."""
+
+from logitleak.config.model import (
+    Attacked,
+    Config,
+    check_attacks,
+    check_models,
+    load,
+    parse,
+    parse_with,
+    read_yaml,
+)
+from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section, Tuning
+
+__all__ = [
+    "AttackConfig",
+    "Attacked",
+    "Config",
+    "DataConfig",
+    "FederationConfig",
+    "GameConfig",
+    "Section",
+    "Tuning",
+    "check_attacks",
+    "check_models",
+    "load",
+    "parse",
+    "parse_with",
+    "read_yaml",
+]

@@ -1,0 +1,1 @@
+"""Clients and their models: banks that train, channels that ask, and what counts as an answer."""

@@ -1,0 +1,315 @@
+"""K models of one architecture, trained and queried together: the clients of a federation, or its server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from logitleak import registry
+from logitleak.errors import UserError
+from logitleak.federation.batches import PREDICTED, cut, normalizes_batches, refuse_single_images
+from logitleak.federation.stack import Stack, stackable
+from logitleak.models import base, own
+from logitleak.seeds import derive, derive_int
+
+Loss = Callable[..., Tensor]
+"""(logits [b, J], and for every tensor of the targets its rows [b, ...]) to a scalar."""
+
+Targets = Tensor | tuple[Tensor, ...]
+"""What a model learns: one tensor [n, ...] with a row for each image, or several."""
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """Mini-batch training: learning rate, L2 weight decay, batch size (the paper: 1e-3, 1e-4 or 3e-3, 64).
+
+    Attributes:
+        kind: Adam, or plain stochastic gradient descent (FedAvg).
+        precision: "float32", or "bf16" for products and convolutions in bfloat16 while training, with weights, sums
+            and the optimizer in float32 (autocast). Predictions are float32 either way.
+    """
+
+    lr: float
+    weight_decay: float
+    batch: int
+    kind: Literal["adam", "sgd"] = "adam"
+    precision: Literal["float32", "bf16"] = "float32"
+
+    def over(self, model: nn.Module) -> torch.optim.Optimizer:
+        """A fresh optimizer of a model's parameters."""
+        kind = torch.optim.Adam if self.kind == "adam" else torch.optim.SGD
+        return kind(model.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
+
+
+class ModelBank:
+    """K models with the same architecture and their optimizers' states. All results have a leading axis K.
+
+    Args:
+        architecture: a registered model name, or ``module:function``.
+        image_size: height and width in pixels.
+        num_classes: J.
+        members: one name for each model, for example client numbers; a model's start depends on the seed,
+            its member name and the architecture alone, so a bank of K equals K banks of one.
+        optimization: how every ``fit`` trains.
+        seed: the root seed.
+        device: where the models live.
+        dtype: float32, or float64 for exact comparisons.
+        together: whether models that learn from equally many images make their steps together, see `together`; by
+            default on GPUs.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        image_size: tuple[int, int],
+        num_classes: int,
+        members: Sequence[str | int],
+        optimization: Optimization,
+        seed: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        together: bool | None = None,
+    ) -> None:
+        self.architecture = architecture
+        self.num_classes = num_classes
+        self.changes = 0  # how often weights were given or learnt
+        self.members = list(members)
+        self.optimization = optimization
+        self.seed = seed
+        self.device = torch.device(device)
+        self.dtype = dtype
+        # a model of one's own may do whatever it likes, also what nobody can find out by trying
+        registered = not registry.is_own(architecture)
+        self.together = registered and (self.device.type != "cpu" if together is None else together)
+        self.models: list[nn.Module] = []
+        self.optimizers: list[torch.optim.Optimizer] = []
+        for member in self.members:
+            if registry.is_own(architecture):
+                start = derive_int(seed, "init", architecture, member)
+                model: nn.Module = own.build(architecture, image_size, num_classes, start, dtype)
+            else:
+                generator = derive(seed, "init", architecture, member)
+                model = base.build(architecture, image_size, num_classes, generator, dtype)
+            model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.models.append(model)
+            self.optimizers.append(optimization.over(model))
+
+        self._normalizes = any(normalizes_batches(model) for model in self.models)
+        for model in self.models[:1]:
+            refuse_single_images(architecture, model, optimization.batch)
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def refuse_too_few(self, counts: Sequence[int]) -> None:
+        """Raise a `UserError` where one of the models would learn from a single image and could not.
+
+        Args:
+            counts: for each model how many images it learns from.
+        """
+        for member, count in zip(self.members, counts, strict=True):
+            if count == 1 and self._normalizes:
+                who = f"Client {member}" if isinstance(member, int) else f"The {member}"
+                raise UserError(
+                    f'{who} has a single image to learn from, of which BatchNorm in "{self.architecture}" has no '
+                    "statistics; give it more images, or normalize by GroupNorm."
+                )
+
+    def fit(
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[Targets],
+        loss: Loss,
+        epochs: int,
+        purpose: Sequence[str | int],
+        on_epoch: Callable[[int, int, float], None] | None = None,
+    ) -> list[float]:
+        """Train every model on its own data for some epochs of shuffled mini-batches.
+
+        Args:
+            images: K tensors uint8 [n_k, 3, H, W]; the same tensor may stand for several models.
+            targets: for each model a tensor [n_k, ...], or a tuple of them, matched to ``loss``.
+            loss: from the logits of a batch and its rows of every target tensor to a scalar.
+            epochs: passes over each model's data; 0 trains nothing.
+            purpose: names this training ("revisit", round); the order of images depends on it and on the
+                member, not on the other models.
+            on_epoch: called with (model index, epoch from 1, mean loss).
+
+        Returns:
+            K mean losses of the last epoch over all images (nan where nothing was trained).
+
+        Raises:
+            UserError: a model normalizes batches and has a single image.
+        """
+        self.refuse_too_few([len(each) for each in images])
+        self.changes += 1
+        several = [wanted if isinstance(wanted, tuple) else (wanted,) for wanted in targets]
+        resident = _Resident(self.device)
+        x = [resident(each) for each in images]
+        y = [[resident(target) for target in each] for each in several]
+        orders = [derive(self.seed, "order", *purpose, member) for member in self.members]
+        tell = on_epoch or _ignore
+        equal = len({len(each) for each in x}) == 1 and len(x[0]) > 0
+        if self.together and equal and epochs > 0 and stackable(self.models, self.optimizers, x[0][:2]):
+            return self._fit_together(x, y, loss, epochs, orders, tell)
+        losses = []
+        for k, member in enumerate(self.members):
+            mean = float("nan")
+            with self._noise(*purpose, member):
+                for epoch in range(1, epochs + 1):
+                    mean = self._epoch(k, x[k], y[k], loss, orders[k])
+                    tell(k, epoch, mean)
+            self.optimizers[k].zero_grad()  # a gradient is as large as the weights, and nobody waits for it
+            losses.append(mean)
+        return losses
+
+    @contextmanager
+    def _noise(self, *names: str | int) -> Iterator[None]:
+        """Seeds the global generator for layers that draw while they train, such as dropout in a model of one's own,
+        and leaves it as it was."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(derive_int(self.seed, "noise", *names))
+            yield
+
+    def _epoch(
+        self, k: int, images: Tensor, targets: Sequence[Tensor], loss: Loss, generator: torch.Generator
+    ) -> float:
+        if len(images) == 0:
+            return float("nan")
+        model, optimizer = self.models[k].train(), self.optimizers[k]
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        order = torch.randperm(len(images), generator=generator).to(self.device)
+        rough = self.optimization.precision == "bf16"
+        for rows in cut(order, self.optimization.batch, self._normalizes):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=rough):
+                logits = model(images[rows])
+            value = loss(logits.to(self.dtype), *(t[rows] for t in targets))
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            total += value.detach() * len(rows)
+        return float(total) / len(images)
+
+    def _fit_together(
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[Sequence[Tensor]],
+        loss: Loss,
+        epochs: int,
+        generators: Sequence[torch.Generator],
+        tell: Callable[[int, int, float], None],
+    ) -> list[float]:
+        rough = torch.bfloat16 if self.optimization.precision == "bf16" else None
+        stack = Stack(self.models, self.optimizers, loss, rough)
+        count, mean = len(images[0]), [float("nan")] * len(self)
+        for epoch in range(1, epochs + 1):
+            total = torch.zeros(len(self), dtype=torch.float64, device=self.device)
+            order = torch.stack([torch.randperm(count, generator=g) for g in generators]).to(self.device)
+            for rows in cut(order, self.optimization.batch, self._normalizes):
+                batch = [_rows(each, rows) for each in zip(*targets, strict=True)]
+                total += stack.step(_rows(images, rows), batch).detach() * rows.shape[1]
+            mean = (total / count).tolist()
+            for k, value in enumerate(mean):
+                tell(k, epoch, value)
+        stack.unstack()
+        return mean
+
+    @torch.no_grad()
+    def predict_each(self, images: Tensor, batch: int = PREDICTED) -> Iterator[Tensor]:
+        """Logits [n, J] on the CPU of one model after the other, for images uint8 [n, 3, H, W]."""
+        images = images.to(self.device)
+        for k in range(len(self)):
+            yield torch.cat(list(self.predict_parts(k, images, batch)))
+
+    @torch.no_grad()
+    def predict_parts(self, k: int, images: Tensor, batch: int = PREDICTED) -> Iterator[Tensor]:
+        """Logits [b, J] on the CPU of one model, for images uint8 [n, 3, H, W], a batch at a time."""
+        model = self.models[k].eval()
+        if len(images) == 0:  # not every model takes an empty batch
+            yield torch.empty(0, self.num_classes, dtype=self.dtype)
+        for chunk in images.split(batch) if len(images) else ():
+            yield model(chunk.to(self.device)).cpu()
+
+    def predict(self, images: Tensor, batch: int = PREDICTED) -> Tensor:
+        """Logits [K, n, J] of all models on the CPU, for images uint8 [n, 3, H, W]."""
+        return torch.stack(list(self.predict_each(images, batch)))
+
+    def weights(self, k: int) -> dict[str, Tensor]:
+        """Copies of one model's parameters and buffers on the CPU, by name."""
+        return {name: value.detach().cpu().clone() for name, value in self.models[k].state_dict().items()}
+
+    def set_weights(self, k: int, weights: Mapping[str, Tensor]) -> None:
+        """Give one model other parameters; its optimizer's state stays.
+
+        Raises:
+            RuntimeError: the names or shapes are those of another architecture.
+        """
+        self.changes += 1
+        self.models[k].load_state_dict(dict(weights))
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, buffers and optimizer moments as a flat table of tensors, ready for safetensors."""
+        table = {}
+        for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
+            for name, value in model.named_buffers():
+                table[f"{member}/buffer/{name}"] = value.detach().contiguous()
+            for name, value in model.named_parameters():
+                table[f"{member}/weight/{name}"] = value.detach().contiguous()
+                for key, moment in optimizer.state.get(value, {}).items():
+                    table[f"{member}/{key}/{name}"] = moment.detach().contiguous()
+        return table
+
+    def load_state(self, table: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave.
+
+        Raises:
+            KeyError: a tensor of this bank is not in the table.
+        """
+        self.changes += 1
+        for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
+            for name, value in model.named_buffers():
+                value.copy_(table[f"{member}/buffer/{name}"])
+            for name, value in model.named_parameters():
+                with torch.no_grad():
+                    value.copy_(table[f"{member}/weight/{name}"])
+                moments = {
+                    key: table[f"{member}/{key}/{name}"].to(self.device if key != "step" else "cpu").clone()
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    if f"{member}/{key}/{name}" in table
+                }
+                if moments:
+                    for key in ("exp_avg", "exp_avg_sq"):  # the fused step wants the weights' order in memory
+                        moments[key] = torch.empty_like(value).copy_(moments[key])
+                    if value.device.type == "cuda":  # fused Adam keeps its step counter beside the weights
+                        moments["step"] = moments["step"].to(value.device)
+                    optimizer.state[value] = moments
+
+
+def _ignore(k: int, epoch: int, loss: float) -> None:
+    return None
+
+
+def _rows(tensors: Sequence[Tensor], rows: Tensor) -> Tensor:
+    """Row numbers [K, b] of K tensors [n, ...], as [K, b, ...]."""
+    if all(tensor is tensors[0] for tensor in tensors):
+        return tensors[0][rows]
+    return torch.stack([tensor[mine] for tensor, mine in zip(tensors, rows, strict=True)])
+
+
+class _Resident:
+    """Moves tensors to a device, each once: the public set stands for every client."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._moved: dict[int, Tensor] = {}
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        if id(tensor) not in self._moved:
+            self._moved[id(tensor)] = tensor.to(self._device)
+        return self._moved[id(tensor)]

@@ -1,0 +1,1 @@
+"""The machine: memory that this process holds, keeps and will need."""

@@ -1,0 +1,1 @@
+"""What both reports draw with."""

@@ -1,0 +1,228 @@
+"""Read a run folder into memory, and note in plain words what it lacks.
+
+Only metrics.json is required. Everything else may be missing: a run without its sealed folder still has
+reconstructions to show, and a run without reconstructions still has numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logitleak.report.parts.images import Sides, chosen_images, gallery, reconstructions, sides
+
+if TYPE_CHECKING:
+    from logitleak.report.parts.images import Images
+
+SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
+"""Schemes as papers spell them."""
+
+KINDS = ("attack", "baseline", "rival")
+_SHARED = {"probabilities": "class probabilities", "weights": "weights", "gradients": "gradients"}
+"""What clients share, in the words of the page; anything else is logits."""
+
+
+class ReportError(ValueError):
+    """The run folder cannot be reported on; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One row of the report: the numbers of an attack and the images it left behind."""
+
+    name: str
+    numbers: dict[str, Any]
+    images: Images | None = None
+    rounds: dict[int, Images] = field(default_factory=dict)
+    sides: Sides | None = None
+
+    @property
+    def kind(self) -> str:
+        """`attack`, `baseline` or `rival`; an unknown kind counts as an attack."""
+        kind = self.numbers.get("kind")
+        return kind if kind in KINDS else "attack"
+
+    @property
+    def per_target(self) -> list[dict[str, Any]]:
+        """The judged targets in label order; empty where nothing could be judged."""
+        return rows(self.numbers, "per_target")
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that the report reads, in memory."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    timings: dict[str, Any]
+    attacks: list[Attack]
+    truth: Images | None
+    public: Images | None
+    labels: list[int]
+    notes: list[str]
+    shared: str = "logits"
+    own_model: bool = True
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the federation was trained on."""
+        return table(self.metrics, "data")
+
+    @property
+    def audited(self) -> list[Attack]:
+        """The attacks and baselines: everything that is not a trivial rival."""
+        return [attack for attack in self.attacks if attack.kind != "rival"]
+
+    @property
+    def rivals(self) -> list[Attack]:
+        """The guesses that need no logits."""
+        return [attack for attack in self.attacks if attack.kind == "rival"]
+
+
+def table(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    """The object under `key`; empty where it is missing or null."""
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def rows(parent: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The list of objects under `key`; empty where it is missing or null."""
+    value = parent.get(key)
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def load(folder: Path) -> Run:
+    """Read the run in `folder`; raise ReportError if its numbers are missing or unreadable."""
+    metrics = read_required(folder / "metrics.json", "evaluate the run before reporting on it")
+    notes: list[str] = []
+    attacks = _attacks(folder, metrics, notes)
+    truth, public = gallery(folder, notes)
+    timings = optional_json(folder / "timings.json", notes)
+    manifest = _manifest(folder)
+    labels = _labels(manifest, attacks, truth)
+    _note_unscored(attacks, notes)
+    uploads = table(manifest, "uploads").get("kind")
+    shared = _SHARED.get(str(uploads), "logits")
+    own_model = manifest.get("server_logits") is not False
+    return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared, own_model)
+
+
+def read_required(path: Path, missing: str) -> dict[str, Any]:
+    """A JSON object of format 1 that a report cannot do without.
+
+    Raises:
+        ReportError: it is missing, which means what ``missing`` says, or it is not to be read.
+    """
+    try:
+        value = read_json(path)
+    except FileNotFoundError:
+        raise ReportError(f"{path} is missing: {missing}") from None
+    except (OSError, ValueError) as problem:
+        raise ReportError(f"{path} cannot be read: {reason(problem)}") from None
+    if not isinstance(value, dict):
+        raise ReportError(f"{path} does not hold a JSON object")
+    if value.get("format", 1) != 1:
+        raise ReportError(f"{path} has format {value['format']!r}; this version reads format 1")
+    return value
+
+
+def reason(problem: Exception) -> str:
+    """Why something cannot be read, in one line."""
+    return str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file."""
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """JSON text; NaN and Infinity are no JSON and mean "no number" to a reader, so they become null, once."""
+    return json.loads(text, parse_constant=lambda _: None)
+
+
+def optional_json(path: Path, notes: list[str]) -> dict[str, Any]:
+    """The JSON object in a file that may be missing or unreadable; a note says so."""
+    try:
+        value = read_json(path)
+    except FileNotFoundError:
+        notes.append(f"No {path.name}, so what it would say is left out.")
+        return {}
+    except (OSError, ValueError):
+        notes.append(f"{path.name} cannot be read, so what it would say is left out.")
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _attacks(folder: Path, metrics: dict[str, Any], notes: list[str]) -> list[Attack]:
+    """The attacks of metrics.json and those that only left a folder, sorted by kind."""
+    judged = {
+        str(name): value for name, value in table(metrics, "attacks").items() if isinstance(value, dict)
+    }
+    home = folder / "attacks"
+    folders = {path.name: path for path in sorted(home.iterdir()) if path.is_dir()} if home.is_dir() else {}
+    played = sides(folder, notes)
+    attacks = []
+    failed = {str(name): str(reason) for name, reason in table(metrics, "failed").items()}
+    notes += [f"The attack {name} failed: {reason}" for name, reason in failed.items()]
+    unjudged = [name for name in folders if name not in judged and name not in failed]
+    for name in [*judged, *unjudged]:
+        # The folder is looked up among the folders that exist: a name such as "../x" reads nothing.
+        attacks.append(_attack(name, judged.get(name, {}), folders.get(name), played.get(name), notes))
+        if attacks[-1].kind != "rival" and attacks[-1].images is None:
+            notes.append(f"No readable reconstructions of {name}: its numbers stand without images.")
+    return sorted(attacks, key=lambda attack: KINDS.index(attack.kind))
+
+
+def _attack(
+    name: str, numbers: dict[str, Any], path: Path | None, played: Sides | None, notes: list[str]
+) -> Attack:
+    """One attack; where a run in several worlds has no folder for it, the gallery stands in."""
+    numbers = {**(_said(path) if path else {}), **numbers}
+    final, rounds = reconstructions(path, notes) if path else (None, {})
+    images = chosen_images(final, rounds, rows(numbers, "per_target"))
+    if images is None and played is not None:
+        images = played.last()[0]
+    return Attack(name, numbers, images, rounds or (played.inside if played else {}), played)
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """What the attack wrote about itself; metrics.json takes precedence over it."""
+    try:
+        said = read_json(path / "attack.json")
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What travelled, in the run's own wire or, of a run in several worlds, in the first world's."""
+    for home in (folder, folder / "worlds" / "0"):
+        try:
+            manifest = read_json(home / "wire" / "manifest.json")
+        except (OSError, ValueError):
+            continue
+        if isinstance(manifest, dict):
+            return manifest
+    return {}
+
+
+def _labels(manifest: dict[str, Any], attacks: list[Attack], truth: Images | None) -> list[int]:
+    """The target labels: from the judged targets, else from the manifest, else counted."""
+    for attack in attacks:
+        labels = [row["label"] for row in attack.per_target if isinstance(row.get("label"), int)]
+        if labels and len(labels) == len(attack.per_target):
+            return labels
+    listed = manifest.get("target_labels")
+    if isinstance(listed, list) and listed and all(isinstance(label, int) for label in listed):
+        return listed
+    stacks = [truth, *(attack.images for attack in attacks)]
+    return list(range(max((len(stack) for stack in stacks if stack is not None), default=0)))
+
+
+def _note_unscored(attacks: list[Attack], notes: list[str]) -> None:
+    unscored = [attack.name for attack in attacks if not attack.numbers.get("accuracy")]
+    if unscored:
+        notes.append(f"Not judged, for want of the truth: {', '.join(unscored)}.")

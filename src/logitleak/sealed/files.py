@@ -1,0 +1,71 @@
+"""The sealed folder of a run: the truth and the game's coins, on disk. Only the federation writes it; only evaluation
+reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from logitleak.errors import UserError
+from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
+from logitleak.sealed.game import Design, Game, Unit
+from logitleak.sealed.truth import GroundTruth
+
+_FIELDS = ("images", "labels", "owners", "held_images", "held_labels", "public_labels")
+
+
+def write_truth(folder: Path, truth: GroundTruth) -> None:
+    """Write ``truth.safetensors`` and ``names.json``."""
+    write_tensors(folder / "truth.safetensors", {name: getattr(truth, name) for name in _FIELDS})
+    write_json(folder / "names.json", list(truth.names))
+
+
+def read_truth(folder: Path) -> GroundTruth:
+    """Read them back.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    path = folder / "truth.safetensors"
+    tensors = read_tensors(path)
+    for name in _FIELDS:
+        if name not in tensors:
+            raise UserError(f'{path} holds no tensor called "{name}".')
+    return GroundTruth(**{name: tensors[name] for name in _FIELDS}, names=read_json(folder / "names.json"))
+
+
+def write_game(folder: Path, game: Game) -> None:
+    """Write ``game.json``: who is in in which world."""
+    write_json(
+        folder / "game.json",
+        {
+            "format": 1,
+            "design": game.design,
+            "unit": game.unit,
+            "units": game.units.tolist(),
+            "strata": game.strata.tolist(),
+            "coins": game.coins.tolist(),
+        },
+    )
+
+
+def read_game(folder: Path) -> Game | None:
+    """Read it back; None where no game was played.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / "game.json"
+    if not path.exists():
+        return None
+    found = read_json(path)
+    try:
+        design, unit = found["design"], found["unit"]
+        if design not in get_args(Design) or unit not in get_args(Unit):
+            raise ValueError(f"unknown design or unit: {design}, {unit}")
+        units, strata = (torch.tensor(found[name], dtype=torch.int64) for name in ("units", "strata"))
+        return Game(design, units, strata, torch.tensor(found["coins"], dtype=torch.bool), unit)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: {error}.") from None

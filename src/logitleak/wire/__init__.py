@@ -1,0 +1,1 @@
+"""What travelled: a transcript, written and read. Attacks know this side and no other."""

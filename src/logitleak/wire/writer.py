@@ -1,0 +1,169 @@
+"""How a transcript lies on disk: the folder ``wire/`` of a run, and the writer that fills it round by round."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from torch import Tensor
+
+from logitleak.errors import UserError
+from logitleak.files.storage import TensorFile, write_json, write_tensors
+from logitleak.files.whole import move
+from logitleak.text import printable
+from logitleak.types import Event, PublicData, UploadKind
+
+FORMAT = 1
+ACTION = "[a-z][a-z0-9_-]*"
+OWN = "own"
+"""The file of a round with the server's own logits; others are called by their actions."""
+MOST_CLIENTS, MOST_CLASSES = 10_000, 1_000_000
+"""Far above any federation that is attacked; a stranger's manifest may claim more, to use up a reader's memory."""
+
+
+class Uploads(BaseModel):
+    """Which message of a round carries the clients' outputs on the public set, or their models."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: str = Field(pattern=f"^{ACTION}$", max_length=100)
+    tensor: str = Field(max_length=200)
+    kind: UploadKind
+
+
+class Manifest(BaseModel):
+    """``wire/manifest.json``: the public facts of a federation.
+
+    ``server_logits`` says whether every round has the server's own outputs; a capture may come without them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    scheme: str = Field(max_length=200)
+    clients: int = Field(gt=0, le=MOST_CLIENTS)
+    rounds: PositiveInt
+    num_classes: int = Field(gt=0, le=MOST_CLASSES)
+    target_labels: Annotated[
+        list[int], Field(fail_fast=True)
+    ]  # a million wrong ones are not a million errors
+    uploads: Uploads
+    server_logits: bool = True
+
+
+class TranscriptWriter:
+    """Writes ``wire/``. A round appears under its name only when it is whole.
+
+    Args:
+        folder: the ``wire/`` folder; it is created.
+        manifest: the facts of the federation.
+        public: the public set.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, public: PublicData) -> None:
+        self.folder = folder
+        self._manifest = manifest
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "public.safetensors").exists():
+            tensors = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}
+            if public.labels is not None:
+                tensors["labels"] = public.labels
+            write_tensors(folder / "public.safetensors", tensors)
+        write_json(folder / "manifest.json", manifest.model_dump(exclude_defaults=True))
+
+    def write(self, event: Event) -> None:
+        """Keep one exchange. One that carried nothing, and that no client missed, leaves no file.
+
+        Raises:
+            UserError: it would take the place of another, or belongs to a round that is whole.
+        """
+        check_action(event.action)
+        tensors = {f"sent/{name}": value for name, value in event.sent.tensors.items()}
+        scalars = {f"sent/{name}": value for name, value in event.sent.scalars.items()}
+        for client, payload in event.received.items():
+            tensors.update({f"client-{client}/{name}": value for name, value in payload.tensors.items()})
+            scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
+        if tensors or scalars or event.absent:
+            path = self._free(event.round, event.action)
+            described = {"scalars": json.dumps(scalars, sort_keys=True)}
+            if event.absent:
+                described["absent"] = json.dumps(dict(event.absent), sort_keys=True)
+            write_tensors(path, tensors, described)
+
+    def write_own(self, round: int, logits: Tensor) -> None:
+        """Keep the server's own logits on the public set after its training in this round.
+
+        Raises:
+            UserError: they were written, or the round is whole.
+        """
+        write_tensors(self._free(round, OWN), {"logits": logits})
+
+    def commit(self, round: int) -> None:
+        """Declare a round whole. Round 0, before the first, leaves a folder only if something travelled in it."""
+        if round > 0 or self._partial(round).exists():
+            move(self._partial(round), round_folder(self.folder, round))
+
+    def finish(self, rounds: int) -> None:
+        """Close a transcript that ends before its time: it has this many whole rounds, at least one."""
+        self.rewind(rounds)
+        self._manifest = self._manifest.model_copy(update={"rounds": rounds})
+        write_json(self.folder / "manifest.json", self._manifest.model_dump(exclude_defaults=True))
+
+    def rewind(self, round: int) -> None:
+        """Forget every round after this one, and what a killed run left half-written."""
+        for folder in self.folder.glob("round-*"):
+            number = folder.name.removeprefix("round-")
+            if not number.isdigit() or int(number) > round:
+                shutil.rmtree(folder)
+
+    def _free(self, round: int, name: str) -> Path:
+        """Where to write a file of a round. Nothing that travelled is ever overwritten."""
+        path = self._partial(round) / f"{name}.safetensors"
+        if round_folder(self.folder, round).exists():
+            raise UserError(
+                f'"{name}" comes for round {round}, which is whole; a scheme must count its rounds up.'
+            )
+        if path.exists():
+            raise UserError(
+                f'"{name}" comes twice in round {round}, and a transcript keeps one of a name; give the second '
+                "action of the scheme another name."
+            )
+        return path
+
+    def _partial(self, round: int) -> Path:
+        return self.folder / f"round-{round:02d}.partial"
+
+
+def check_action(action: str) -> None:
+    """Raise a `UserError` where a transcript can have no exchange of this name."""
+    if re.fullmatch(ACTION, action) is None or action == OWN:
+        raise UserError(
+            f'An action of a scheme cannot be called "{printable(action, 100)}"; use small letters, digits, - and _, '
+            f'and not "{OWN}", which is where the server\'s own logits are.'
+        )
+
+
+def round_folder(folder: Path, round: int) -> Path:
+    """Where a finished round is kept in ``wire/``."""
+    return folder / f"round-{round:02d}"
+
+
+def read_absent(file: TensorFile, clients: int) -> dict[int, str]:
+    """Who was missing in an exchange, and why.
+
+    Raises:
+        UserError: the list is damaged, or names a client that there is not.
+    """
+    try:
+        said = json.loads(file.metadata().get("absent", "{}"))
+        listed = {int(client): printable(reason) for client, reason in said.items()}
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        raise UserError(f"{file.path} has a damaged list of absent clients.") from None
+    if any(client not in range(clients) for client in listed):
+        raise UserError(f"{file.path} calls a client absent that there is not; clients are 0..{clients - 1}.")
+    return listed
