@@ -11,7 +11,7 @@ from logitleak.report.parts.load import SCHEMES, Attack, Run, rows, table
 from logitleak.report.parts.series import style
 from logitleak.report.parts.svg import CLIENTS, SERVER
 from logitleak.report.parts.words import percent
-from logitleak.report.run import gallery, leak_page
+from logitleak.report.run import gallery, leak_page, next_steps
 from logitleak.report.run.verdict import judge
 
 Row = tuple[str, str]
@@ -38,6 +38,7 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
         "title": _title(run),
         "verdict": verdict,
         "dots": _dots(run, chosen[0]) if chosen else [],
+        "next_steps": next_steps.steps(run, verdict),
         "game": leak_page.context(run),
         "lineup": gallery.lineup(run, verdict.best),
         "facts": _facts(run),
