@@ -175,7 +175,7 @@ def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_is_quick_to_import() -> None:
-    """Neither torch nor numpy nor matplotlib is imported for help, `ls` and mistakes in names."""
+    """Neither torch nor numpy is imported for help, `ls` and mistakes in names."""
     code = """
 import sys
 from logitleak.cli.command import main
@@ -183,7 +183,7 @@ try:
     main(sys.argv[1:])
 except SystemExit:
     pass
-heavy = {"torch", "numpy", "matplotlib", "scipy", "PIL"} & set(sys.modules)
+heavy = {"torch", "numpy", "scipy", "PIL"} & set(sys.modules)
 sys.exit(f"imported {heavy}" if heavy else 0)
 """
     for arguments in (["--help"], ["ls"]):

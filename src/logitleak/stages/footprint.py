@@ -24,7 +24,7 @@ from logitleak.schemes.base import Scheme
 from logitleak.types import MODEL_KINDS
 
 PROCESS = 400 << 20
-"""Python, torch with what it imports to train, and the drawing library, with nothing to do (measured on Linux)."""
+"""Python, and torch with what it imports to train, with nothing to do (measured on Linux)."""
 
 SLACK = 1.2
 
