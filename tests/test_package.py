@@ -54,7 +54,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
 @pytest.mark.slow
 def test_the_source_has_what_tests_and_a_build_need(built: Path) -> None:
     (archive,) = built.glob("*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(archive).getnames()}
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
     assert {
         "pyproject.toml",
         "README.md",
