@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, made fit to be shown."""
+"""Text that somebody else wrote, made fit to be shown, and the word for what is audited."""
 
 from __future__ import annotations
 
@@ -7,3 +7,18 @@ def printable(text: str, most: int = 120) -> str:
     """A stranger's text, made fit for a log, a table and a terminal: one short line of printable characters."""
     line = "".join(c if c.isprintable() else " " for c in text[: 4 * most])
     return " ".join(line.split())[:most]
+
+
+NOUN = r"^[a-z][a-z-]{0,29}$"
+"""What a word for what is audited looks like: person, class, product."""
+
+
+def plural(noun: str) -> str:
+    """Such as people, classes, bodies, products."""
+    if noun == "person":
+        return "people"
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"

@@ -26,6 +26,7 @@ from logitleak.capture.parts import (
 from logitleak.capture.places import DESCRIPTIONS, fill, has_field, inside
 from logitleak.capture.plain import parse
 from logitleak.errors import UserError, did_you_mean
+from logitleak.text import NOUN
 from logitleak.wire.writer import MOST_CLASSES, MOST_CLIENTS
 
 _MOST_UPLOADS = 1_000_000  # clients times rounds
@@ -39,6 +40,7 @@ class Description(Part):
         title: what to call these data in the report.
         scheme: what to call the federation's scheme, such as fedmd.
         synthetic: whether the people are made up; null leaves it unsaid.
+        noun: what one label stands for, in the words of the report: person, class, product.
         classes: J, the length of a row of outputs.
         clients: their number, or their names as they stand in file names; a number K means 0 to K-1.
         rounds: their number, or a list of those that were recorded; a number T means 1 to T.
@@ -52,6 +54,7 @@ class Description(Part):
     title: Text
     scheme: Text = "Federated distillation"
     synthetic: bool | None = None
+    noun: Annotated[str, Field(pattern=NOUN)] = "person"
     classes: int = Field(ge=2, le=MOST_CLASSES)
     clients: (
         Annotated[int, Field(ge=1, le=MOST_CLIENTS)]

@@ -21,6 +21,7 @@ from logitleak.config.overrides import by_name, parse_override, set_value
 from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section, Tuning
 from logitleak.errors import UserError, did_you_mean
 from logitleak.files import yaml_text
+from logitleak.text import NOUN
 
 _NAMES: dict[type, str] = {list: "a list", str: "a text"}
 """What a file may hold instead of keys and values."""
@@ -36,12 +37,15 @@ class Attacked(Section):
         primary: the attack that the verdict rests on, named before anybody looks at the truth; null for the first
             `gap` among the attacks that a run begins with, or else the first attack. Attacks that are added later do
             not take its place.
+        noun: what one label of the data stands for, in the words of the report and of the command line: person,
+            class, product. It changes no number.
     """
 
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     attacks: dict[str, AttackConfig] = Field(default_factory=dict)
     primary: str | None = None
+    noun: str = Field(default="person", pattern=NOUN)
 
     @property
     def headline(self) -> str | None:
@@ -55,11 +59,11 @@ class Attacked(Section):
 
     def hash(self) -> str:
         """Content hash of the whole configuration."""
-        return _digest(self.model_dump(mode="json", exclude={"device"}))
+        return _digest(self.model_dump(mode="json", exclude={"device", "noun"}))
 
     def federation_hash(self) -> str:
         """Content hash of what the transcript depends on: all but the attacks."""
-        values = self.model_dump(mode="json", exclude={"device", "attacks", "primary"})
+        values = self.model_dump(mode="json", exclude={"device", "attacks", "primary", "noun"})
         if values.get("game") == GameConfig().model_dump(mode="json"):
             del values["game"]  # runs from before there were games stay what they are
         return _digest(values)

@@ -44,6 +44,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "config": config.model_dump(mode="json", exclude={"device"}),
         "config_hash": config.hash(),
         "seed": config.seed,
+        "noun": config.noun,
         "versions": versions(),
         "made_by": status.get("made_by", {}),
         "threat_model": threat_model(view, recorded),

@@ -138,7 +138,7 @@ def _from_capture(source: Path, out: Path, seed: int, progress: Progress) -> Fin
         write_truth(out / "sealed", _truth(d, content.public, *content.private))
         if (game := _game(d)) is not None:
             write_game(out / "sealed", game)
-    _finish(out, d.title, d.synthetic, seed)
+    _finish(out, d.title, d.synthetic, seed, d.noun)
     return findings
 
 
@@ -221,13 +221,13 @@ def _folder_of(view: Transcript, round: int) -> Path:
     return folder
 
 
-def _finish(out: Path, title: str, synthetic: bool | None, seed: int) -> None:
+def _finish(out: Path, title: str, synthetic: bool | None, seed: int, noun: str = "person") -> None:
     """Write what makes a run of a transcript, and read the transcript once as attacks and reports will."""
     view = Transcript(out)
     for round in range(view.rounds + 1):
         view.absent(round)
     recorded = Recorded(title=title, synthetic=synthetic, digest=_digest(out / "wire"))
-    config = RecordedConfig(seed=seed, recorded=recorded)
+    config = RecordedConfig(seed=seed, recorded=recorded, noun=noun)
     write_text(out / "config.yaml", config.to_yaml())
     RunFolder(out).update(federation=config.federation_hash(), attacks={}, federated=True)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from logitleak.report.parts.games import Gap, share
 from logitleak.report.parts.load import Attack, Run
+from logitleak.text import NOUN, plural
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,17 @@ class Verdict:
     means: list[str] = field(default_factory=list)
     means_not: list[str] = field(default_factory=list)
     best: str | None = None
+
+
+def one(run: Run) -> str:
+    """What a label of this run stands for: person, class, product."""
+    said = run.metrics.get("noun")
+    return said if isinstance(said, str) and re.match(NOUN, said) else "person"
+
+
+def many(run: Run) -> str:
+    """Several of them: people, classes, products."""
+    return plural(one(run))
 
 
 def percent(value: float) -> str:
@@ -100,19 +113,25 @@ def nature(run: Run) -> str:
     if synthetic is None:
         return "The run does not say whether its data are synthetic or real."
     if synthetic:
-        return "The images are synthetic: no real person is shown, and rates on real data may differ."
+        nobody = ": no real person is shown, and" if one(run) == "person" else ", and"
+        return f"The images are synthetic{nobody} rates on real data may differ."
     return "The images are real data: this file shows private images and is as sensitive as they are."
 
 
-NO_COPY = (
-    "Not a copy of one photograph: the reference is the mean of an identity’s private images, and what comes back "
-    "is at most a likeness of that mean. Look at the gallery, not at the rate alone."
-)
 NO_RATE = (
     "Not a rate for other data, models or numbers of clients: it holds for this configuration and this seed, "
     "and the interval covers the choice of targets only."
 )
 NO_PROOF = "Not a proof of safety: a failed attack bounds that attack, not the leak."
+
+
+def no_copy(run: Run) -> str:
+    """What a success is not."""
+    whose = "an identity’s" if one(run) == "person" else f"one {one(run)}’s"
+    return (
+        f"Not a copy of one photograph: the reference is the mean of {whose} private images, and what comes back is "
+        "at most a likeness of that mean. Look at the gallery, not at the rate alone."
+    )
 
 
 def success(run: Run) -> str:
@@ -121,8 +140,9 @@ def success(run: Run) -> str:
     blind = (
         f" Picking blindly among the competitors succeeds {percent(chance)} of the time." if chance else ""
     )
+    own = "identity" if one(run) == "person" else one(run)
     return (
-        "Rebuilt: the reconstruction is more similar (SSIM) to the mean private image of its own identity than to "
+        f"Rebuilt: the reconstruction is more similar (SSIM) to the mean private image of its own {own} than to "
         f"that of any other target and to the mean public image of any label.{blind}"
     )
 

@@ -10,6 +10,8 @@ from logitleak.report.parts.words import (
     in_brackets,
     interval,
     listed,
+    many,
+    one,
     out_of,
     p_value,
     percent,
@@ -87,11 +89,11 @@ def others(game: Game, others: list[tuple[Attack, Leak]]) -> list[str]:
     return lines
 
 
-def confounded(game: Game) -> list[str]:
+def confounded(run: Run, game: Game) -> list[str]:
     """How far the two sides can be compared, where they are not the same people."""
     if game.paired:
         return []
-    text = "In and out are different people, so the comparison is unpaired and needs more of them than twins would."
+    text = f"In and out are different {many(run)}: the comparison is unpaired and needs more of them than twins would."
     if game.design in ("decoys", "canaries"):
         return [f"{text} A coin decided who was withheld."]
     return [
@@ -131,9 +133,9 @@ def means(run: Run, game: Game) -> list[str]:
     return [how.get(game.design, recorded), success(run), role(run)]
 
 
-def not_all(main: Comparison) -> str:
+def not_all(run: Run, main: Comparison) -> str:
     """What a game leaves out."""
-    text = "Not all that the server can show of a person: what comes back out as well was public, or guessed"
+    text = f"Not all that the server can show of a {one(run)}: what comes back out as well was public, or guessed"
     if main.both == 1:
         return f"{text}. Here 1 was rebuilt both in and out, and does not count as leaked."
     if main.both:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from logitleak.report.parts.games import LEVEL, Comparison, Game, Leak, central, leak
 from logitleak.report.parts.load import Attack, Run
 from logitleak.report.parts.words import (
-    NO_COPY,
     NO_PROOF,
     NO_RATE,
     Verdict,
     in_brackets,
+    many,
     nature,
+    no_copy,
+    one,
     out_of,
     owner_named,
     p_value,
@@ -48,12 +50,17 @@ def judge(run: Run, game: Game) -> Verdict | None:
         *leak_details.likeness(main),
         *leak_details.other_image(game, found),
         *leak_details.others(game, others),
-        *leak_details.confounded(game),
+        *leak_details.confounded(run, game),
         *leak_details.paper(attack),
         *owner_named(run, attack),
         nature(run),
     ]
-    means_not = [leak_details.not_all(main), NO_COPY, NO_RATE, *([NO_PROOF] if grade == "quiet" else [])]
+    means_not = [
+        leak_details.not_all(run, main),
+        no_copy(run),
+        NO_RATE,
+        *([NO_PROOF] if grade == "quiet" else []),
+    ]
     return Verdict(
         grade,
         badge,
@@ -72,9 +79,9 @@ def _size(game: Game, found: Leak) -> float:
 
 def _headline(run: Run, game: Game, main: Comparison, grade: str) -> str:
     assert main.leak is not None
-    who = "people" if game.unit == "person" else "targets"
+    who = many(run) if game.unit == "person" else "targets"
     if run.data.get("synthetic"):
-        who = "synthetic identities"
+        who = "synthetic identities" if one(run) == "person" else f"synthetic {many(run)}"
     if game.design == "canaries":
         who = "planted people"
     inside, outside = out_of(main.inside), out_of(main.outside)

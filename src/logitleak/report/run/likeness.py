@@ -9,7 +9,6 @@ from __future__ import annotations
 from logitleak.report.parts.games import Null, nulls
 from logitleak.report.parts.load import Attack, Run, table
 from logitleak.report.parts.words import (
-    NO_COPY,
     NO_PROOF,
     NO_RATE,
     Verdict,
@@ -18,7 +17,10 @@ from logitleak.report.parts.words import (
     in_brackets,
     interval,
     listed,
+    many,
     nature,
+    no_copy,
+    one,
     out_of,
     owner_named,
     percent,
@@ -56,9 +58,9 @@ def judge(run: Run, unfinished: bool = False) -> Verdict:
         success(run),
         role(run),
         "Likeness is not leak: an attack that brings public images, a prior or a good guess along can look like "
-        "the right person without any private image. A game compares the same attack with and without them.",
+        f"the right {one(run)} without any private image. A game compares the same attack with and without them.",
     ]
-    means_not = [NO_COPY, NO_RATE, *([NO_PROOF] if grade not in ("likely", "likeness") else [])]
+    means_not = [no_copy(run), NO_RATE, *([NO_PROOF] if grade not in ("likely", "likeness") else [])]
     return Verdict(grade, badge, _headline(run, best, grade), details, means, means_not, best.name)
 
 
@@ -70,7 +72,8 @@ def own_rivals(run: Run, attack: Attack) -> list[Attack]:
 
 def _headline(run: Run, best: Attack, grade: str) -> str:
     found = accuracy(best)
-    noun = "synthetic identities" if run.data.get("synthetic") else "target identities"
+    kind = "synthetic" if run.data.get("synthetic") else "target"
+    noun = f"{kind} {'identities' if one(run) == 'person' else many(run)}"
     if found["successes"] == 0:
         counted = f"none of {found['trials']:g} {noun}"
     elif found["successes"] == found["trials"] > 1:
@@ -80,7 +83,7 @@ def _headline(run: Run, best: Attack, grade: str) -> str:
     rate = in_brackets(percent(found["value"]), interval(found))
     if found["successes"] == 0:
         return f"From shared {run.shared} the server rebuilt {counted}{rate}."
-    text = f"From shared {run.shared} the server made images that are most like the right person for {counted}{rate}"
+    text = f"From shared {run.shared} the server made images that are most like the right {one(run)} for {counted}{rate}"
     return text + {
         "likely": "; the same attack without sight of the private images does clearly worse.",
         "guess": "; without sight of the private images the same attack does as well.",

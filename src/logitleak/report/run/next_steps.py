@@ -7,7 +7,7 @@ from typing import Any
 
 from logitleak.report.parts.games import LEVEL, Game, central, game, leak, number, whole
 from logitleak.report.parts.load import Attack, Run, rows, table
-from logitleak.report.parts.words import Verdict, count, listed, points
+from logitleak.report.parts.words import Verdict, count, listed, many, points
 
 NAMED = 8
 """More people than this are counted and not named."""
@@ -43,7 +43,7 @@ def steps(run: Run, verdict: Verdict) -> list[Step]:
         _power(attack, played, verdict),
         _early(attack, played, verdict),
         _behind_a_sum(run, attack),
-        _again(verdict),
+        _again(run, verdict),
     ]
     return [step for step in found if step is not None]
 
@@ -171,8 +171,10 @@ def _behind_a_sum(run: Run, attack: Attack) -> Step | None:
     )
 
 
-def _again(verdict: Verdict) -> Step:
-    text = "One seed is one draw of people, clients and models; other seeds say how much the numbers vary."
+def _again(run: Run, verdict: Verdict) -> Step:
+    text = (
+        f"One seed is one draw of {many(run)}, clients and models; other seeds say how much the numbers vary."
+    )
     if verdict.grade in ("clear", "likely"):
         text += " No defense was on that this tool knows of, and none was tried by this run."
     return Step("Other draws", text, "logitleak run CONFIG --set seed=1 --out ANOTHER")

@@ -10,7 +10,7 @@ from logitleak.report.parts import marks
 from logitleak.report.parts.load import SCHEMES, Attack, Run, rows, table
 from logitleak.report.parts.series import style
 from logitleak.report.parts.svg import CLIENTS, SERVER
-from logitleak.report.parts.words import percent
+from logitleak.report.parts.words import many, one, percent
 from logitleak.report.run import gallery, leak_page, next_steps
 from logitleak.report.run.verdict import judge
 
@@ -108,7 +108,7 @@ def _facts(run: Run) -> list[Row]:
         ("Rounds (T)", rounds),
         ("Targets", len(run.labels) or data.get("targets")),
         *leak_page.facts(run),
-        ("Identities", data.get("identities")),
+        ("Identities" if one(run) == "person" else many(run).capitalize(), data.get("identities")),
         ("Classes", data.get("classes")),
         ("Public images", _public(data)),
         ("Private images per client", data.get("private")),
