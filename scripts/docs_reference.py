@@ -27,7 +27,7 @@ MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 def prose(text: str) -> str:
     """Text of a docstring as Markdown on one line; outside of `code`, nothing in it is markup."""
     text = re.sub(r"``(.*?)``", r"`\1`", " ".join(text.split()))
-    pieces = re.split(r"(`[^`]*`|(?<!\S)\*\w+\*)", text)  # `code` and *emphasis*
+    pieces = re.split(r"(`[^`]*`|(?<![\w*])\*{1,2}\w[^*]*\*{1,2}(?![\w*]))", text)  # `code` and *emphasis*
     return "".join(
         piece if piece[:1] in ("`", "*") else re.sub(r"([*_|<>\[\]])", r"\\\1", piece) for piece in pieces
     )
@@ -173,6 +173,8 @@ def settings_table(model: type[BaseModel], also: type[BaseModel] | None = None) 
         ]
         for name, field in model.model_fields.items()
     ]
+    if not any(row[-1] for row in rows):
+        return table(["key", "type", "default"], [row[:-1] for row in rows])
     return table(["key", "type", "default", "meaning"], rows)
 
 
