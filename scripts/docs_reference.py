@@ -25,12 +25,17 @@ MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 
 
 def prose(text: str) -> str:
-    """Text of a docstring as Markdown on one line; outside of `code`, nothing in it is markup."""
+    """Text of a docstring as Markdown on one line; outside of `code` and *emphasis*, nothing in it is markup."""
     text = re.sub(r"``(.*?)``", r"`\1`", " ".join(text.split()))
-    pieces = re.split(r"(`[^`]*`|(?<![\w*])\*{1,2}\w[^*]*\*{1,2}(?![\w*]))", text)  # `code` and *emphasis*
-    return "".join(
-        piece if piece[:1] in ("`", "*") else re.sub(r"([*_|<>\[\]])", r"\\\1", piece) for piece in pieces
-    )
+    pieces = re.split(r"(`[^`]*`|(?<![\w*])\*{1,2}\w[^*]*\*{1,2}(?![\w*]))", text)
+    pieces[::2] = [_plain(piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _plain(text: str) -> str:
+    """Text without markup, and a page that it names as a link."""
+    text = re.sub(r"([*_|<>\[\]])", r"\\\1", text)
+    return re.sub(r"docs/([\w-]+)\.md", r"[\1](../\1.md)", text)
 
 
 def code(text: str) -> str:

@@ -104,6 +104,7 @@ def test_every_command_is_written_with_its_options() -> None:
     assert _cells(text, "## deploy split")[:2] == ["CONFIG", "OUT"]
     assert "| `--attack STR` | `ridge` | What to attack with; see `logitleak ls`. |" in text
     assert "| `OUT` | required | The folder to fill. |" in text
+    assert "(see [capture](../capture.md))" in text
 
 
 def test_every_section_of_the_configuration_is_written_with_its_keys() -> None:
@@ -170,3 +171,10 @@ def test_what_a_docstring_says_of_a_key_is_found() -> None:
         '| `third` | text | `""` | With a \\| and \\<this\\> and `code` in it. Its `third_settings` are its own. |',
         "| `third_settings` | mapping of text to integer | `{}` | See `third`. |",
     ]
+
+
+def test_text_of_docstrings_stays_what_it_says() -> None:
+    said = "Of ``a_b`` and `<c>`, *one* (**two of them**) <d>/* [0, 1] | f_0 *"
+    assert docs_reference.prose(said) == (
+        r"Of `a_b` and `<c>`, *one* (**two of them**) \<d\>/\* \[0, 1\] \| f\_0 \*"
+    )
