@@ -61,7 +61,7 @@ class Attack(ABC):
         seed: the attacks' seed, never a run's root seed; an attack derives its generators from it.
         device: where it computes.
 
-    Class attributes:
+    Attributes:
         Settings: the pydantic model of its hyper-parameters.
         needs: what the view must provide, of {"logits", "gradients", "server_logits", "labels",
             "shadows"}.

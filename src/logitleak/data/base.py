@@ -109,7 +109,7 @@ class DataSource(ABC):
         root: the folder of the data set, or None for what ships with the tool.
         image_size: side of the square images in pixels.
 
-    Class attributes:
+    Attributes:
         Settings: the pydantic model of its settings.
         needs_root: whether ``root`` must be given.
         layout: what the folder looks like, in one line.

@@ -30,8 +30,6 @@ class Prior(ABC):
         home: a folder where a prior that learns keeps its weights and checkpoints; None keeps nothing.
         device: where it computes.
         listener: who is told of training steps.
-
-    Class attributes:
         Settings: the pydantic model of its hyper-parameters.
         needs_labels: whether the public set must be labelled; `LabelPrior` says so by its type.
         learns: whether `prepare` takes a while.

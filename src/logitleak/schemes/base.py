@@ -139,7 +139,7 @@ class Scheme(ABC):
 
     Where the server asks for some public rows only, the message of that action holds their ids as ``rows``.
 
-    Class attributes:
+    Attributes:
         Settings: the pydantic model of its hyper-parameters.
         uploads: (action, tensor) that carries what clients give away: outputs on the public set, or, where
             ``upload_kind`` is one of `MODEL_KINDS`, one tensor for each parameter, named ``tensor/parameter``.

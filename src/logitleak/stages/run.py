@@ -83,7 +83,7 @@ def run(
         AttacksFailed: attacks failed; everything else is done.
         UserError: something the user can mend, in one line.
 
-    Example:
+    Examples:
         >>> result = logitleak.run({"data": {"targets": 10}, "attacks": ["ridge"]}, "runs/first")
         >>> result.accuracy("ridge")
     """

@@ -140,7 +140,7 @@ def test_decoys_are_different_people_and_have_an_auc() -> None:
         in found.headline
     )
     assert "with an AUC of 0.85 (p = 0.01)" in found.headline
-    assert any("different people, so the comparison is unpaired" in line for line in found.details)
+    assert any("different people: the comparison is unpaired" in line for line in found.details)
 
 
 def test_recorded_games_do_not_know_of_a_coin() -> None:

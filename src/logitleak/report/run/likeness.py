@@ -83,7 +83,8 @@ def _headline(run: Run, best: Attack, grade: str) -> str:
     rate = in_brackets(percent(found["value"]), interval(found))
     if found["successes"] == 0:
         return f"From shared {run.shared} the server rebuilt {counted}{rate}."
-    text = f"From shared {run.shared} the server made images that are most like the right {one(run)} for {counted}{rate}"
+    right = f"the right {one(run)} for {counted}{rate}"
+    text = f"From shared {run.shared} the server made images that are most like {right}"
     return text + {
         "likely": "; the same attack without sight of the private images does clearly worse.",
         "guess": "; without sight of the private images the same attack does as well.",

@@ -1,0 +1,347 @@
+"""Writes the reference pages of the site from the code, whenever the site is built (see mkdocs.yml).
+
+A page says where by a line such as ``<!-- generated: commands -->``. Nothing that this file writes is kept in the
+repository, so none of it can be out of date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
+
+# ---- text
+
+
+def prose(text: str) -> str:
+    """Text of a docstring as Markdown on one line; outside of `code` and *emphasis*, nothing in it is markup."""
+    text = re.sub(r"``(.*?)``", r"`\1`", " ".join(text.split()))
+    pieces = re.split(r"(`[^`]*`|(?<![\w*])\*{1,2}\w[^*]*\*{1,2}(?![\w*]))", text)
+    pieces[::2] = [_plain(piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _plain(text: str) -> str:
+    """Text without markup, and a page that it names as a link."""
+    text = re.sub(r"([*_|<>\[\]])", r"\\\1", text)
+    return re.sub(r"docs/([\w-]+)\.md", r"[\1](../\1.md)", text)
+
+
+def code(text: str) -> str:
+    """Text as code in a cell of a table."""
+    return f"`{text}`" if text else ""
+
+
+def sentence(text: str) -> str:
+    """The same text with a capital and a full stop, and without one where there is no text."""
+    text = text.strip()
+    if not text:
+        return ""
+    first = text[0].upper() if text[:2].islower() or text[1:2] in " '" else text[0]
+    return first + text[1:] + ("" if text.endswith((".", "?", "!", ":")) else ".")
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+# ---- docstrings and types
+
+
+def parts(docstring: str | None) -> tuple[str, dict[str, str]]:
+    """A docstring's text before its first part, and what its part ``Attributes:`` says of each name."""
+    lines = inspect.cleandoc(docstring or "").splitlines()
+    said: list[str] = []
+    found: dict[str, str] = {}
+    names: list[str] = []
+    where = "text"
+    for line in lines:
+        if re.fullmatch(r"[A-Z][A-Za-z ]*:", line):
+            where = "attributes" if line == "Attributes:" else "other"
+        elif where == "text":
+            said.append(line)
+        elif where == "attributes" and (begun := re.match(r" {4}(\w[\w, ]*): (.*)", line)):
+            names = [name.strip() for name in begun[1].split(",")]
+            found |= dict.fromkeys(names, begun[2])
+        elif where == "attributes" and line.startswith(" "):
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return "\n".join(said).strip(), found
+
+
+def attributes(model: type[BaseModel]) -> dict[str, str]:
+    """What the docstrings of a model and of those that it derives from say of its keys."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            found |= parts(base.__dict__.get("__doc__"))[1]
+    for name in model.model_fields:
+        if name not in found:
+            told = next((other for other, text in found.items() if f"``{name}``" in text), None)
+            if told is not None:
+                found[name] = f"see ``{told}``."
+            elif name.endswith("_settings"):
+                found[name] = f"settings of the ``{name.removesuffix('_settings')}``."
+    return found
+
+
+def bounds(metadata: list[Any]) -> str:
+    """What the constraints of a key say, in signs."""
+    if any(isinstance(one, annotated_types.Ge) for one in metadata):
+        metadata = [one for one in metadata if one != annotated_types.Gt(0)]
+    signs = {
+        annotated_types.Gt: " > {0.gt}",
+        annotated_types.Ge: " ≥ {0.ge}",
+        annotated_types.Lt: " < {0.lt}",
+        annotated_types.Le: " ≤ {0.le}",
+        annotated_types.MultipleOf: " a multiple of {0.multiple_of}",
+        annotated_types.MinLen: " at least {0.min_length}",
+    }
+    found = {type(one): one for one in metadata}
+    said = [sign.format(found[which]) for which, sign in signs.items() if which in found]
+    return ("" if "".join(said[:1])[1:2] in (">", "<", "≥", "≤", "") else ",") + ",".join(said)
+
+
+_PLAIN = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    Any: "anything",
+    type(None): "null",
+}
+
+
+def kind(annotation: Any, metadata: list[Any] | None = None) -> str:
+    """A type in words, as Markdown."""
+    limits = bounds(metadata or [])
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        said = f"[{sections()[annotation][0]}](#{anchor(sections()[annotation][0])})"
+    elif origin is typing.Annotated:
+        return kind(inner[0], [*inner[1:], *(metadata or [])])
+    elif origin is Literal:
+        said = ", ".join(code(str(value)) for value in inner)
+    elif origin in (Union, types.UnionType):
+        said = " or ".join(kind(one) for one in inner)
+    elif origin in (list, tuple):
+        said = f"list of {kind(inner[0])}" if inner else "list"
+    elif origin is dict:
+        said = f"mapping of {kind(inner[0])} to {kind(inner[1])}"
+    else:
+        said = _PLAIN.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    return said + limits
+
+
+def default(field: FieldInfo) -> str:
+    """The default of a key, as YAML would have it."""
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    return _value(value)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return "its defaults"
+    if isinstance(value, dict) and any(isinstance(one, BaseModel) for one in value.values()):
+        return code("{" + ", ".join(f"{name}: {{}}" for name in value) + "}")
+    if isinstance(value, bool) or value is None:
+        return code({True: "true", False: "false", None: "null"}[value])
+    if isinstance(value, list | tuple):
+        return code("[" + ", ".join(map(str, value)) + "]")
+    return code(str(value) if value != "" else '""')
+
+
+def settings_table(model: type[BaseModel], also: type[BaseModel] | None = None) -> str:
+    """A line for every key of a model: type, default, and what its docstring says of it, or else that of another."""
+    said = (attributes(also) if also is not None else {}) | attributes(model)
+    rows = [
+        [
+            code(name),
+            kind(field.annotation, field.metadata),
+            default(field),
+            prose(sentence(said.get(name, ""))),
+        ]
+        for name, field in model.model_fields.items()
+    ]
+    if not any(row[-1] for row in rows):
+        return table(["key", "type", "default"], [row[:-1] for row in rows])
+    return table(["key", "type", "default", "meaning"], rows)
+
+
+# ---- commands
+
+
+def commands() -> dict[str, Callable[..., Any]]:
+    """Every command of the command line, those of groups too."""
+    from logitleak.cli import command
+
+    found: dict[str, Callable[..., Any]] = {}
+    for name, function in command._COMMANDS.items():
+        if name in command._GROUPS:
+            found |= {f"{name} {inner}": one for inner, one in command._GROUPS[name].items()}
+        else:
+            found[name] = function
+    return found
+
+
+def write_commands() -> Iterator[str]:
+    """For every command what it does, its arguments and its options."""
+    import tyro
+
+    for name, function in commands().items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            parser = tyro.extras.get_parser(
+                function, config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+            )
+        actions = [action for action in parser._actions if action.dest != "help"]
+        places = [_place(action) for action in actions if not action.option_strings]
+        usage = " ".join(
+            [f"logitleak {name}", *places, *(["[OPTIONS]"] if len(places) < len(actions) else [])]
+        )
+        yield f"## {name}\n\n```sh\n{usage}\n```\n"
+        for paragraph in (parser.description or "").split("\n\n"):
+            yield prose(paragraph) + "\n"
+        rows = []
+        for action in actions:
+            said, given = _without_default(action.help or "")
+            metavar = str(action.metavar) if action.metavar and action.option_strings else ""
+            metavar = re.sub(r"\[(\w+) \[\1 \.\.\.\]\]", r"\1", metavar)
+            more = " ..." if action.nargs == "*" else ""
+            called = " ".join(filter(None, [*action.option_strings, metavar])) or _place(action)
+            rows.append([code(called + more), given, prose(said)])
+        if rows:
+            yield table(["argument", "default", "meaning"], rows) + "\n"
+
+
+def _place(argument: Any) -> str:
+    """How an argument without a name is shown: in brackets where it may be left out."""
+    name = argument.dest.replace("_", "-").upper()
+    return f"[{name}]" if argument.nargs == "?" else name
+
+
+def _without_default(text: str) -> tuple[str, str]:
+    """The help of an option, and its default by itself."""
+    found = re.search(r"\s*\((required|default: (.*?))\)\s*$", text, re.DOTALL)
+    if found is None:
+        return text, ""
+    given = (
+        "required" if found[1] == "required" else {"None": "", "False": "off"}.get(found[2], code(found[2]))
+    )
+    return text[: found.start()], given
+
+
+# ---- configuration
+
+
+def sections() -> dict[type[BaseModel], tuple[str, str]]:
+    """Every section of what a user may write: how a reader finds it, and where it stands."""
+    from logitleak.config import AttackConfig, Config, DataConfig, FederationConfig, GameConfig
+    from logitleak.config.recorded import Recorded, RecordedConfig
+    from logitleak.sweep.config import Show, Sweep
+
+    return {
+        Config: ("run", "the top of a run's file"),
+        DataConfig: ("data", "`data` of a run"),
+        FederationConfig: ("federation", "`federation` of a run"),
+        GameConfig: ("game", "`game` of a run"),
+        AttackConfig: ("attack", "each entry of `attacks`"),
+        RecordedConfig: ("recorded run", "the top of the file that an import writes"),
+        Recorded: ("recorded", "`recorded` of that file"),
+        Sweep: ("sweep", "the top of a sweep's file"),
+        Show: ("show", "each entry of a sweep's `show`"),
+    }
+
+
+def anchor(title: str) -> str:
+    """Where a section's heading is."""
+    return "section-" + title.replace(" ", "-")
+
+
+def write_configuration() -> Iterator[str]:
+    """For every section its keys."""
+    from logitleak.config import Config
+    from logitleak.config.recorded import RecordedConfig
+
+    for model, (title, place) in sections().items():
+        yield f"## {title} {{#{anchor(title)}}}\n"
+        yield prose(parts(model.__doc__)[0]) + f" This is {place}.\n"
+        yield settings_table(model, Config if model is RecordedConfig else None) + "\n"
+
+
+# ---- plug-ins
+
+
+_KINDS = {
+    "scheme": ("Schemes", "Chosen by `federation.scheme`, with `federation.settings`"),
+    "attack": ("Attacks", "Chosen by `attacks.NAME.attack`, with `attacks.NAME.settings`"),
+    "prior": ("Priors", "Chosen by `attacks.NAME.prior`, with `attacks.NAME.prior_settings`"),
+    "data": ("Data sources", "Chosen by `data.source`, with `data.settings`"),
+    "degradation": ("Degradations", "Chosen by `data.degradation`, with `data.degradation_settings`"),
+    "model": ("Models", "Chosen by `federation.models` and `federation.server_model`"),
+    "metric": ("Image metrics", "Computed for every rebuilt image"),
+}
+
+
+def write_plugins() -> Iterator[str]:
+    """For every registered plug-in what it is, and its settings."""
+    from logitleak import registry
+
+    for group, entries in registry.TABLES.items():
+        title, place = _KINDS[group]
+        yield f"## {title} {{#{group}}}\n\n{place}.\n"
+        for name, entry in entries.items():
+            plugin = entry.load()
+            yield f"### {name} {{#{group}-{name}}}\n\n**{prose(entry.summary)}**\n"
+            yield "\n\n".join(prose(one) for one in parts(plugin.__doc__)[0].split("\n\n")) + "\n"
+            model = getattr(plugin, "Settings", None)
+            if model is None or not model.model_fields:
+                yield "It has no settings.\n"
+                continue
+            yield prose(sentence(parts(model.__doc__)[0])) + "\n"
+            yield settings_table(model) + "\n"
+
+
+# ---- the site
+
+
+_WRITERS: dict[str, Callable[[], Iterator[str]]] = {
+    "commands": write_commands,
+    "configuration": write_configuration,
+    "plug-ins": write_plugins,
+}
+
+
+def generated(markdown: str) -> str:
+    """A page with what its marks ask for."""
+    return MARK.sub(lambda mark: "\n".join(_WRITERS[mark[1]]()), markdown)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """What mkdocs calls for every page."""
+    return generated(markdown)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """What mkdocs calls for every finished page: none may load anything from elsewhere."""
+    elsewhere = r'=\s*"?(?:https?:)?//'
+    loads = rf"<(?:script|img|iframe|source)\b[^>]*\bsrc{elsewhere}|<link\b[^>]*\brel=\"?(?:stylesheet|preconnect|icon)"
+    loads += rf"[^>]*\bhref{elsewhere}"
+    if found := re.search(loads, output):
+        raise ValueError(f"{page.file.src_uri} loads something from another host: {found[0]}")
+    return output
