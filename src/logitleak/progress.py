@@ -87,7 +87,7 @@ class Console:
                 self._bars.update(self._task, text=text)
 
     def note(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)  # a path stays in one piece
 
     def _finish(self) -> None:
         if self._task is not None:

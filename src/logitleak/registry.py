@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -153,13 +153,32 @@ def settings(what: str, model: type[BaseModel], values: Mapping[str, Any]) -> An
         raise UserError(describe(error, what, model)) from None
 
 
-def describe(error: ValidationError, what: str, model: type[BaseModel]) -> str:
-    """The first problem of a pydantic validation, as one line that says what to do."""
+def setting_names(kind: str, name: str) -> list[str]:
+    """The settings of a plug-in; none where nothing of that name is registered, or it has none."""
+    model = getattr(load(kind, name), "Settings", None) if name in TABLES[kind] else None
+    return [] if model is None else list(model.model_fields)
+
+
+def describe(
+    error: ValidationError,
+    what: str,
+    model: type[BaseModel],
+    places: Callable[[list[str]], list[str]] = lambda path: [],
+) -> str:
+    """The first problem of a pydantic validation, as one line that says what to do.
+
+    Args:
+        error: what pydantic raised.
+        what: how to call what was validated.
+        model: what it was validated as.
+        places: where else a setting may belong that is unknown where it was given, from its path.
+    """
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
-        fields = set(_fields_at(model, path[:-1]))
-        return f'{what} has no setting "{".".join(path)}".{did_you_mean(path[-1], fields)}'
+        elsewhere = " or ".join(f'"{place}"' for place in places(path))
+        meant = did_you_mean(path[-1], set(_fields_at(model, path[:-1])))
+        return f'{what} has no setting "{".".join(path)}".{f" Did you mean {elsewhere}?" if elsewhere else meant}'
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     where = f': "{".".join(path)}"' if path else ""
     given = "" if first["type"] in ("missing", "value_error") else f" (given: {first['input']!r})"
@@ -167,11 +186,17 @@ def describe(error: ValidationError, what: str, model: type[BaseModel]) -> str:
 
 
 def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Field names of the model nested at this path."""
+    """Field names of the model nested at this path, also where it is a value of a mapping."""
+    nested: Any = model
     for part in path:
-        field = model.model_fields.get(part)
-        nested = field.annotation if field is not None else None
-        if not (isinstance(nested, type) and issubclass(nested, BaseModel)):
+        if get_args(nested)[:1] == (str,):
+            nested = get_args(nested)[1]
+        elif _is_model(nested) and part in nested.model_fields:
+            nested = nested.model_fields[part].annotation
+        else:
             return []
-        model = nested
-    return list(model.model_fields)
+    return list(nested.model_fields) if _is_model(nested) else []
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

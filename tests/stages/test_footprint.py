@@ -72,7 +72,7 @@ def test_every_network_is_counted(tiny_config: Config) -> None:
 def test_the_plan_names_the_largest(tiny_config: Config) -> None:
     config = tiny_config(image_size=32)
     config["attacks"]["tbi"]["settings"]["width"] = 1024
-    (line,) = (line for line in plan(parse(config)) if line.startswith("memory"))
+    (line,) = (line for line in plan(parse(config)).lines() if line.startswith("memory"))
     assert " at most: tbi " in line
 
 

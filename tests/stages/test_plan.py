@@ -15,10 +15,10 @@ from logitleak import registry
 from logitleak.data.split import prepare
 from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
-from logitleak.stages.check import scheme_of
+from logitleak.stages.check import check, scheme_of
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
-from logitleak.stages.plan import _median_step, images_learnt, plan
+from logitleak.stages.plan import _median_step, foretell, images_learnt, plan
 
 Config = Callable[..., dict[str, Any]]
 
@@ -84,6 +84,28 @@ def test_the_first_steps_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     assert bank.steps >= 6
 
 
+def test_slow_steps_are_not_waited_for(tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a run, of a model whose every step takes seconds, the first one has to do."""
+
+    class Clock:
+        now = 0.0
+
+    steps = []
+
+    def slow(bank: ModelBank, *_: Any) -> None:
+        steps.append(bank.architecture)
+        Clock.now += 2.5
+
+    monkeypatch.setattr("logitleak.stages.plan.time.perf_counter", lambda: Clock.now)
+    monkeypatch.setattr(ModelBank, "fit", slow)
+    config = configs.parse(tiny_config())
+    assert foretell(config, check(config), hurry=True) > 20
+    assert steps == ["cnn"]
+    steps.clear()
+    foretell(config, check(config))
+    assert len(steps) == 6
+
+
 def test_every_architecture_is_timed(tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     values = tiny_config()
     values["federation"] = {**values["federation"], "clients": 2, "models": ["cnn", "mlp", "cnn"]}
@@ -94,5 +116,5 @@ def test_every_architecture_is_timed(tiny_config: Config, monkeypatch: pytest.Mo
         return 1.0
 
     monkeypatch.setattr("logitleak.stages.plan._median_step", noted)
-    assert any(line.startswith("time") for line in plan(configs.parse(values)))
+    assert any(line.startswith("time") for line in plan(configs.parse(values)).lines())
     assert timed == ["cnn", "mlp"]

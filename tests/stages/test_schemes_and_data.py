@@ -81,7 +81,7 @@ def test_dsfl_wants_two_classes(tiny_config: Config) -> None:
 
 @pytest.mark.parametrize("scheme", ["dsfl", "fedgems", "fedavg"])
 def test_the_plan_of_every_scheme(scheme: str, tiny_config: Config) -> None:
-    lines = "\n".join(plan(parse(with_scheme(tiny_config(), scheme))))
+    lines = "\n".join(plan(parse(with_scheme(tiny_config(), scheme))).lines())
     assert scheme in lines
     assert "6 people" in lines
 

@@ -450,6 +450,6 @@ def test_an_attack_that_is_added_does_not_take_the_primary_ones_place(
 def test_validate_counts_the_worlds(folder: Path, tiny_config: Config) -> None:
     from logitleak.stages.plan import plan
 
-    lines = list(plan(configs.parse(config_of(tiny_config, folder))))
+    lines = list(plan(configs.parse(config_of(tiny_config, folder))).lines())
     assert any(line.startswith("game") and "2 worlds" in line for line in lines)
     assert any(line.startswith("time") and "all worlds" in line for line in lines)

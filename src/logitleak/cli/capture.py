@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from logitleak.capture.places import DESCRIPTIONS
+from logitleak.cli.results import BRIEF, Flag, Refused
 from logitleak.errors import UserError
 from logitleak.progress import progress_of
 
 
 def import_(
-    source: Annotated[Path, tyro.conf.Positional],
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CAPTURE")],
     /,
-    out: Path | None = None,
+    out: Annotated[Path | None, tyro.conf.arg(metavar="RUN"), BRIEF] = None,
     seed: int = 0,
-    overwrite: bool = False,
-    quiet: bool = False,
+    overwrite: Flag = False,
+    quiet: Flag = False,
 ) -> None:
     """Make a run of recorded logits (see docs/capture.md), to attack and to report on as any other.
 
@@ -47,7 +49,12 @@ def import_(
     print(imported.path)
 
 
-def export(run_folder: Annotated[Path, tyro.conf.Positional], /, out: Path, title: str | None = None) -> None:
+def export(
+    run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    /,
+    out: Annotated[Path, tyro.conf.arg(metavar="CAPTURE")],
+    title: Annotated[str | None, BRIEF] = None,
+) -> None:
     """Write the transcript of a run as a capture of npz files. Nothing of the sealed folder goes with it.
 
     Args:
@@ -62,18 +69,21 @@ def export(run_folder: Annotated[Path, tyro.conf.Positional], /, out: Path, titl
 
 
 def validate(
-    path: Annotated[Path | None, tyro.conf.Positional] = None,
+    path: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PATH]"), BRIEF] = None,
     /,
     overrides: Annotated[
         tuple[str, ...],
         tyro.conf.arg(name="set", metavar="KEY=VALUE", help="Change single settings of a config file."),
+        BRIEF,
     ] = (),
-) -> None:
+    json: Flag = False,
+) -> dict[str, Any] | None:
     """Say what a run would do and take, or what is wrong with a capture or with a recorded run, without doing it.
 
     Args:
         path: A config file, the folder of a capture, or the folder of a run; without one, the defaults.
         overrides: Changes to the config.
+        json: Print one JSON object: the plan in numbers (bytes and seconds), or every finding.
     """
     if path is not None and path.name in DESCRIPTIONS:
         path = path.parent
@@ -81,16 +91,32 @@ def validate(
         from logitleak import config as configs
         from logitleak.stages.plan import plan
 
-        for line in plan(configs.load(path, overrides)):
+        planned = plan(configs.load(path, overrides))
+        if json:
+            return asdict(planned)
+        for line in planned.lines():
             print(line)
-        return
+        return None
     if overrides:
         raise UserError("--set changes a config file; a capture or a run is validated as it is.")
     from logitleak.stages.verify import verify
 
     checked = verify(path)
-    for line in [*checked.facts, *checked.findings.lines()]:
-        print(line)
-    if checked.findings.errors:
-        raise UserError(f"{path} cannot be used: {checked.findings.summary()}.")
-    print(f"{path} can be used: {checked.findings.summary()}.")
+    findings = checked.findings
+    told = {
+        "path": str(path),
+        "usable": not findings.errors,
+        "facts": checked.facts,
+        "errors": findings.errors,
+        "warnings": findings.warnings,
+        "findings": [asdict(finding) for finding in findings.kept],
+    }
+    if not json:
+        for line in [*checked.facts, *findings.lines()]:
+            print(line)
+    if findings.errors:
+        raise Refused(f"{path} cannot be used: {findings.summary()}.", told)
+    if json:
+        return told
+    print(f"{path} can be used: {findings.summary()}.")
+    return None

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import tyro
 
+from logitleak.cli.results import BRIEF, Flag
 from logitleak.errors import UserError
 from logitleak.progress import progress_of
 
 
 def data_synth(
-    out: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
     /,
     identities: int = 120,
     images: int = 12,
@@ -21,7 +22,7 @@ def data_synth(
     seed: int = 0,
     variation: float = 1.0,
     workers: int = 0,
-    quiet: bool = False,
+    quiet: Flag = False,
 ) -> None:
     """Render synthetic people into OUT/<domain>/<identity>/; an interrupted call goes on where it stopped.
 
@@ -61,7 +62,10 @@ def data_synth(
 
 
 def data_prepare(
-    source: Annotated[str, tyro.conf.Positional], /, root: Path | None = None, image_size: int = 64
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    /,
+    root: Annotated[Path | None, BRIEF] = None,
+    image_size: int = 64,
 ) -> None:
     """Check a data set, decode it into the cache, and say what was found, is missing or repeats.
 
@@ -77,14 +81,14 @@ def data_prepare(
 
 
 def data_show(
-    source: Annotated[str, tyro.conf.Positional],
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
     /,
     out: Path = Path("people.png"),
-    root: Path | None = None,
+    root: Annotated[Path | None, BRIEF] = None,
     image_size: int = 64,
     people: int = 12,
     images: int = 6,
-    degradation: str | None = None,
+    degradation: Annotated[str | None, BRIEF] = None,
 ) -> None:
     """Draw a sheet of a data set: a row for each person, sensitive images, then insensitive ones.
 

@@ -7,20 +7,17 @@ from typing import Annotated
 
 import tyro
 
+from logitleak.cli.results import BRIEF
+from logitleak.cli.run import Overrides
 from logitleak.errors import UserError
-
-Overrides = Annotated[
-    tuple[str, ...],
-    tyro.conf.arg(name="set", metavar="KEY=VALUE", help="Change single settings, such as data.targets=20."),
-]
 
 
 def deploy_init(
-    out: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
     /,
-    config: Path | None = None,
+    config: Annotated[Path | None, BRIEF] = None,
     overrides: Overrides = (),
-    data: Path | None = None,
+    data: Annotated[Path | None, BRIEF] = None,
     canaries: int = 0,
     host: str = "127.0.0.1",
     port: int = 9092,
@@ -47,8 +44,8 @@ def deploy_init(
 
 
 def deploy_split(
-    config: Annotated[Path, tyro.conf.Positional],
-    out: Annotated[Path, tyro.conf.Positional],
+    config: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG")],
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
     /,
     overrides: Overrides = (),
     canaries: int = 0,
@@ -70,7 +67,7 @@ def deploy_split(
 
 
 def deploy_keys(
-    out: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
     /,
     clients: int = 4,
     host: tuple[str, ...] = ("127.0.0.1", "localhost"),

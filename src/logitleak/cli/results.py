@@ -1,16 +1,76 @@
-"""What a command prints of a run: a line for each attack, and the path of the report."""
+"""What a command prints: lines for people, one JSON object for programs; and how help shows defaults."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from logitleak.errors import UserError
+
+if TYPE_CHECKING:  # torch and the report are slow to import, and help needs neither
+    from logitleak.stages.run import RunResult
+
+BRIEF = tyro.conf.arg(help_behavior_hint=lambda d: "" if d in ("None", "False", "") else f"(default: {d})")
+"""Help says a default only where it says something."""
+
+Flag = Annotated[bool, BRIEF]
 
 
-def print_result(result: Any, quiet: bool) -> None:
-    """Print the result of a run; nothing but the path where it is to be quiet."""
+class Refused(UserError):
+    """A failure beside which there is something to print.
+
+    Args:
+        message: one line, as of any `UserError`.
+        found: what ``--json`` prints beside the error.
+    """
+
+    def __init__(self, message: str, found: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.found = found
+
+
+def print_result(result: RunResult, quiet: bool) -> None:
+    """Print the result of a run for a person; nothing but the path where it is to be quiet."""
     if not quiet:
         for name, scored in result.metrics["attacks"].items():
             print(f"{name:<14} {_in_words(scored)}")
     print(result.report)
+
+
+def as_json(result: RunResult) -> dict[str, Any]:
+    """The result of a run for a program, from the numbers of its ``metrics.json``.
+
+    Returns:
+        paths of the report and the run, each attack's numbers after the last round, the attacks that failed with the
+        reason, and the verdict of the report. What was not measured is null.
+    """
+    return {
+        "report": str(result.report),
+        "run": str(result.path),
+        "attacks": {name: _numbers(scored) for name, scored in result.metrics["attacks"].items()},
+        "failed": dict(result.metrics["failed"]),
+        "verdict": _verdict(result.path),
+    }
+
+
+def _numbers(scored: dict[str, Any]) -> dict[str, Any]:
+    leak = scored.get("leak")
+    chosen = leak and {side: leak["chosen"][side] for side in ("in", "out", "leak", "wins")}
+    return {"kind": scored["kind"], "accuracy": scored.get("accuracy"), "leak": chosen or None}
+
+
+def _verdict(run: Path) -> dict[str, Any]:
+    from logitleak import report
+
+    found = report.verdict(run)
+    return {
+        "grade": found.grade,
+        "badge": found.badge,
+        "headline": found.headline,
+        "attack": found.best,
+    }
 
 
 def _in_words(scored: dict[str, Any]) -> str:

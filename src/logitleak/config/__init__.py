@@ -1,5 +1,6 @@
 """What a user may set: validated models, their YAML, overrides, and the configuration of a recorded federation."""
 
+from logitleak.choices import Tuning
 from logitleak.config.model import (
     Attacked,
     Config,
@@ -10,7 +11,7 @@ from logitleak.config.model import (
     parse_with,
     read_yaml,
 )
-from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section, Tuning
+from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section
 
 __all__ = [
     "AttackConfig",

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import (
@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from logitleak import registry
-from logitleak.config.overrides import by_name, parse_override, set_value
-from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section, Tuning
+from logitleak.choices import Device, Tuning
+from logitleak.config.overrides import by_name, parse_override, places_of, set_value
+from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section
 from logitleak.errors import UserError, did_you_mean
 from logitleak.files import yaml_text
 from logitleak.text import NOUN
@@ -42,7 +43,7 @@ class Attacked(Section):
     """
 
     seed: NonNegativeInt = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     attacks: dict[str, AttackConfig] = Field(default_factory=dict)
     primary: str | None = None
     noun: str = Field(default="person", pattern=NOUN)
@@ -161,7 +162,10 @@ def parse(values: Mapping[str, Any]) -> Config:
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        raise UserError(registry.describe(error, "The config", Config)) from None
+        attacks = values.get("attacks", {"ridge": {}})
+        raise UserError(
+            registry.describe(error, "The config", Config, lambda path: places_of(path, attacks))
+        ) from None
     registry.check("scheme", config.federation.scheme)
     registry.check("data", config.data.source)
     check_models(config.federation)

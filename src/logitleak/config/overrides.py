@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from logitleak import registry
+from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section
 from logitleak.errors import UserError
 from logitleak.files import yaml_text
+
+_SECTIONS: dict[str, type[Section]] = {"data": DataConfig, "federation": FederationConfig, "game": GameConfig}
 
 
 def parse_override(override: str) -> tuple[str, Any]:
@@ -46,3 +51,33 @@ def set_value(values: dict[str, Any], path: str, value: Any) -> None:
 def by_name(given: list[Any]) -> dict[str, Any]:
     """A list of attacks as a mapping of names to what is set for them: nothing."""
     return {name if isinstance(name, str) else repr(name): {} for name in given}
+
+
+def places_of(path: Sequence[str], attacks: Mapping[str, Any] | None = None) -> list[str]:
+    """Where a setting belongs: ``targets`` to ``data.targets``, ``tau`` to the settings of an attack.
+
+    Args:
+        path: what was given, by its parts.
+        attacks: entries of a configuration; by default every registered attack counts, the default one first.
+
+    Returns:
+        dotted paths; none where nothing has a setting of this name.
+    """
+    name = path[-1]
+    found = [f"{section}.{name}" for section, model in _SECTIONS.items() if name in model.model_fields]
+    if ".".join(path) in found:
+        return [".".join(path)]
+    if found and path[0] != "attacks":
+        return found
+    if attacks is None:
+        attacks = {one: {} for one in sorted(registry.names("attack"), key=lambda one: one != "ridge")}
+    if path[0] == "attacks" and len(path) > 2:
+        attacks = {path[1]: attacks.get(path[1])}
+    found = []
+    for title, entry in attacks.items():
+        attack = entry.get("attack", title) if isinstance(entry, dict) else title
+        if name in AttackConfig.model_fields and len(path) == 1:
+            found.append(f"attacks.{title}.{name}")
+        elif name in registry.setting_names("attack", attack):
+            found.append(f"attacks.{title}.settings.{name}")
+    return found

@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
+from logitleak.choices import Tuning, View
 from logitleak.strict import Strict
-
-Tuning = Literal["none", "public", "mock-targets"]
-"""How the settings of an attack that are not given are chosen."""
 
 
 class Section(Strict):
@@ -130,4 +128,4 @@ class AttackConfig(Section):
     prior: str = "mean"
     prior_settings: dict[str, Any] = Field(default_factory=dict)
     tune: Tuning = "none"
-    view: Literal["clients", "sum"] = "clients"
+    view: View = "clients"

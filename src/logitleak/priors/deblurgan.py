@@ -40,6 +40,7 @@ class DeblurGANSettings(TrainedSettings):
     Attributes:
         steps, batch, lr: Adam; the rate is constant for the share ``constant`` of the steps and then falls
             linearly to zero.
+        constant: that share.
         filters: channels of the first layer of the generator and of both discriminators.
         aim: the image of the identity that a translation is held to: their "mean", or a "random" one in every
             step. The prior stands for a mean image, so that is the default.

@@ -18,6 +18,9 @@ class DSFLSettings(SchemeSettings):
     """Epochs of each phase, and how the server aggregates; the defaults are the paper's.
 
     Attributes:
+        learn: epochs of each client on its private images, in every round.
+        distill: epochs of each client on the aggregate, in every round.
+        server: epochs of the server's own model on the aggregate, in every round.
         aggregation: "era" sharpens the mean of the uploads, which reduces its entropy; "simple" is the mean.
         era_temperature: softmax temperature of the sharpening.
     """

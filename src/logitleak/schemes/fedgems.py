@@ -19,7 +19,14 @@ _LEAST_ENTROPY = 1e-6
 
 
 class FedGEMSSettings(SchemeSettings):
-    """Epochs of each phase, and the share ε of cross entropy in both distillation losses; the paper's."""
+    """Epochs of each phase, and the weight of labels; the defaults are the paper's.
+
+    Attributes:
+        learn: epochs of each client on its private images, in every round.
+        distill: epochs of each client on the server's logits, in every round.
+        server: epochs of the server's own model on the public set, in every round.
+        epsilon: share ε of cross entropy in both distillation losses.
+    """
 
     learn: NonNegativeInt = 2
     distill: NonNegativeInt = 2

@@ -15,7 +15,15 @@ from logitleak.types import ClientData, Payload
 
 
 class FedMDSettings(SchemeSettings):
-    """Epochs of each phase; the defaults are the paper's."""
+    """Epochs of each phase; the defaults are the paper's.
+
+    Attributes:
+        transfer_public: epochs of each client on the public set before round 1.
+        transfer_private: epochs of each client on its private images after those.
+        digest: epochs of each client on the consensus, in every round.
+        revisit: epochs of each client on its private images, in every round.
+        server: epochs of the server's own model on the public set, in every round.
+    """
 
     transfer_public: NonNegativeInt = 5
     transfer_private: NonNegativeInt = 5

@@ -5,13 +5,16 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from logitleak.config import Config
+from logitleak.data.base import Survey
 from logitleak.federation.bank import ModelBank
+from logitleak.machine.forecast import FLOAT
 from logitleak.schemes.base import Epochs
 from logitleak.stages.check import check, count_images, optimization_of, scheme_of
 from logitleak.stages.folder import choose_device
@@ -25,42 +28,142 @@ STEP_TO_FORWARD = 3
 """A training step multiplies about three times as much as a prediction: forward, and back to inputs and weights."""
 
 
-def plan(config: Config) -> Iterator[str]:
-    """Lines for a person to read.
+@dataclass(frozen=True)
+class PlannedData:
+    """What the data are: numbers of people and, about, of images.
+
+    Attributes:
+        left_out: people that are left out, for want of images.
+    """
+
+    source: str
+    people: int
+    left_out: int
+    public_images: int
+    private_images: int
+    targets: int
+
+
+@dataclass(frozen=True)
+class PlannedFederation:
+    """Who takes part; ``models`` are the architectures that are dealt out to clients."""
+
+    scheme: str
+    clients: int
+    rounds: int
+    models: list[str]
+
+
+@dataclass(frozen=True)
+class PlannedGame:
+    """How it is decided who is in; ``share`` is that of targets that decoys withhold."""
+
+    design: str
+    worlds: int
+    share: float | None
+
+
+@dataclass(frozen=True)
+class PlannedDisk:
+    """Bytes: of all transcripts, and of the checkpoint of one federation."""
+
+    transcript: int
+    checkpoint: int
+
+
+@dataclass(frozen=True)
+class PlannedMemory:
+    """Bytes: the most that any stage holds, and what each does."""
+
+    most: int
+    stages: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do, need and take.
+
+    Attributes:
+        attacks: registered attacks, by their names in the run.
+        seconds: what the federation takes here, in all worlds.
+    """
+
+    data: PlannedData
+    federation: PlannedFederation
+    game: PlannedGame
+    attacks: dict[str, str]
+    disk: PlannedDisk
+    memory: PlannedMemory
+    seconds: float
+
+    def lines(self) -> Iterator[str]:
+        """The same for a person to read."""
+        d, f, g = self.data, self.federation, self.game
+        yield (
+            f"data        {d.source}: {d.people} people, about {d.public_images} public and {d.private_images} "
+            "private images"
+        )
+        if d.left_out:
+            yield f"            {d.left_out} people are left out, for want of images"
+        models = ", ".join(f.models)
+        yield f"federation  {f.scheme}, K = {f.clients} clients ({models}), T = {f.rounds} rounds"
+        yield f"attacks     {', '.join(self.attacks) or 'none'} on {d.targets} targets"
+        if g.worlds > 1:
+            yield f"game        twins: {g.worlds} worlds, in each of which half of the targets are withheld"
+        elif g.share is not None:
+            yield f"game        decoys: each target is withheld with probability {g.share:g}"
+        disk, stages = self.disk, self.memory.stages
+        yield f"disk        about {_size(disk.transcript)} of transcript, {_size(disk.checkpoint)} of checkpoint"
+        parts = ", ".join(f"{name} {_size(stages[name])}" for name in largest(stages))
+        yield f"memory      about {_size(self.memory.most)} at most: {parts}"
+        worlds = " (all worlds)" if g.worlds > 1 else ""
+        yield f"time        about {duration(self.seconds)} for the federation here{worlds}"
+
+
+def plan(config: Config) -> Plan:
+    """Find out what a run would do, need and take.
 
     Raises:
         UserError: what a run would stop at: unknown names or settings, missing data, numbers that do not fit.
     """
-    d, f = config.data, config.federation
-    survey, people, left_out = check(config)
-    scheme = scheme_of(config.federation)
-    public, private = count_images(config.data, survey, people)
+    d, f, g = config.data, config.federation, config.game
+    found = check(config)
+    survey, people, left_out = found
+    scheme = scheme_of(f)
+    public, private = count_images(d, survey, people)
     classes = len(people) if scheme.labelled else d.targets
-    yield f"data        {d.source}: {len(people)} people, about {public} public and {private} private images"
-    if left_out:
-        yield f"            {left_out} people are left out, for want of images"
-    yield f"federation  {f.scheme}, K = {f.clients} clients ({', '.join(f.models)}), T = {f.rounds} rounds"
-    yield f"attacks     {', '.join(config.attacks) or 'none'} on {d.targets} targets"
-
-    outputs = public * classes * 4
-    weights = sum(p.numel() * 4 for p in _bank(config, classes, f.models[0]).models[0].parameters())
+    outputs = public * classes * FLOAT
+    weights = sum(p.numel() * FLOAT for p in _bank(config, classes, f.models[0]).models[0].parameters())
     upload = weights if scheme.upload_kind in MODEL_KINDS else outputs
     wire = f.rounds * ((f.clients + 1) * upload + outputs)
     memory = footprint(config, scheme, public, private, len(people))
-    worlds = config.game.simulations
-    if worlds > 1:
-        yield f"game        twins: {worlds} worlds, in each of which half of the targets are withheld"
-    elif config.game.design == "decoys":
-        yield f"game        decoys: each target is withheld with probability {config.game.share:g}"
-    checkpoint = _size(3 * (f.clients + 1) * weights)
-    yield f"disk        about {_size(worlds * wire)} of transcript, {checkpoint} of checkpoint"
-    parts = ", ".join(f"{name} {_size(memory[name])}" for name in largest(memory))
-    yield f"memory      about {_size(max(memory.values()))} at most: {parts}"
+    return Plan(
+        data=PlannedData(d.source, len(people), left_out, public, private, d.targets),
+        federation=PlannedFederation(f.scheme, f.clients, f.rounds, f.models),
+        game=PlannedGame(g.design, g.simulations, g.share if g.design == "decoys" else None),
+        attacks={name: entry.attack for name, entry in config.attacks.items()},
+        disk=PlannedDisk(g.simulations * wire, 3 * (f.clients + 1) * weights),
+        memory=PlannedMemory(max(memory.values()), memory),
+        seconds=foretell(config, found),
+    )
+
+
+def foretell(config: Config, found: tuple[Survey, list[str], int], hurry: bool = False) -> float:
+    """About how many seconds the federation takes here, in all worlds: a few training steps are timed.
+
+    Args:
+        config: the run's.
+        found: what `check` found of it.
+        hurry: take two seconds or so, however slow the steps are, for a number that is less certain.
+    """
+    f = config.federation
+    survey, people, _ = found
+    scheme = scheme_of(f)
+    public, private = count_images(config.data, survey, people)
+    classes = len(people) if scheme.labelled else config.data.targets
     learnt = images_learnt(config, scheme.planned_epochs(f.clients, f.rounds), public, private)
-    predicted = worlds * f.rounds * (f.clients + 1) * public
-    pace = _seconds_per_image(config, classes)
-    seconds = (learnt + predicted / STEP_TO_FORWARD) * pace
-    yield f"time        about {_duration(seconds)} for the federation here{' (all worlds)' if worlds > 1 else ''}"
+    predicted = config.game.simulations * f.rounds * (f.clients + 1) * public
+    return (learnt + predicted / STEP_TO_FORWARD) * _seconds_per_image(config, classes, hurry)
 
 
 def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> float:
@@ -87,31 +190,45 @@ def _bank(config: Config, classes: int, model: str) -> ModelBank:
     return ModelBank(model, (side, side), classes, [0], optimization, 0, device)
 
 
-def _seconds_per_image(config: Config, classes: int) -> float:
+def _seconds_per_image(config: Config, classes: int, hurry: bool) -> float:
     """The median training step, by image, of each client's architecture; their mean."""
     f, side = config.federation, config.data.image_size
     noise = torch.Generator().manual_seed(0)  # of black images half of the activations would be zero
     images = torch.randint(0, 256, (f.batch, 3, side, side), dtype=torch.uint8, generator=noise)
     labels = torch.randint(0, classes, (f.batch,), generator=noise)
     names = f.models[: f.clients]
-    return sum(_median_step(_bank(config, classes, name), images, labels) for name in names) / (
-        len(names) * f.batch
-    )
+    timed = list(dict.fromkeys(names))
+    patience, least = (PATIENCE / len(timed), 1) if hurry else (PATIENCE, WARM_UP + 3)
+    steps = {
+        name: _median_step(_bank(config, classes, name), images, labels, patience, least) for name in timed
+    }
+    return sum(steps[name] for name in names) / (len(names) * f.batch)
 
 
-def _median_step(bank: ModelBank, images: Tensor, labels: Tensor) -> float:
-    """Seconds. The first steps are left out: they set up memory and moments, and took up to eight times as long."""
+def _median_step(
+    bank: ModelBank, images: Tensor, labels: Tensor, patience: float = PATIENCE, least: int = WARM_UP + 3
+) -> float:
+    """Seconds. The first steps are left out: they set up memory and moments, and took up to eight times as long. Where
+    there was no time for more of them, the last one counts.
+
+    Args:
+        bank: one model.
+        images, labels: a batch.
+        patience: seconds after which no step is begun.
+        least: how many steps are taken all the same.
+    """
     taken: list[float] = []
-    while len(taken) < WARM_UP + 3 or (len(taken) < WARM_UP + TIMED and sum(taken) < PATIENCE):
+    while len(taken) < least or (len(taken) < WARM_UP + TIMED and sum(taken) < patience):
         start = time.perf_counter()
         bank.fit([images], [labels], F.cross_entropy, 1, ("timing",))
         taken.append(time.perf_counter() - start)
-    return statistics.median(taken[WARM_UP:])
+    return statistics.median(taken[WARM_UP:] or taken[-1:])
 
 
 def _size(count: float) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MiB"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Such as "40 s" or "3 min"."""
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1, round(seconds))} s"

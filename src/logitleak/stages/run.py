@@ -13,6 +13,7 @@ from logitleak import report
 from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
 from logitleak.config.recorded import RunConfig
+from logitleak.data.base import Survey
 from logitleak.errors import UserError
 from logitleak.files.lock import alone
 from logitleak.files.whole import clean
@@ -23,6 +24,7 @@ from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, timed
 from logitleak.stages.opening import open_run
+from logitleak.stages.plan import duration, foretell
 from logitleak.stages.worlds import attack_seed, attack_worlds, check_attack
 from logitleak.types import Reconstructions
 from logitleak.wire.transcript import Transcript
@@ -89,12 +91,14 @@ def run(
     """
     progress = progress or Quiet()
     checked = as_config(config)
-    check(checked)
+    found = check(checked)
     if not overwrite:
         RunFolder(Path(out)).refuse_deployed()
     with alone(Path(out)):
         folder = open_run(Path(out), checked, overwrite, progress)
         resolved = configs.load(folder.path / "config.yaml")
+        if not isinstance(progress, Quiet):  # else nobody would read it, and it takes two seconds
+            progress.note(_announcement(resolved, folder, found))
         with logged(folder):
             with timed(folder, "federation"):
                 federate(resolved, folder, progress)
@@ -200,6 +204,14 @@ def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
     if config is None or isinstance(config, (str, Path)):
         return configs.load(None if config is None else Path(config))
     return configs.parse(config)
+
+
+def _announcement(config: Config, folder: RunFolder, found: tuple[Survey, list[str], int]) -> str:
+    """Where a run is written, and how long its federation will take where it is not finished."""
+    if folder.status().get("federated"):
+        return f"The run is written to {folder.path}; its federation is there."
+    seconds = foretell(config, found, hurry=True)
+    return f"The run is written to {folder.path}; its federation takes about {duration(seconds)} here."
 
 
 def _attack(folder: RunFolder, config: RunConfig, name: str, device: str, progress: Progress) -> str | None:

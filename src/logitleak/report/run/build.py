@@ -6,6 +6,8 @@ from pathlib import Path
 
 from logitleak.report.parts.load import load
 from logitleak.report.parts.render import publish, render
+from logitleak.report.parts.words import Verdict
+from logitleak.report.run.verdict import judge
 
 
 def build(run: Path) -> Path:
@@ -21,3 +23,11 @@ def build(run: Path) -> Path:
     sheets = grids.grids(content)
     html = render("report.html.j2", page.context(content, drawn, list(sheets)))
     return publish(folder, html, drawn, sheets)
+
+
+def verdict(run: Path) -> Verdict:
+    """What the report of a run says first.
+
+    Raises ReportError, with a one-line message, when metrics.json is missing or unreadable.
+    """
+    return judge(load(Path(run)))
