@@ -100,9 +100,9 @@ def test_every_command_is_written_with_its_options() -> None:
         for full in ([f"{name} {inner}" for inner in groups[name]] if name in groups else [name])
     ]
     assert re.findall(r"^## (.*)", text, re.MULTILINE) == names
-    assert _cells(text, "## run")[:4] == ["[CONFIG]", "--out PATH", "--set KEY=VALUE ...", "--overwrite"]
+    assert _cells(text, "## run")[:4] == ["[CONFIG]", "--out RUN", "--set KEY=VALUE ...", "--overwrite"]
     assert _cells(text, "## deploy split")[:2] == ["CONFIG", "OUT"]
-    assert "| `--attack STR` | `ridge` | What to attack with; see `logitleak ls`. |" in text
+    assert "| `--attack STR` | `ridge` | What to attack with; see `logitleak ls attack`. |" in text
     assert "| `OUT` | required | The folder to fill. |" in text
     assert "(see [capture](../capture.md))" in text
 
