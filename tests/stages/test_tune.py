@@ -17,7 +17,7 @@ from logitleak.progress import Quiet
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.lab import MockTwins, mock_twins
 from logitleak.stages.record import import_recorded
-from logitleak.stages.tune import read_tuned, tune_on_mock_targets, tune_on_mock_twins
+from logitleak.stages.tune import read_tuned, tune_on_mock_targets, tune_on_mock_twins, tuning_of
 from logitleak.wire.transcript import Transcript
 
 Config = Callable[..., dict[str, Any]]
@@ -201,3 +201,22 @@ class TestMockTwins:
         main(["attack", str(tmp_path / "imported"), "--attack", "gap", "--tune", "public", "--quiet"])
         account = read_json(tmp_path / "imported" / "attacks" / "gap" / "attack.json")["choices"]
         assert "is not known" in account["tuned on public data"]["not tuned"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "how"),
+    [
+        ({"attack": "ridge"}, "public"),
+        ({"attack": "gap", "settings": {"beta": 0.2}}, "public"),
+        ({"attack": "ridge", "tune": "none"}, "none"),
+        ({"attack": "ridge", "tune": "mock-targets"}, "mock-targets"),
+        ({"attack": "ridge", "settings": {"tau": 3.0}}, "none"),
+        ({"attack": "ridge", "settings": {"tune": "gcv"}}, "none"),
+        ({"attack": "gap", "settings": {"reference": "shadow"}}, "none"),
+        ({"attack": "gap", "settings": {"reference": "shadow"}, "tune": "public"}, "public"),
+        ({"attack": "pli"}, "none"),
+    ],
+)
+def test_who_is_tuned_by_default(entry: dict[str, Any], how: str) -> None:
+    """Attacks that are cheap to try, unless somebody chose what could be chosen."""
+    assert tuning_of(AttackConfig(**entry)) == how

@@ -71,6 +71,8 @@ class Attack(ABC):
         assumptions: what it supposes the server to know, in sentences.
         tunable: settings that can be chosen on public data, in the order of choice: each step is a grid over the
             candidates of one setting or of several. `choices` gives them; override it where they depend on the view.
+        tuned_by_default: whether mock twins choose settings where the user gave none. It is for attacks that are cheap
+            to try and whose shipped settings say little of another federation.
     """
 
     Settings: ClassVar[type[AttackSettings]] = AttackSettings
@@ -80,6 +82,7 @@ class Attack(ABC):
     compares_clients: bool = False
     assumptions: tuple[str, ...] = ("The server knows which labels are private targets.",)
     tunable: ClassVar[Sequence[Mapping[str, Sequence[Any]]]] = ()
+    tuned_by_default: ClassVar[bool] = False
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         self.settings = settings

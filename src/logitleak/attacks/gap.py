@@ -83,6 +83,7 @@ class Gap(Attack):
     Settings = GapSettings
     settings: GapSettings
     looks_back = True
+    tuned_by_default = True
     assumptions: tuple[str, ...] = (
         "The server knows which labels are private targets, and which public images are of the sensitive domain.",
     )

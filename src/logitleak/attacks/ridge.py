@@ -78,6 +78,7 @@ class Ridge(Attack):
     settings: RidgeSettings
     needs = frozenset({"logits", "server_logits"})
     looks_back = True
+    tuned_by_default = True
     tunable: ClassVar = (
         {"tau": (1.0, 3.0, 10.0, 30.0), "lam": (0.01, 0.1, 1.0)},
         {"gamma": (0.0, 0.1, 1.0)},

@@ -95,7 +95,7 @@ def attack(
         ),
         BRIEF,
     ] = (),
-    tune: Tuning = "none",
+    tune: Annotated[Tuning | None, BRIEF] = None,
     view: View = "clients",
     device: Device = "auto",
     quiet: Flag = False,
@@ -110,7 +110,8 @@ def attack(
         prior: The prior of the attack; see `logitleak ls prior`.
         settings: Settings of the attack.
         prior_settings: Settings of the prior.
-        tune: How settings that are not given are chosen, from public data alone; public is by what leaks on mock twins.
+        tune: How settings that are not given are chosen, from public data alone. public: by what leaks on mock twins,
+            which costs about one more federation; so gap and ridge do where none of theirs is given.
         view: sum: see the mean of all uploads only, as behind a secure sum.
         device: Where to compute.
         quiet: Show nothing but the path of the report.

@@ -119,7 +119,8 @@ class AttackConfig(Section):
         prior: a registered prior; ``prior_settings`` are its own.
         tune: how settings that are not given are chosen, from public data alone. "public": by what they leak on mock
             twins, a federation that the server plays by itself. "mock-targets": by the paper's attack accuracy on
-            public people who are held out. "none" leaves the defaults.
+            public people who are held out. "none" leaves the defaults. Null: "public" for attacks that are tuned by
+            default (`gap`, `ridge`) where the user gave none of what could be chosen, "none" for the others.
         view: "clients": the server sees each client's upload. "sum": it sees their mean only, as behind a secure sum.
     """
 
@@ -127,5 +128,5 @@ class AttackConfig(Section):
     settings: dict[str, Any] = Field(default_factory=dict)
     prior: str = "mean"
     prior_settings: dict[str, Any] = Field(default_factory=dict)
-    tune: Tuning = "none"
+    tune: Tuning | None = None
     view: View = "clients"

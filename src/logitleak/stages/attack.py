@@ -12,7 +12,7 @@ from logitleak.attacks.base import Attack
 from logitleak.config import AttackConfig
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.progress import Progress
-from logitleak.stages.tune import Tuned, make_attack
+from logitleak.stages.tune import Tuned, make_attack, tuning_of
 from logitleak.types import Reconstructions, ServerView
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def attack(
             "attack": config.attack,
             "prior": config.prior if made.uses_prior else None,
             "prior_settings": made.prior.settings.model_dump(mode="json") if made.uses_prior else None,
-            "tune": config.tune,
+            "tune": tuning_of(config),
             "view": config.view,
             "kind": made.kind,
             "compares_clients": made.compares_clients,
@@ -89,7 +89,7 @@ def _assumed(config: AttackConfig, tuned: Tuned | None) -> Iterator[str]:
     """What the configuration supposes beyond the attack itself, in sentences."""
     if config.view == "sum":
         yield "The server sees the mean of all uploads only, as behind a secure sum."
-    if config.tune == "public" and tuned is not None and "not tuned" not in tuned.account:
+    if tuning_of(config) == "public" and tuned is not None and "not tuned" not in tuned.account:
         yield "The server knows how clients train, and plays a small federation of its own to choose settings."
 
 

@@ -22,6 +22,7 @@ from logitleak import registry
 from logitleak.attacks.base import Attack, create
 from logitleak.attacks.mock import MockView, mock_labels
 from logitleak.attacks.views import SumView
+from logitleak.choices import Tuning
 from logitleak.config import AttackConfig
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json
@@ -167,6 +168,17 @@ def read_tuned(kept: Path) -> Tuned | None:
         return None
     found = read_json(kept)
     return Tuned(found["settings"], found["account"])
+
+
+def tuning_of(config: AttackConfig) -> Tuning:
+    """How an attack's settings are chosen: as the configuration says; where it says nothing, on mock twins for attacks
+    that are tuned by default, unless the user chose some of what could be chosen."""
+    if config.tune is not None:
+        return config.tune
+    attack_class: type[Attack] = registry.load("attack", config.attack)
+    choosable = {name for clients in (1, 2) for step in attack_class.choices(clients, 2) for name in step}
+    given = (choosable | {"tune"}) & set(config.settings)
+    return "public" if attack_class.tuned_by_default and not given else "none"
 
 
 def open_steps(config: AttackConfig, clients: int, rounds: int) -> list[dict[str, Sequence[Any]]]:

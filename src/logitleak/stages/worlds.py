@@ -26,6 +26,7 @@ from logitleak.stages.tune import (
     read_tuned,
     tune_on_mock_targets,
     tune_on_mock_twins,
+    tuning_of,
 )
 from logitleak.types import ServerView
 from logitleak.wire.transcript import Transcript
@@ -63,9 +64,10 @@ def attack_worlds(
     make_attack(entry, entry.settings, seed, where, priors).check(views[0])
     kept = home(worlds[0]) / "tuning.json"
     tuned = read_tuned(kept)
-    if tuned is None and entry.tune == "public":
+    how = tuning_of(entry)
+    if tuned is None and how == "public":
         tuned = _tune_publicly(views[0], run, config, entry, seed, where, priors, kept, progress)
-    elif tuned is None and entry.tune == "mock-targets":
+    elif tuned is None and how == "mock-targets":
         tuned = tune_on_mock_targets(views[0], entry, seed, where, priors, kept, progress)
     if tuned is not None:  # a reference that was chosen may need shadows in every world
         chosen = entry.model_copy(update={"settings": dict(tuned.settings)})
