@@ -41,7 +41,7 @@ def test_no_run_folder(command: str, message: str, fails: Fails, tmp_path: Path)
         (["--name", "x", "--set", "tau=.nan"], '"tau" must be a finite number'),
         (["--name", "x", "--set", "alpha=-1"], '"alpha": Input should be greater than 0'),
         (["--name", "x", "--set", "tua=1"], 'attack ridge has no setting "tua". Did you mean "tau"?'),
-        (["--name", "x", "--set", "tau"], "is no override"),
+        (["--name", "x", "--set", "tau", "3"], '"tau" is no override; write key=value, for example tau=3.'),
         (["--set", "tau=2"], 'holds an attack "ridge" with other settings; give this one another --name'),
         (["--name", "../x"], "An attack cannot be called '../x'"),
         (["--name", "prior"], "trivial rival"),

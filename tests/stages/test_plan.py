@@ -92,9 +92,10 @@ def test_slow_steps_are_not_waited_for(tiny_config: Config, monkeypatch: pytest.
 
     steps = []
 
-    def slow(bank: ModelBank, *_: Any) -> None:
-        steps.append(bank.architecture)
-        Clock.now += 2.5
+    def slow(bank: ModelBank, images: Sequence[Tensor], *_: Any) -> None:
+        if len(images[0]) > 2:  # a whole batch
+            steps.append(bank.architecture)
+            Clock.now += 2.5
 
     monkeypatch.setattr("logitleak.stages.plan.time.perf_counter", lambda: Clock.now)
     monkeypatch.setattr(ModelBank, "fit", slow)

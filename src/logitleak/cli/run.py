@@ -80,9 +80,9 @@ def run(
 def attack(
     run_folder: Run,
     /,
-    attack: str = "ridge",
-    name: Annotated[str | None, BRIEF] = None,
-    prior: str = "mean",
+    attack: Annotated[str, tyro.conf.arg(metavar="ATTACK")] = "ridge",
+    name: Annotated[str | None, tyro.conf.arg(metavar="NAME"), BRIEF] = None,
+    prior: Annotated[str, tyro.conf.arg(metavar="PRIOR")] = "mean",
     settings: Annotated[
         tuple[str, ...],
         tyro.conf.arg(name="set", metavar="KEY=VALUE", help="Settings of the attack, such as tau=3."),
@@ -122,6 +122,9 @@ def attack(
     from logitleak.stages import run as stages
 
     registry.check("attack", attack)
+    for setting in (*settings, *prior_settings):
+        if "=" not in setting:
+            raise UserError(f'"{setting}" is no override; write key=value, for example tau=3.')
     name = name or attack
     overrides = [f"attacks.{name}.settings.{setting}" for setting in settings]
     overrides += [f"attacks.{name}.prior_settings.{setting}" for setting in prior_settings]

@@ -24,6 +24,9 @@ from logitleak.types import MODEL_KINDS
 WARM_UP, TIMED, PATIENCE = 3, 12, 2.0
 """Steps that are not timed, steps that are, and the seconds after which fewer of them have to do."""
 
+HURRIED = 1.5
+"""The seconds for all architectures, where somebody waits for a run to begin."""
+
 STEP_TO_FORWARD = 3
 """A training step multiplies about three times as much as a prediction: forward, and back to inputs and weights."""
 
@@ -154,7 +157,7 @@ def foretell(config: Config, found: tuple[Survey, list[str], int], hurry: bool =
     Args:
         config: the run's.
         found: what `check` found of it.
-        hurry: take two seconds or so, however slow the steps are, for a number that is less certain.
+        hurry: take two seconds or so, even where steps are slow, for a number that is less certain.
     """
     f = config.federation
     survey, people, _ = found
@@ -198,7 +201,7 @@ def _seconds_per_image(config: Config, classes: int, hurry: bool) -> float:
     labels = torch.randint(0, classes, (f.batch,), generator=noise)
     names = f.models[: f.clients]
     timed = list(dict.fromkeys(names))
-    patience, least = (PATIENCE / len(timed), 1) if hurry else (PATIENCE, WARM_UP + 3)
+    patience, least = (HURRIED / len(timed), 1) if hurry else (PATIENCE, WARM_UP + 3)
     steps = {
         name: _median_step(_bank(config, classes, name), images, labels, patience, least) for name in timed
     }
@@ -217,6 +220,7 @@ def _median_step(
         patience: seconds after which no step is begun.
         least: how many steps are taken all the same.
     """
+    bank.fit([images[:2]], [labels[:2]], F.cross_entropy, 1, ("timing",))  # torch imports what it trains with
     taken: list[float] = []
     while len(taken) < least or (len(taken) < WARM_UP + TIMED and sum(taken) < patience):
         start = time.perf_counter()
