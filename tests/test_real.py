@@ -37,7 +37,7 @@ def test_lfw_layout() -> None:
 @pytest.mark.real
 def test_att_leaks(tmp_path: Path) -> None:
     """Eight targets are few; the closed form must still beat both rivals."""
-    overrides = [f"data.root={root('att_faces')}", "federation.clients=1", "attacks={ridge: {}}"]
+    overrides = [f"data.root={root('att_faces')}", "federation.clients=1", "attacks={ridge: {tune: none}}"]
     result = logitleak.run(configs.load(CONFIGS / "att.yaml", overrides), tmp_path / "att")
     assert result.accuracy("ridge") > max(result.accuracy("prior"), result.accuracy("public-mean"))
     assert result.accuracy("ridge") >= 3 / 8
@@ -48,7 +48,7 @@ def test_att_leaks(tmp_path: Path) -> None:
 def test_lfw_leaks(tmp_path: Path) -> None:
     """100 identities: nearly everybody is rebuilt; a baseline of the same cost is far behind."""
     tbi = "tbi: {settings: {width: 128, lr: 0.001, steps: 60}}"
-    overrides = [f"data.root={root('lfw-deepfunneled')}", f"attacks={{ridge: {{}}, {tbi}}}"]
+    overrides = [f"data.root={root('lfw-deepfunneled')}", f"attacks={{ridge: {{tune: none}}, {tbi}}}"]
     result = logitleak.run(configs.load(CONFIGS / "lfw-100.yaml", overrides), tmp_path / "lfw")
     assert result.accuracy("ridge") >= 0.85
     assert result.accuracy("ridge") >= result.accuracy("tbi") + 0.3
@@ -59,7 +59,7 @@ def test_lfw_leaks(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_lfw_leaks_in_twin_worlds(tmp_path: Path) -> None:
     """What comes back of 20 people is what their images changed; ridge, tuned for likeness, rebuilds them without."""
-    attacks = "attacks={gap: {tune: public}, ridge: {}}"
+    attacks = "attacks={gap: {tune: public}, ridge: {tune: none}}"
     overrides = [f"data.root={root('lfw-deepfunneled')}", "game.design=twins", "federation.rounds=2", attacks]
     found = logitleak.run(configs.load(CONFIGS / "lfw-100.yaml", overrides), tmp_path / "lfw").metrics[
         "attacks"
