@@ -102,7 +102,9 @@ def test_every_command_is_written_with_its_options() -> None:
     assert re.findall(r"^## (.*)", text, re.MULTILINE) == names
     assert _cells(text, "## run")[:4] == ["[CONFIG]", "--out RUN", "--set KEY=VALUE ...", "--overwrite"]
     assert _cells(text, "## deploy split")[:2] == ["CONFIG", "OUT"]
-    assert re.search(r"\| `--attack \w+` \| `ridge` \| What to attack with; see `logitleak ls attack`\. \|", text)
+    assert re.search(
+        r"\| `--attack \w+` \| `ridge` \| What to attack with; see `logitleak ls attack`\. \|", text
+    )
     assert "| `OUT` | required | The folder to fill. |" in text
     assert "(see [capture](../capture.md))" in text
 
