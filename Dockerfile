@@ -1,6 +1,6 @@
 # An image with Logitleak and what it needs, on a CPU. The data and the results are the host's:
 #   docker build -t logitleak .
-#   docker run --rm -v "$PWD/runs:/work/runs" logitleak run /opt/logitleak/configs/demo.yaml --out /work/runs/demo
+#   docker run --rm -v "$PWD/runs:/audit/runs" logitleak run /opt/logitleak/configs/demo.yaml --out /audit/runs/demo
 FROM python:3.11-slim
 RUN useradd --create-home --uid 1000 auditor
 WORKDIR /opt/logitleak
@@ -9,6 +9,6 @@ COPY src ./src
 COPY configs ./configs
 RUN pip install --no-cache-dir .
 USER auditor
-WORKDIR /work
+WORKDIR /audit
 ENTRYPOINT ["logitleak"]
 CMD ["--help"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -13,6 +13,9 @@ from logitleak.choices import Device, Tuning, View
 from logitleak.cli.results import BRIEF, Flag, Refused, as_json, print_result
 from logitleak.errors import UserError
 from logitleak.progress import progress_of
+
+if TYPE_CHECKING:  # torch is slow to import, and help does not need it
+    from logitleak.stages.run import RunResult
 
 Overrides = Annotated[
     tuple[str, ...],
@@ -71,10 +74,7 @@ def run(
         if not json:
             print_result(failed.result, quiet)
         raise Refused(str(failed), found) from None
-    if json:
-        return as_json(result)
-    print_result(result, quiet)
-    return None
+    return _told(result, quiet, json)
 
 
 def attack(
@@ -134,10 +134,7 @@ def attack(
         result = stages.attack_run(
             run_folder, name, parsed.attacks[name], device=device, progress=progress_of(quiet, stack)
         )
-    if json:
-        return as_json(result)
-    print_result(result, quiet)
-    return None
+    return _told(result, quiet, json)
 
 
 def sweep(
@@ -211,6 +208,11 @@ def report(run_folder: Run, /, quiet: Flag = False, json: Flag = False) -> dict[
 
     with ExitStack() as stack:
         result = stages.write_report(run_folder, progress_of(quiet, stack))
+    return _told(result, quiet, json)
+
+
+def _told(result: RunResult, quiet: bool, json: bool) -> dict[str, Any] | None:
+    """The result for a program, or None where it was printed for a person."""
     if json:
         return as_json(result)
     print_result(result, quiet)

@@ -49,7 +49,7 @@ def open_run(
         raise UserError(f"{path} holds {conflict} choose another --out, or give --overwrite.")
     elsewhere = made_elsewhere(run, status, run.config()) if status else None
     again = overwrite and elsewhere is not None and not status.get("deployed")
-    if elsewhere is not None and not again:
+    if elsewhere is not None and conflict is None and not again:
         progress.note(f"Kept, and not computed anew: {elsewhere}; this is version {__version__}.")
     if conflict is not None or again:
         shutil.rmtree(path)
