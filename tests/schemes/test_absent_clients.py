@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from federation import CLASSES, OPTIMIZATION, ROUNDS, SIDE, world
+from three_clients import CLASSES, OPTIMIZATION, ROUNDS, SIDE, world
 
 from logitleak import registry
 from logitleak.attacks.base import create

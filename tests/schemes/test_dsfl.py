@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from federation import CLASSES, ROUNDS, Person, simulate, world
+from three_clients import CLASSES, ROUNDS, Person, simulate, world
 from torch import Tensor
 
 from logitleak.schemes.dsfl import DSFL, DSFLSettings, soft_cross_entropy

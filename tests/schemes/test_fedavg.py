@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from federation import ROUNDS, Person, simulate, world
+from three_clients import ROUNDS, Person, simulate, world
 from torch import Tensor
 
 from logitleak.schemes.fedavg import FedAvg, FedAvgSettings

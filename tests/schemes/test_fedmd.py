@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from federation import ROUNDS, Person, simulate, world
+from three_clients import ROUNDS, Person, simulate, world
 from torch import Tensor
 
 from logitleak.schemes.fedmd import FedMD, FedMDSettings

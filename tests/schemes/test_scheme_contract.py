@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from federation import CLASSES, OPTIMIZATION, ROUNDS, SIDE, simulate, world
+from three_clients import CLASSES, OPTIMIZATION, ROUNDS, SIDE, simulate, world
 
 from logitleak import registry
 from logitleak.federation.bank import ModelBank
