@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -108,3 +110,37 @@ def test_settings_are_parsed() -> None:
 def test_nothing_heavy_is_imported() -> None:
     code = "import sys, logitleak.registry; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An installed package that adds a model, one that cannot be loaded, and one by a name that is taken."""
+    described = tmp_path / "stranger-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text(
+        "[logitleak.model]\nflat = strangers_models:Flat\ngone = strangers_models:Gone\ncnn = strangers_models:Flat\n"
+    )
+    (tmp_path / "strangers_models.py").write_text(
+        "from torch import nn\n\n\nclass Flat(nn.Sequential):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._installed.cache_clear()
+    yield tmp_path
+    registry._installed.cache_clear()
+
+
+def test_packages_add_plugins(package: Path) -> None:
+    assert registry.names("model") == [*registry.TABLES["model"], "flat", "gone"]
+    assert registry.load("model", "flat").__name__ == "Flat"
+    assert registry.entries("model")["flat"].summary == "Of the package stranger"
+    assert (
+        registry.load("model", "cnn").__module__ == "logitleak.models.cnn"
+    )  # the tool's own name stays its own
+    with pytest.raises(UserError, match=r'"flat"\?'):
+        registry.load("model", "flta")
+
+
+def test_a_package_without_what_it_declares_is_one_line(package: Path) -> None:
+    with pytest.raises(UserError, match=r'The model "gone" \(strangers_models:Gone\) cannot be loaded'):
+        registry.load("model", "gone")

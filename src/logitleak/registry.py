@@ -1,7 +1,8 @@
 """Lazy tables of what can be plugged in: a name, where its class is, and one line on what it does.
 
 Adding a plug-in means writing its file and adding its line here; the command line, the contract tests and
-the report find it. Nothing is imported before it is asked for, so that ``logitleak --help`` stays quick.
+the report find it. A package of its own adds one without touching this file, by an entry point of the group
+``logitleak.<kind>``. Nothing is imported before it is asked for, so that ``logitleak --help`` stays quick.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import importlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -107,9 +110,25 @@ TABLES: dict[str, dict[str, Entry]] = {
 }
 
 
+def entries(kind: str) -> dict[str, Entry]:
+    """All plug-ins of one kind by name, in the order they are listed: those of the tool, then those of packages that
+    are installed beside it. A name of the tool's cannot be taken."""
+    added = {name: entry for name, entry in _installed(kind).items() if name not in TABLES[kind]}
+    return TABLES[kind] | added
+
+
+@cache
+def _installed(kind: str) -> dict[str, Entry]:
+    """What installed packages add, by the entry points that they declare; nothing is imported for that."""
+    return {
+        point.name: Entry(point.value, f"Of the package {point.dist.name if point.dist else point.module}")
+        for point in sorted(entry_points(group=f"logitleak.{kind}"), key=lambda point: point.name)
+    }
+
+
 def names(kind: str) -> list[str]:
     """The registered names of one kind, in the order they are listed."""
-    return list(TABLES[kind])
+    return list(entries(kind))
 
 
 def is_own(name: str) -> bool:
@@ -119,18 +138,25 @@ def is_own(name: str) -> bool:
 
 def check(kind: str, name: str) -> None:
     """Raise a one-line `UserError` with a suggestion when nothing of that name is registered."""
-    if name not in TABLES[kind]:
-        raise UserError(f'No {kind} is called "{name}".{did_you_mean(name, TABLES[kind])}')
+    if name not in entries(kind):
+        raise UserError(f'No {kind} is called "{name}".{did_you_mean(name, entries(kind))}')
 
 
 def load(kind: str, name: str) -> Any:
     """Import and return the class registered under this name.
 
     Raises:
-        UserError: the name is unknown; the message suggests the nearest one.
+        UserError: the name is unknown (the message suggests the nearest one), or a package that was installed beside
+            the tool does not hold what it says.
     """
     check(kind, name)
-    return TABLES[kind][name].load()
+    entry = entries(kind)[name]
+    if name in TABLES[kind]:
+        return entry.load()
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise UserError(f'The {kind} "{name}" ({entry.target}) cannot be loaded: {error}.') from None
 
 
 def settings(what: str, model: type[BaseModel], values: Mapping[str, Any]) -> Any:
@@ -155,7 +181,7 @@ def settings(what: str, model: type[BaseModel], values: Mapping[str, Any]) -> An
 
 def setting_names(kind: str, name: str) -> list[str]:
     """The settings of a plug-in; none where nothing of that name is registered, or it has none."""
-    model = getattr(load(kind, name), "Settings", None) if name in TABLES[kind] else None
+    model = getattr(load(kind, name), "Settings", None) if name in entries(kind) else None
     return [] if model is None else list(model.model_fields)
 
 

@@ -15,7 +15,7 @@ import torch
 
 from logitleak.config import FederationConfig
 from logitleak.deploy.config import DeployConfig
-from logitleak.stages.check import scheme_of
+from logitleak.stages.banks import scheme_of
 from logitleak.types import Absence, Payload
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from logitleak import registry
 from logitleak.attacks.base import create
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, TooFewClients
+from logitleak.federation.rounds import play
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.types import MODEL_KINDS, Absence, Payload
 from logitleak.wire.transcript import Transcript
@@ -53,12 +54,7 @@ def federate(name: str, folder: Path, spoil: Spoil, minimum: int = 1) -> Transcr
     writer = TranscriptWriter(folder / "wire", manifest, public)
     form = partial(scheme.form, public=len(public), num_classes=CLASSES)
     recorder = Recorder(Unreliable(channel, spoil), writer, form, minimum)
-    scheme.begin(recorder, server)
-    writer.commit(0)
-    for round in range(1, ROUNDS + 1):
-        scheme.serve(round, recorder, server)
-        writer.write_own(round, server.logits())
-        writer.commit(round)
+    list(play(scheme, recorder, server, writer, ROUNDS))
     return Transcript(folder)
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from three_clients import CLASSES, OPTIMIZATION, ROUNDS, SIDE, simulate, world
+from three_clients import CLASSES, OPTIMIZATION, ROUNDS, SIDE, Tape, simulate, world
 
 from logitleak import registry
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.channel import ClientGroup, InProcessChannel
+from logitleak.federation.rounds import play
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.types import MODEL_KINDS
 
@@ -33,9 +34,7 @@ class TestEveryScheme:
         context = ClientContext(public, listener=listen)
         channel = InProcessChannel(scheme, [ClientGroup(bank, members, data)], context)
         server = Server(ModelBank("cnn", (SIDE, SIDE), CLASSES, ["server"], OPTIMIZATION, 0), public, listen)
-        scheme.begin(channel, server)
-        for round in range(1, ROUNDS + 1):
-            scheme.serve(round, channel, server)
+        list(play(scheme, channel, server, Tape(), ROUNDS))
         assert len(heard) == scheme.planned_epochs(clients, ROUNDS).total
 
     def test_every_round_carries_the_declared_upload(self, name: str, clients: int) -> None:
@@ -78,15 +77,14 @@ class TestEveryScheme:
         members = list(range(clients))
         bank = ModelBank("cnn", (SIDE, SIDE), CLASSES, members, OPTIMIZATION, 0)
         server = Server(ModelBank("cnn", (SIDE, SIDE), CLASSES, ["server"], OPTIMIZATION, 0), public)
-        for round in range(1, ROUNDS + 1):
+        tape, done = Tape(), -1
+        while done < ROUNDS:
             channel = InProcessChannel(scheme, [ClientGroup(bank, members, data)], ClientContext(public))
-            if round == 1:
-                scheme.begin(channel, server)
-            scheme.serve(round, channel, server)
-            if restart:
-                kept = {key: value.clone() for key, value in scheme.state().items()}
-                scheme = made_like(scheme)
-                scheme.load_state(kept)
+            rounds = play(scheme, channel, server, tape, ROUNDS, done)
+            done = next(rounds) if restart else list(rounds)[-1]
+            kept = {key: value.clone() for key, value in scheme.state().items()}
+            scheme = made_like(scheme)
+            scheme.load_state(kept)
         return torch.cat([bank.predict(public.images).flatten(), server.logits().flatten()])
 
 

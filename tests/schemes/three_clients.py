@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from logitleak.federation.bank import ModelBank, Optimization
 from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder
+from logitleak.federation.rounds import play
 from logitleak.models.base import build
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.seeds import derive
@@ -39,13 +40,20 @@ LossOfRows = Callable[[Tensor, Tensor], Tensor]
 
 
 class Tape:
-    """Keeps events in memory."""
+    """Keeps events and the server's own logits in memory."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.own: list[Tensor] = []
 
     def write(self, event: Event) -> None:
         self.events.append(event)
+
+    def write_own(self, round: int, logits: Tensor) -> None:
+        self.own.append(logits)
+
+    def commit(self, round: int) -> None:
+        assert len(self.own) == round  # a round is whole once the server's own outputs are there
 
 
 def simulate(scheme: Scheme, clients: int, models: list[str]) -> tuple[list[Event], list[Tensor]]:
@@ -67,12 +75,8 @@ def simulate(scheme: Scheme, clients: int, models: list[str]) -> tuple[list[Even
     form = partial(scheme.form, public=len(public), num_classes=CLASSES, dtype=torch.float64)
     channel = Recorder(InProcessChannel(scheme, groups, ClientContext(public)), tape, form, clients)
     server = Server(bank("cnn", ["server"]), public)
-    scheme.begin(channel, server)
-    own = []
-    for round in range(1, ROUNDS + 1):
-        scheme.serve(round, channel, server)
-        own.append(server.logits())
-    return tape.events, own
+    assert list(play(scheme, channel, server, tape, ROUNDS)) == list(range(ROUNDS + 1))
+    return tape.events, tape.own
 
 
 class Person:

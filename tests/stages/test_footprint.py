@@ -19,7 +19,7 @@ from logitleak.attacks.networks import InversionNetwork
 from logitleak.config import parse
 from logitleak.files.storage import read_json, write_json
 from logitleak.machine import forecast
-from logitleak.stages.check import scheme_of
+from logitleak.stages.banks import scheme_of
 from logitleak.stages.footprint import footprint
 from logitleak.stages.plan import plan
 from logitleak.stages.simulation import Simulation

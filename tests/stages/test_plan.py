@@ -15,7 +15,8 @@ from logitleak import registry
 from logitleak.data.split import prepare
 from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
-from logitleak.stages.check import check, scheme_of
+from logitleak.stages.banks import scheme_of
+from logitleak.stages.check import check
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.plan import _median_step, foretell, images_learnt, plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,9 +15,11 @@ from torch import Tensor
 from logitleak import registry
 from logitleak.attacks.selection import select
 from logitleak.errors import UserError
+from logitleak.files.finite import all_finite
 from logitleak.machine.forecast import Scale
 from logitleak.metrics.ssim import WINDOW
 from logitleak.priors.base import Prior
+from logitleak.priors.domains import mean_image
 from logitleak.strict import Strict
 from logitleak.types import Reconstructions, ServerView
 
@@ -53,7 +56,8 @@ class Trace:
 class Attack(ABC):
     """Rebuilds the private images of every target label from a server's view.
 
-    A subclass writes `observe` and `reconstruct_client`; `replay` does the checks and the choice of Eq. 11.
+    A subclass writes `observe` and `reconstruct_client`. `replay` owns everything around them: what the view must
+    have, clients of whom nothing is known, whether what comes out is images, and the choice of Eq. 11.
 
     Args:
         settings: an instance of the class's ``Settings``.
@@ -90,8 +94,7 @@ class Attack(ABC):
         self.seed = seed
         self.device = torch.device(device)
         self.trace = Trace()
-        # clients without one usable row so far; a subclass keeps account of them
-        self.unheard: set[int] = set()
+        self.unheard: set[int] = set()  # clients of whom nothing is known so far; `replay` keeps it
         self.listener: Listener = lambda round, client, step, loss: None
 
     @abstractmethod
@@ -99,9 +102,10 @@ class Attack(ABC):
         """Learn from one more round."""
 
     @abstractmethod
-    def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
+    def reconstruct_client(self, view: ServerView, client: int) -> Tensor | None:
         """This client's reconstruction of every target, float32 [T, 3, H, W] in [0, 1], after the last
-        observed round."""
+        observed round; None where nothing usable came from this client yet. Then, and for numbers that are not finite,
+        `replay` claims nothing but the mean sensitive public image, and never chooses it where anybody was heard."""
 
     def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
         """Choose among the clients' images [K, T, 3, H, W]: Eq. 11 unless the attack knows better."""
@@ -148,13 +152,38 @@ class Attack(ABC):
             (round, reconstructions) for every round after ``after``.
 
         Raises:
-            UserError: the view has not what this attack needs.
+            UserError: the view has not what this attack needs, or the attack gives something else than images.
         """
         self.check(view)
         for round in range(after + 1, view.rounds + 1):
             self.observe(view, round)
-            images = torch.stack([self.reconstruct_client(view, k) for k in range(view.clients)])
+            images = torch.stack([self._images_of(view, client, round) for client in range(view.clients)])
             yield round, self.choose(images, view.knowledge.target_labels)
+
+    def _images_of(self, view: ServerView, client: int, round: int) -> Tensor:
+        """What `reconstruct_client` gives, if it is what it should be; the mean image where it gives nothing."""
+        found = self.reconstruct_client(view, client)
+        shape = (len(view.knowledge.target_labels), *view.knowledge.public.images.shape[1:])
+        fault = None if found is None else _fault(found, shape)
+        if fault is not None:
+            name = type(self).__name__
+            raise UserError(
+                f"The attack {name} {fault} in round {round} for client {client}; see Attack.reconstruct_client."
+            )
+        if found is not None and all_finite(found):
+            self.unheard.discard(client)
+            return found
+        self.unheard.add(client)
+        self.note("rounds without rows" if found is None else "not finite", round, client)
+        public = view.knowledge.public
+        return mean_image(public, public.rows("sensitive")).expand(shape).clone()
+
+    def note(self, what: str, round: int, client: int) -> None:
+        """Write down, once, what is wrong with a client's answer of a round."""
+        entry = {"round": round, "client": client}
+        listed = self.trace.choices.setdefault(what, [])
+        if entry not in listed:
+            listed.append(entry)
 
     def last(self, view: ServerView) -> Reconstructions:
         """What the attack rebuilds after the last round; earlier ones are looked at only if it learns from them in
@@ -207,6 +236,18 @@ class Attack(ABC):
             )
 
 
+def _fault(found: Tensor, shape: tuple[int, ...]) -> str | None:
+    """Why a tensor is not the images that it should be; None if it is."""
+    if not isinstance(found, Tensor) or tuple(found.shape) != shape:
+        given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        return f"gives {given} and not images of shape {shape}"
+    if found.dtype != torch.float32:
+        return f"gives numbers of type {str(found.dtype).removeprefix('torch.')} and not float32"
+    if found.numel() and all_finite(found) and (float(found.min()) < 0 or float(found.max()) > 1):
+        return "gives pixels outside [0, 1]"
+    return None
+
+
 def create(
     attack: str,
     settings: Mapping[str, Any] | None = None,
@@ -215,8 +256,16 @@ def create(
     prior: str = "mean",
     prior_settings: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
+    home: Path | None = None,
 ) -> Attack:
     """Build a registered attack with its prior.
+
+    Args:
+        attack, settings: its name, and what differs from its defaults.
+        seed: of attack and prior.
+        prior, prior_settings: as for the attack.
+        device: where both compute.
+        home: where a prior that learns keeps its weights; None keeps nothing.
 
     Raises:
         UserError: an unknown name or setting, or a value out of range.
@@ -224,7 +273,6 @@ def create(
     attack_class, prior_class = registry.load("attack", attack), registry.load("prior", prior)
     parsed = registry.settings(f"attack {attack}", attack_class.Settings, settings or {})
     parsed_prior = registry.settings(f"prior {prior}", prior_class.Settings, prior_settings or {})
-    made_prior: Prior = prior_class(parsed_prior, seed)
-    made_prior.device = torch.device(device)
+    made_prior: Prior = prior_class(parsed_prior, seed, device, home)
     made: Attack = attack_class(parsed, made_prior, seed, device)
     return made

@@ -146,16 +146,13 @@ class Gap(Attack):
         used = {"reference": self._kind(view), "rounds": self.rounds, "tau": self.tau, "lambda": self.lam}
         self.trace.choices["used"] = used
 
-    def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
+    def reconstruct_client(self, view: ServerView, client: int) -> Tensor | None:
         known = view.knowledge
         targets, shape = known.target_labels, known.public.images.shape[1:]
         found = self._gaps(view, client, self._kind(view))
         self.listener(self.round, client, 1, float("nan"))
-        self.unheard.discard(client)
-        if not found:  # nothing came from this client yet: nothing is claimed but the mean image
-            self.unheard.add(client)
-            mean = self._images(view, known.public.rows("sensitive")).mean
-            return mean.view(1, *shape).repeat(len(targets), 1, 1, 1).cpu()
+        if not found:
+            return None
         self._believe(view, client)
         rows, z = side_by_side([found[t] for t in sorted(found)])
         wanted = torch.nn.functional.one_hot(targets, known.num_classes).to(z).repeat(1, len(found))
@@ -190,7 +187,7 @@ class Gap(Attack):
         found = {t: self._gap(view, client, t, kind) for t in self._wanted()}
         usable = {t: gap for t, gap in found.items() if len(gap[0]) >= 2}
         for t in sorted(set(found) - set(usable)):
-            self._note(t, client)
+            self.note("rounds without rows", t, client)
         if usable:
             return usable
         for t in range(self.round, 0, -1):
@@ -230,12 +227,6 @@ class Gap(Attack):
             if len(rows) >= 2:
                 self._beliefs[client] = gap.mean(0)[view.knowledge.target_labels]
                 return
-
-    def _note(self, round: int, client: int) -> None:
-        entry = {"round": round, "client": client}
-        listed = self.trace.choices.setdefault("rounds without rows", [])
-        if entry not in listed:
-            listed.append(entry)
 
 
 def side_by_side(gaps: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

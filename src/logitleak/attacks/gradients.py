@@ -75,7 +75,9 @@ class GradientInversion(Attack):
                 images = self._dummies.setdefault(client, self._start(view, client))
                 images[labels] = self._match(model, gradients, labels, images[labels], round, client)
 
-    def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
+    def reconstruct_client(self, view: ServerView, client: int) -> Tensor | None:
+        if client not in self._presence:
+            return None
         targets, shape = view.knowledge.target_labels, view.knowledge.public.images.shape[1:]
         images = torch.full((len(targets), *shape), 0.5)  # gray: nothing is claimed
         if client in self._dummies:

@@ -17,6 +17,7 @@ from logitleak.attacks import networks
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.features import Q, input_width, public_inputs
 from logitleak.errors import UserError
+from logitleak.files import model_state
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.priors.base import Prior
@@ -140,21 +141,20 @@ class NetworkInversion(Attack):
         for client in range(view.clients):
             rows, inputs = public_inputs(view, client, round, self.settings.tau, self.q, wanted)
             if len(rows) < 2:  # the server asked for less (FedGEMS), or the client was absent: nothing new
-                self.trace.choices.setdefault("rounds without rows", []).append(
-                    {"round": round, "client": client}
-                )
+                self.note("rounds without rows", round, client)
                 continue
             priors, steps = self._priors(view, rows), self._steps(len(rows), len(wanted))
             examples = Examples(inputs.to(self.device), pixels, rows.to(self.device), priors)
             self._train(client, round, examples, pull, steps)
-        self.unheard = {k for k, optimizer in enumerate(self.optimizers) if not optimizer.state}
 
     @property
     def uses_prior(self) -> bool:
         return self.gamma > 0
 
     @torch.no_grad()
-    def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
+    def reconstruct_client(self, view: ServerView, client: int) -> Tensor | None:
+        if not self.optimizers[client].state:  # its network has learnt nothing
+            return None
         network = self.networks[client].eval()
         images = self._images(network, self.target_inputs(view).to(self.device))
         return images.add(1).div(2).clamp(0, 1).cpu()
@@ -173,23 +173,15 @@ class NetworkInversion(Attack):
         return super().memory(scale) + scale.clients * 3 * forecast.weights(network) + step + inputs
 
     def state(self) -> dict[str, Tensor]:
-        table = {}
+        table: dict[str, Tensor] = {}
         for k, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
-            table.update({f"{k}/network/{name}": value for name, value in network.state_dict().items()})
-            for name, value in network.named_parameters():
-                moments = optimizer.state.get(value, {})
-                table.update({f"{k}/{key}/{name}": moment for key, moment in moments.items()})
+            table |= model_state.pack(str(k), network, optimizer)
         return table
 
     def load_state(self, table: Mapping[str, Tensor], view: ServerView) -> None:
         self._prepare(view)
         for k, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
-            network.load_state_dict({name: table[f"{k}/network/{name}"] for name in network.state_dict()})
-            for name, value in network.named_parameters():
-                keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{k}/{key}/{name}" in table]
-                if keys:  # none where this client had no usable row so far
-                    moments = {key: table[f"{k}/{key}/{name}"] for key in keys}
-                    optimizer.state[value] = {key: moment.to(self.device) for key, moment in moments.items()}
+            model_state.unpack(table, str(k), network, optimizer)
 
     def _prepare(self, view: ServerView) -> None:
         """Create the networks at the first round."""

@@ -112,18 +112,12 @@ class Ridge(Attack):
         self.round = round
         self.tau, self.lam = self._tune(view)
 
-    def reconstruct_client(self, view: ServerView, client: int) -> Tensor:
+    def reconstruct_client(self, view: ServerView, client: int) -> Tensor | None:
         s, known = self.settings, view.knowledge
         rows, z, target = self._inputs(view, client, self.tau, known.target_labels)
         self.listener(self.round, client, 1, float("nan"))
-        self.unheard.discard(client)
-        if len(rows) < 2:  # nothing came from this client yet: nothing is claimed but the mean image
-            self.unheard.add(client)
-            self.trace.choices.setdefault("rounds without rows", []).append(
-                {"round": self.round, "client": client}
-            )
-            mean = self._images(view, known.public.rows("sensitive")).mean
-            return mean.view(1, *known.public.images.shape[1:]).repeat(len(target), 1, 1, 1).cpu()
+        if len(rows) < 2:
+            return None
         images = self._images(view, rows)
         if self.uses_prior:
             priors = self._priors(view, rows)

@@ -33,12 +33,12 @@ def ls(
         raise UserError(f'There is no kind "{kind}".{did_you_mean(kind, registry.TABLES)}')
     if kind is not None and name is not None:
         found = _settings(registry.load(kind, name))
-        summary = registry.TABLES[kind][name].summary
+        summary = registry.entries(kind)[name].summary
         if json:
             return {"kind": kind, "name": name, "summary": summary, "settings": found}
         _print_settings(kind, name, summary, found)
         return None
-    tables = {title: table for title, table in registry.TABLES.items() if kind in (None, title)}
+    tables = {title: registry.entries(title) for title in registry.TABLES if kind in (None, title)}
     if json:
         return {title: {name: e.summary for name, e in table.items()} for title, table in tables.items()}
     for title, table in tables.items():

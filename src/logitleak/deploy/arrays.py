@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from logitleak.federation.answers import Shape, printable
+from logitleak.files.storage import NAMES
 
 KIND = "numpy.ndarray"
 """What Flower calls this way of writing arrays."""
@@ -16,11 +17,8 @@ KIND = "numpy.ndarray"
 _HEADER = 4096
 """No header of an array in use is longer, in bytes."""
 
-_DTYPES = {
-    "float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
-    "int64": torch.int64, "int32": torch.int32, "int16": torch.int16, "int8": torch.int8, "uint8": torch.uint8,
-    "bool": torch.bool,
-}  # fmt: skip
+_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in NAMES}
+"""What may travel is what a transcript can hold."""
 
 _BITS = {torch.bfloat16: torch.int16}
 """Types that numpy has not, and the ones that carry their bits."""

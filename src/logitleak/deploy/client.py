@@ -10,9 +10,8 @@ from torch import Tensor
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import check_facts, fingerprint, read_facts, read_private, read_public
 from logitleak.errors import UserError
-from logitleak.federation.bank import ModelBank
 from logitleak.schemes.base import ClientContext
-from logitleak.stages.check import optimization_of, scheme_of
+from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import choose_device
 from logitleak.types import Payload
 
@@ -44,10 +43,10 @@ class Client:
         self.scheme = scheme_of(config.federation)
         self.data = read_private(folder, facts)
         self.number = number
-        self.bank = ModelBank(
-            config.federation.model_of(number), self.public.image_size, facts.num_classes, [number],
-            optimization_of(config.federation, self.scheme), config.seed, choose_device(config.device),
-        )  # fmt: skip
+        f, device = config.federation, choose_device(config.device)
+        self.bank = bank_of(
+            f, f.model_of(number), [number], self.public.image_size, facts.num_classes, config.seed, device
+        )
 
     def check_public(self, wanted: str) -> None:
         """Raise `OtherPublicSet` unless the public set has this `fingerprint`: outputs on other images, or in

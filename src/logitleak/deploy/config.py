@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Validati
 from logitleak import registry
 from logitleak.config import Config, FederationConfig, check_models
 from logitleak.errors import UserError
-from logitleak.stages.check import scheme_of
+from logitleak.stages.banks import scheme_of
 from logitleak.strict import Strict
 
 _SETTING = "settings."

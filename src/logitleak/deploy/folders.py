@@ -22,7 +22,8 @@ from logitleak.files.whole import move, sync_all
 from logitleak.sealed.files import write_game, write_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import Split, unlabelled
-from logitleak.stages.check import check, scheme_of
+from logitleak.stages.banks import scheme_of
+from logitleak.stages.check import check
 from logitleak.types import ClientData, PublicData, check_rows
 
 _TOLD = {"source", "image_size", "protocol", "degradation", "degradation_settings", "targets", "labelled"}

@@ -12,11 +12,12 @@ from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form, printable
-from logitleak.federation.bank import ModelBank
 from logitleak.federation.channel import Recorder, TooFewClients, Transport
+from logitleak.federation.rounds import play
 from logitleak.files.lock import alone
 from logitleak.schemes.base import Scheme, Server
-from logitleak.stages.check import check_architectures, optimization_of, scheme_of
+from logitleak.stages.banks import bank_of, scheme_of
+from logitleak.stages.check import check_architectures
 from logitleak.stages.folder import RunFolder, World, choose_device, logged, timed
 from logitleak.stages.opening import open_run
 from logitleak.stages.simulation import manifest_of
@@ -101,23 +102,17 @@ def _open(world: _World) -> RunFolder:
 
 
 def _rounds(world: _World, run: RunFolder, writer: TranscriptWriter, channel: Recorder) -> None:
-    config, scheme = world.config, world.scheme
-    bank = ModelBank(
-        config.federation.server_model, world.public.image_size, world.facts.num_classes, ["server"],
-        optimization_of(config.federation, scheme), config.seed, choose_device(config.device),
-    )  # fmt: skip
-    server = Server(bank, world.public)
+    config, public = world.config, world.public
+    f, device = config.federation, choose_device(config.device)
+    bank = bank_of(
+        f, f.server_model, ["server"], public.image_size, world.facts.num_classes, config.seed, device
+    )
     done = 0
     try:
-        scheme.begin(channel, server)
-        writer.commit(0)
-        for round in range(1, config.federation.rounds + 1):
-            scheme.serve(round, channel, server)
-            writer.write_own(round, server.logits())
-            writer.commit(round)
-            done = round
-            _claim(run, writer, done, _RUNNING)
-            log.info("round %d of %d is finished", round, config.federation.rounds)
+        for done in play(world.scheme, channel, Server(bank, public), writer, f.rounds):
+            if done > 0:
+                _claim(run, writer, done, _RUNNING)
+                log.info("round %d of %d is finished", done, f.rounds)
     except TooFewClients as ended:
         raise TooFewClients(f"{ended} {_end(run, writer, done, str(ended))}") from None
     except BaseException as error:  # stopped or broken: the rounds that were whole stay

@@ -14,6 +14,7 @@ from logitleak import registry
 from logitleak.errors import UserError
 from logitleak.federation.batches import PREDICTED, cut, normalizes_batches, refuse_single_images
 from logitleak.federation.stack import Stack, stackable
+from logitleak.files import model_state
 from logitleak.models import base, own
 from logitleak.seeds import derive, derive_int
 
@@ -255,14 +256,9 @@ class ModelBank:
 
     def state(self) -> dict[str, Tensor]:
         """Weights, buffers and optimizer moments as a flat table of tensors, ready for safetensors."""
-        table = {}
+        table: dict[str, Tensor] = {}
         for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
-            for name, value in model.named_buffers():
-                table[f"{member}/buffer/{name}"] = value.detach().contiguous()
-            for name, value in model.named_parameters():
-                table[f"{member}/weight/{name}"] = value.detach().contiguous()
-                for key, moment in optimizer.state.get(value, {}).items():
-                    table[f"{member}/{key}/{name}"] = moment.detach().contiguous()
+            table |= model_state.pack(str(member), model, optimizer)
         return table
 
     def load_state(self, table: Mapping[str, Tensor]) -> None:
@@ -273,22 +269,7 @@ class ModelBank:
         """
         self.changes += 1
         for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
-            for name, value in model.named_buffers():
-                value.copy_(table[f"{member}/buffer/{name}"])
-            for name, value in model.named_parameters():
-                with torch.no_grad():
-                    value.copy_(table[f"{member}/weight/{name}"])
-                moments = {
-                    key: table[f"{member}/{key}/{name}"].to(self.device if key != "step" else "cpu").clone()
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                    if f"{member}/{key}/{name}" in table
-                }
-                if moments:
-                    for key in ("exp_avg", "exp_avg_sq"):  # the fused step wants the weights' order in memory
-                        moments[key] = torch.empty_like(value).copy_(moments[key])
-                    if value.device.type == "cuda":  # fused Adam keeps its step counter beside the weights
-                        moments["step"] = moments["step"].to(value.device)
-                    optimizer.state[value] = moments
+            model_state.unpack(table, str(member), model, optimizer)
 
 
 def _ignore(k: int, epoch: int, loss: float) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+from logitleak.files.model_state import MOMENTS
 
 
 class Stack:
@@ -40,7 +40,7 @@ class Stack:
         for name, stacked in self._weights.items():
             states = [o.state.get(m.get_parameter(name), {}) for m, o in zip(models, optimizers, strict=True)]
             if states[0]:
-                moments = {key: torch.stack([state[key] for state in states]) for key in _MOMENTS}
+                moments = {key: torch.stack([state[key] for state in states]) for key in MOMENTS}
                 self._adam.state[stacked] = {"step": states[0]["step"].clone(), **moments}
         self._gradients = _gradients(models[0], loss, precision)
 
@@ -70,7 +70,7 @@ class Stack:
                 own = model.get_parameter(name)
                 own.copy_(value[k])
                 if state:
-                    moments = {key: torch.empty_like(own).copy_(state[key][k]) for key in _MOMENTS}
+                    moments = {key: torch.empty_like(own).copy_(state[key][k]) for key in MOMENTS}
                     optimizer.state[own] = {"step": state["step"].clone(), **moments}
 
 

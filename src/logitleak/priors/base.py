@@ -26,9 +26,13 @@ class PriorSettings(Strict):
 class Prior(ABC):
     """An estimate x̄_j of a private image for each label, from the server's knowledge alone.
 
-    Attributes:
-        home: a folder where a prior that learns keeps its weights and checkpoints; None keeps nothing.
+    Args:
+        settings: an instance of the class's ``Settings``.
+        seed: a prior derives its generators from it.
         device: where it computes.
+        home: a folder where a prior that learns keeps its weights and checkpoints; None keeps nothing.
+
+    Attributes:
         listener: who is told of training steps.
         Settings: the pydantic model of its hyper-parameters.
         needs_labels: whether the public set must be labelled; `LabelPrior` says so by its type.
@@ -39,11 +43,13 @@ class Prior(ABC):
     needs_labels: ClassVar[bool] = False
     learns: ClassVar[bool] = False
 
-    def __init__(self, settings: Any, seed: int) -> None:
+    def __init__(
+        self, settings: Any, seed: int, device: torch.device | str = "cpu", home: Path | None = None
+    ) -> None:
         self.settings = settings
         self.seed = seed
-        self.home: Path | None = None
-        self.device = torch.device("cpu")
+        self.home = home
+        self.device = torch.device(device)
         self.listener: Listener = lambda step, loss: None
 
     def check(self, knowledge: Knowledge) -> None:

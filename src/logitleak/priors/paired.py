@@ -4,6 +4,7 @@ to them directly, without an adversary. Ours; the paper's priors are `cyclegan` 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -52,8 +53,10 @@ class Paired(TrainedPrior):
     Settings = PairedSettings
     settings: PairedSettings
 
-    def __init__(self, settings: Any, seed: int) -> None:
-        super().__init__(settings, seed)
+    def __init__(
+        self, settings: Any, seed: int, device: torch.device | str = "cpu", home: Path | None = None
+    ) -> None:
+        super().__init__(settings, seed, device, home)
         if self.settings.model == "linear":
             self.least_shared, self.side_multiple = 2, 1
 

@@ -17,8 +17,9 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.errors import UserError
+from logitleak.files import model_state
 from logitleak.files.lock import held
-from logitleak.files.storage import TensorFile, write_tensors
+from logitleak.files.storage import NAMES, TensorFile, write_tensors
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.models.base import initialize
@@ -26,9 +27,6 @@ from logitleak.priors.base import PriorSettings
 from logitleak.priors.samples import write_samples
 from logitleak.priors.translator import TranslatorPrior
 from logitleak.types import Knowledge, LabelledPublicData
-
-_NAMES = {torch.float32: "F32", torch.int64: "I64"}
-"""Types of what is kept, as the safetensors format calls them."""
 
 
 class TrainedSettings(PriorSettings):
@@ -97,27 +95,15 @@ class Training(ABC):
         """Weights, moments and memory; before the first step the moments are zeros."""
         table = {f"memory/{name}": value for name, value in self.memory.items()}
         for name, network in self.networks.items():
-            for key, value in network.named_parameters():
-                moments = self.optimizers[name].state.get(value, {})
-                zero = torch.zeros_like(value)
-                table[f"{name}/weight/{key}"] = value.detach()
-                table[f"{name}/exp_avg/{key}"] = moments.get("exp_avg", zero)
-                table[f"{name}/exp_avg_sq/{key}"] = moments.get("exp_avg_sq", zero)
+            table |= model_state.pack(name, network, self.optimizers[name], begun=True)
         return table
 
-    def load_state(self, table: Mapping[str, Tensor], step: int) -> None:
-        """Take back what `state` gave after step number ``step``."""
+    def load_state(self, table: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave."""
         for name, value in self.memory.items():
             value.copy_(table[f"memory/{name}"])
         for name, network in self.networks.items():
-            for key, value in network.named_parameters():
-                with torch.no_grad():
-                    value.copy_(table[f"{name}/weight/{key}"])
-                self.optimizers[name].state[value] = {
-                    "step": torch.tensor(float(step), device=value.device),
-                    "exp_avg": torch.zeros_like(value).copy_(table[f"{name}/exp_avg/{key}"]),
-                    "exp_avg_sq": torch.zeros_like(value).copy_(table[f"{name}/exp_avg_sq/{key}"]),
-                }
+            model_state.unpack(table, name, network, self.optimizers[name])
 
 
 class TrainedPrior(TranslatorPrior):
@@ -204,7 +190,7 @@ class TrainedPrior(TranslatorPrior):
         if not path.exists():
             return 0
         step = _step_of(path, self.settings.steps)
-        training.load_state(read_checked(path, training.state()), step)
+        training.load_state(read_checked(path, training.state()))
         return step
 
 
@@ -219,7 +205,7 @@ def read_checked(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
     table = {}
     for name, like in expected.items():
         fits = name in file.names() and file.shape(name) == tuple(like.shape)
-        if not fits or file.dtype(name) != _NAMES[like.dtype]:
+        if not fits or file.dtype(name) != NAMES[like.dtype]:
             raise UserError(f"{path} does not fit this prior; delete it to train again.")
         table[name] = file.read(name)
         if not bool(table[name].isfinite().all()):

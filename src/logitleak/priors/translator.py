@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,8 +41,10 @@ class TranslatorPrior(LabelPrior):
     least_shared: int = 1
     side_multiple: int = 16
 
-    def __init__(self, settings: Any, seed: int) -> None:
-        super().__init__(settings, seed)
+    def __init__(
+        self, settings: Any, seed: int, device: torch.device | str = "cpu", home: Path | None = None
+    ) -> None:
+        super().__init__(settings, seed, device, home)
         self._public: PublicData | None = None
         self._key = ""
         self._translator: nn.Module = nn.Identity()

@@ -10,31 +10,12 @@ from logitleak.config import Config, DataConfig, FederationConfig
 from logitleak.data.base import DataSource, Survey
 from logitleak.data.split import check_numbers, choose_identities, degradation
 from logitleak.errors import UserError
-from logitleak.federation.bank import Optimization
 from logitleak.federation.batches import refuse_single_images
 from logitleak.models import own
 from logitleak.schemes.base import Scheme
+from logitleak.stages.banks import scheme_of
 from logitleak.stages.folder import choose_device
 from logitleak.types import MODEL_KINDS
-from logitleak.wire.writer import check_action
-
-
-def scheme_of(f: FederationConfig) -> Scheme:
-    """The configured scheme, with its settings.
-
-    Raises:
-        UserError: an unknown name or setting, or an action whose messages cannot be kept.
-    """
-    scheme_class = registry.load("scheme", f.scheme)
-    made: Scheme = scheme_class(registry.settings(f"scheme {f.scheme}", scheme_class.Settings, f.settings))
-    for action in made.actions:
-        check_action(action)
-    return made
-
-
-def optimization_of(f: FederationConfig, scheme: Scheme) -> Optimization:
-    """How everybody trains."""
-    return Optimization(f.lr, f.weight_decay, f.batch, scheme.optimizer, f.precision)
 
 
 def check(config: Config) -> tuple[Survey, list[str], int]:

@@ -18,7 +18,7 @@ from logitleak.sealed import game as games
 from logitleak.sealed.files import read_game, read_truth, write_game, write_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth, Split, unlabelled
-from logitleak.stages.check import scheme_of
+from logitleak.stages.banks import scheme_of
 from logitleak.stages.folder import RunFolder, World
 from logitleak.stages.simulation import Simulation, last_checkpoint
 from logitleak.stages.traffic import weights_of

@@ -32,7 +32,7 @@ from logitleak.sealed import game as games
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth, Split
 from logitleak.seeds import derive, derive_int
-from logitleak.stages.check import optimization_of, scheme_of
+from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import World, choose_device
 from logitleak.stages.simulation import Simulation
 from logitleak.types import ClientData, Knowledge, Payload, PublicData, ServerView
@@ -175,10 +175,9 @@ def _train_shadows(view: Transcript, config: Config, seed: int, folder: Path, pr
     scheme = scheme_of(f)
 
     def bank(architecture: str, members: Sequence[str]) -> ModelBank:
-        return ModelBank(
-            architecture, public.image_size, view.knowledge.num_classes, members, optimization_of(f, scheme),
-            derive_int(seed, "shadows"), choose_device(config.device),
-        )  # fmt: skip
+        seed_of_shadows, device = derive_int(seed, "shadows"), choose_device(config.device)
+        classes = view.knowledge.num_classes
+        return bank_of(f, architecture, members, public.image_size, classes, seed_of_shadows, device)
 
     shadows = _Shadows(
         bank(f.model_of(0), [f"shadow-{k}" for k in range(SHADOWS)]), scheme, public, view.clients

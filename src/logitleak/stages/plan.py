@@ -16,7 +16,8 @@ from logitleak.data.base import Survey
 from logitleak.federation.bank import ModelBank
 from logitleak.machine.forecast import FLOAT
 from logitleak.schemes.base import Epochs
-from logitleak.stages.check import check, count_images, optimization_of, scheme_of
+from logitleak.stages.banks import bank_of, scheme_of
+from logitleak.stages.check import check, count_images
 from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import footprint, largest
 from logitleak.types import MODEL_KINDS
@@ -188,9 +189,7 @@ def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> 
 
 def _bank(config: Config, classes: int, model: str) -> ModelBank:
     f, side = config.federation, config.data.image_size
-    optimization = optimization_of(f, scheme_of(f))
-    device = choose_device(config.device)
-    return ModelBank(model, (side, side), classes, [0], optimization, 0, device)
+    return bank_of(f, model, [0], (side, side), classes, 0, choose_device(config.device))
 
 
 def _seconds_per_image(config: Config, classes: int, hurry: bool) -> float:

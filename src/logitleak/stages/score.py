@@ -141,7 +141,7 @@ def describe_attack(folder: Path) -> dict[str, Any]:
     return {
         "attack": said["attack"],
         "kind": said["kind"],
-        "summary": registry.TABLES["attack"][said["attack"]].summary,
+        "summary": registry.entries("attack")[said["attack"]].summary,
         "settings": said["settings"] | chosen,
         "assumptions": said["assumptions"],
         "choices": said["choices"],

@@ -16,14 +16,15 @@ from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.batches import PREDICTED
 from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder
-from logitleak.federation.memo import Memo, RememberingBank
+from logitleak.federation.memo import Memo
+from logitleak.federation.rounds import play
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.metrics import confidence
 from logitleak.metrics.utility import accuracy
 from logitleak.progress import Progress
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.sealed.truth import Split
-from logitleak.stages.check import optimization_of, scheme_of
+from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import World, choose_device
 from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
 
@@ -63,7 +64,7 @@ class Simulation:
         self.losses: list[dict[str, Any]] = []
         self.utility: list[dict[str, Any]] = []
         self.scheme = scheme_of(config.federation)
-        self.groups, server_bank = build_banks(config, self.scheme, split, self.used, memo)
+        self.groups, server_bank = build_banks(config, split, self.used, memo)
         listener = _Listener(self.losses, self.rounds, progress)
         self.server = Server(server_bank, split.public, listener)
         context = ClientContext(split.public, listener=listener)
@@ -84,16 +85,8 @@ class Simulation:
         total = self.scheme.planned_epochs(self.channel.clients, self.rounds).total
         self.progress.stage(self.name, total)
         self.progress.advance(steps=len(self.losses))
-        if self.done < 0:
-            self.scheme.begin(self.channel, self.server)
-            self._measure(0)
-            self.writer.commit(0)
-            self._checkpoint(0)
-        for round in range(max(self.done, 0) + 1, self.rounds + 1):
-            self.scheme.serve(round, self.channel, self.server)
-            self.writer.write_own(round, self.server.logits())
+        for round in play(self.scheme, self.channel, self.server, self.writer, self.rounds, self.done):
             self._measure(round)
-            self.writer.commit(round)
             self._checkpoint(round)
             log.info("round %d of %d is finished", round, self.rounds)
 
@@ -196,20 +189,18 @@ def last_checkpoint(world: World) -> int:
 
 
 def build_banks(
-    config: Config, scheme: Scheme, split: Split, used: Tensor | None = None, memo: Memo | None = None
+    config: Config, split: Split, used: Tensor | None = None, memo: Memo | None = None
 ) -> tuple[list[ClientGroup], ModelBank]:
     """One bank for each client architecture, and the server's; architectures are dealt out in turn."""
     f = config.federation
     device = choose_device(config.device)
-    optimization = optimization_of(f, scheme)
     size, classes = split.public.image_size, split.num_classes
     members: dict[str, list[int]] = {}
     for k in range(f.clients):
         members.setdefault(f.model_of(k), []).append(k)
-    make = ModelBank if memo is None else partial(RememberingBank, memo=memo)
     groups = [
         ClientGroup(
-            make(name, size, classes, clients, optimization, config.seed, device),
+            bank_of(f, name, clients, size, classes, config.seed, device, memo),
             clients,
             [split.truth.client(k, used) for k in clients],
         )
@@ -217,7 +208,7 @@ def build_banks(
     ]
     for group in groups:
         group.bank.refuse_too_few([len(data) for data in group.data])
-    server = make(f.server_model, size, classes, ["server"], optimization, config.seed, device)
+    server = bank_of(f, f.server_model, ["server"], size, classes, config.seed, device, memo)
     return groups, server
 
 

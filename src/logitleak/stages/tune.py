@@ -62,16 +62,15 @@ def make_attack(
     config: AttackConfig, settings: Mapping[str, Any], seed: int, device: torch.device, priors: Path | None
 ) -> Attack:
     """The configured attack with these settings in place of the configured ones."""
-    made = create(
+    return create(
         config.attack,
         settings,
         seed=seed,
         prior=config.prior,
         prior_settings=config.prior_settings,
         device=device,
+        home=priors,
     )
-    made.prior.home = priors
-    return made
 
 
 def tune_on_mock_twins(

@@ -85,7 +85,7 @@ def attack_worlds(
 def own_model_is_null(view: Transcript) -> bool:
     """Whether the server of this federation has a model that no private image can have reached."""
     scheme = view.manifest.scheme
-    known = scheme in registry.TABLES["scheme"] and "server_logits" in view.provides
+    known = scheme in registry.names("scheme") and "server_logits" in view.provides
     return known and bool(registry.load("scheme", scheme).own_model_is_null)
 
 
