@@ -27,7 +27,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_disks() -> Iterator[None]:
     """No test survives a power loss, and waiting for the disk tens of thousands of times takes a minute. Tests of
-    `logitleak.files.whole` put their own in its place."""
+    `logitleak.files.atomic` put their own in its place."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda number: None)
         yield

@@ -63,17 +63,17 @@ def test_a_disk_that_fills_up_while_tensors_are_written(
     config_file: Callable[..., Path], fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Afterwards the same command goes on."""
-    write_whole = storage.write_whole
+    write_atomic = storage.write_atomic
 
     def full(path: Path, write: Callable[[Path], None]) -> None:
         if "upload" in path.name:  # the temporary file is a device that is always full
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_name(f".{path.name}.{os.getpid()}.partial").symlink_to("/dev/full")
-        write_whole(path, write)
+        write_atomic(path, write)
 
     arguments = ["run", config_file(), "--out", tmp_path / "run", "--quiet"]
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "write_whole", full)
+        patch.setattr(storage, "write_atomic", full)
         assert "The disk is full" in fails(*arguments)
     cli.main([str(argument) for argument in arguments])
     assert (tmp_path / "run" / "report.html").exists()

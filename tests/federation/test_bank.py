@@ -26,9 +26,9 @@ def bank(members: list[int], model: str = "cnn", dtype: torch.dtype = torch.floa
 @pytest.mark.parametrize("model", ["cnn", "mlp", "resnet"])
 def test_bank_equals_separate_models(model: str) -> None:
     sets = [data(13, 0), data(7, 1), data(20, 2)]
-    together = bank([0, 1, 2], model)
-    together.fit([x for x, _ in sets], [y for _, y in sets], F.cross_entropy, 3, ("test", 1))
-    found = together.predict(sets[0][0])
+    stacked = bank([0, 1, 2], model)
+    stacked.fit([x for x, _ in sets], [y for _, y in sets], F.cross_entropy, 3, ("test", 1))
+    found = stacked.predict(sets[0][0])
     for k, (images, labels) in enumerate(sets):
         alone = build(model, (16, 16), 4, derive(3, "init", model, k), torch.float64)
         adam = torch.optim.Adam(alone.parameters(), lr=1e-3, weight_decay=1e-2, foreach=False, fused=False)
@@ -52,8 +52,8 @@ def test_together_equals_one_after_the_other(model: str, loss: Loss) -> None:
     few, few_labels = data(4, 1)
     targets = labels if loss is F.cross_entropy else torch.rand(13, 4, dtype=torch.float64)
     banks = [
-        ModelBank(model, (16, 16), 4, [0, 1], OPTIMIZATION, 3, dtype=torch.float64, together=together)
-        for together in (False, True)
+        ModelBank(model, (16, 16), 4, [0, 1], OPTIMIZATION, 3, dtype=torch.float64, stacked=stacked)
+        for stacked in (False, True)
     ]
     told: list[dict[tuple[int, int, int], float]] = [{}, {}]
     for each, heard in zip(banks, told, strict=True):

@@ -74,10 +74,10 @@ def data(count: int) -> tuple[Tensor, Tensor]:
     return images, torch.arange(count) % 4
 
 
-def make(batch: int, together: bool = False, members: int = 2) -> ModelBank:
+def make(batch: int, stacked: bool = False, members: int = 2) -> ModelBank:
     optimization = Optimization(1e-2, 0.0, batch)
     return ModelBank(
-        "cnn", (16, 16), 4, list(range(members)), optimization, 3, dtype=torch.float64, together=together
+        "cnn", (16, 16), 4, list(range(members)), optimization, 3, dtype=torch.float64, stacked=stacked
     )
 
 
@@ -91,19 +91,19 @@ def test_only_a_lone_last_image_joins_the_batch_before() -> None:
 
 
 @pytest.mark.parametrize("model", [Normed, Stateless])
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("stacked", [False, True])
 @pytest.mark.parametrize("loss", [F.cross_entropy, F.l1_loss])
 def test_every_image_counts_in_every_epoch(
     plug_in: Callable[[type[Classifier]], None],
     model: type[Classifier],
-    together: bool,
+    stacked: bool,
     loss: Callable[..., Tensor],
 ) -> None:
     """Against a plain loop: 9 images in batches of 4 are batches of 4 and 5, and the mean is over all 9."""
     plug_in(model)
     images, labels = data(9)
     targets = labels if loss is F.cross_entropy else torch.rand(9, 4, dtype=torch.float64)
-    bank, told = make(4, together), {}
+    bank, told = make(4, stacked), {}
     bank.fit(
         [images] * 2, [targets] * 2, loss, 2, ("t",), lambda k, epoch, mean: told.update({(k, epoch): mean})
     )

@@ -82,8 +82,8 @@ def banks(model: type[Classifier], monkeypatch: pytest.MonkeyPatch, device: str 
     monkeypatch.setattr(registry, "load", lambda kind, name: model)
     optimization = Optimization(1e-2, 0.0, 4)
     return [
-        ModelBank("cnn", (16, 16), 4, [0, 1], optimization, 3, device, torch.float64, together)
-        for together in (True, False)
+        ModelBank("cnn", (16, 16), 4, [0, 1], optimization, 3, device, torch.float64, stacked)
+        for stacked in (True, False)
     ]
 
 

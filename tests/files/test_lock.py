@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from logitleak.errors import UserError
-from logitleak.files.lock import Held, alone, held
+from logitleak.files.lock import Locked, alone, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from logitleak.files.lock import alone
 with alone(Path(sys.argv[1])):
-    print("held", flush=True)
+    print("locked", flush=True)
     time.sleep(60)
 """
 
@@ -27,7 +27,7 @@ def holder(folder: Path) -> subprocess.Popen[str]:
     """Another process that is at work in a folder."""
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    assert process.stdout.readline() == "locked\n"
     return process
 
 
@@ -85,10 +85,10 @@ def test_a_replaced_folder_is_still_held(tmp_path: Path) -> None:
 def test_a_lock_that_was_removed_while_somebody_waited(tmp_path: Path) -> None:
     """Who gets a lock of a file that is gone takes a new one: else two would hold it."""
     path = tmp_path / ".lock"
-    with held(path):
+    with locked(path):
         path.unlink()
-        with held(path), pytest.raises(Held):
-            held(path, wait=False).__enter__()
+        with locked(path), pytest.raises(Locked):
+            locked(path, wait=False).__enter__()
         assert not path.exists()
         path.write_text("somebody else's")
     assert path.read_text() == "somebody else's"
@@ -107,9 +107,9 @@ def test_a_folder_in_one_that_cannot_be_written(tmp_path: Path) -> None:
 WORK = """
 import os, sys
 from pathlib import Path
-from logitleak.files.lock import held
+from logitleak.files.lock import locked
 for _ in range(40):
-    with held(Path(sys.argv[1]) / ".lock"):
+    with locked(Path(sys.argv[1]) / ".lock"):
         file = Path(sys.argv[1]) / "count"
         file.write_text(str(int(file.read_text()) + 1))
 """

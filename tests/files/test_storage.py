@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 from logitleak.errors import UserError
+from logitleak.files.atomic import write_atomic
 from logitleak.files.storage import (
     TensorFile,
     read_json,
@@ -23,7 +24,6 @@ from logitleak.files.storage import (
     write_tensors,
     write_text,
 )
-from logitleak.files.whole import write_whole
 from logitleak.sealed.files import read_truth, write_truth
 from logitleak.sealed.truth import GroundTruth
 
@@ -44,7 +44,7 @@ def test_a_failing_writer_leaves_no_trace(tmp_path: Path, before: str | None, er
         raise error
 
     with pytest.raises(type(error)):
-        write_whole(path, fail)
+        write_atomic(path, fail)
     assert listing(tmp_path) == ([] if before is None else ["file.txt"])
     assert before is None or path.read_text() == before
 

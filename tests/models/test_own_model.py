@@ -98,13 +98,13 @@ def test_a_bank_trains_it_even_with_a_last_batch_of_one(module: str) -> None:
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_frozen_layers_stay_and_dropout_is_seeded(module: str, together: bool) -> None:
+@pytest.mark.parametrize("stacked", [False, True])
+def test_frozen_layers_stay_and_dropout_is_seeded(module: str, stacked: bool) -> None:
     images, labels = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8), torch.arange(8) % 4
     state, found = torch.random.get_rng_state(), []
     for _ in range(2):
         optimization = Optimization(1e-2, 0.0, 4)
-        bank = ModelBank(f"{module}:frozen", (16, 16), 4, [0, 1], optimization, seed=3, together=together)
+        bank = ModelBank(f"{module}:frozen", (16, 16), 4, [0, 1], optimization, seed=3, stacked=stacked)
         before = bank.weights(0)
         bank.fit([images] * 2, [labels] * 2, F.cross_entropy, 2, ("a",))
         after = bank.weights(0)

@@ -91,7 +91,7 @@ def test_interrupted_between_any_two_writes(
         rename(*args, **kwargs)
 
     run, stop = tmp_path / "killed", 3
-    monkeypatch.setattr("logitleak.files.whole.os.replace", counting)
+    monkeypatch.setattr("logitleak.files.atomic.os.replace", counting)
     kills = 0
     while True:
         calls = 0

@@ -219,7 +219,7 @@ def test_killed_between_any_two_writes(
             replace(*args)
 
         with monkeypatch.context() as patch:
-            patch.setattr("logitleak.files.whole.os.replace", counting)
+            patch.setattr("logitleak.files.atomic.os.replace", counting)
             try:
                 logitleak.run(config_of(tiny_config, folder), run)
                 break

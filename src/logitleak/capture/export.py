@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from logitleak.capture.description import Description, problems
 from logitleak.errors import UserError
+from logitleak.files.atomic import atomic_folder, restore
 from logitleak.files.storage import write_text
-from logitleak.files.whole import mend, whole_folder
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
 
@@ -41,11 +41,11 @@ def export(view: Transcript, out: Path, title: str, synthetic: bool | None = Non
     if height != width or not 11 <= width <= 512:
         raise UserError(f"A capture holds square images of side 11 to 512, and these are {width}x{height}.")
     place = out.resolve()
-    mend(place)
+    restore(place)
     if place.exists():
         raise UserError(f"{out} is there; choose another --out.")
     _described(view, title, synthetic, {1: [0]})  # most mistakes are found before gigabytes are written
-    with whole_folder(place) as folder:
+    with atomic_folder(place) as folder:
         _write_public(view, folder)
         rounds = range(1, view.rounds + 1)
         sent = {round: _write_round(view, folder, round) for round in rounds}

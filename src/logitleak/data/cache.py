@@ -15,8 +15,8 @@ import numpy as np
 from logitleak.data.base import ImageSet, Skipped
 from logitleak.data.decode import Window, decode
 from logitleak.errors import UserError
+from logitleak.files.atomic import write_atomic
 from logitleak.files.storage import write_json
-from logitleak.files.whole import write_whole
 
 log = logging.getLogger(__name__)
 _FORMAT = 1
@@ -123,7 +123,7 @@ def _write(folder: Path, key: str, images: ImageSet) -> None:
         with target.open("wb") as file:
             np.save(file, images.pixels, allow_pickle=False)
 
-    write_whole(folder / f"{key}.npy", save)
+    write_atomic(folder / f"{key}.npy", save)
     skipped = [(s.path, s.reason) for s in images.skipped]
     described = {"identities": list(images.identities), "files": list(images.files), "skipped": skipped}
     write_json(folder / f"{key}.json", described)

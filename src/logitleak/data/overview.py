@@ -11,7 +11,7 @@ from PIL import Image
 from logitleak import registry
 from logitleak.data.base import Dataset, DataSource, ImageSet
 from logitleak.errors import UserError
-from logitleak.files.whole import write_whole
+from logitleak.files.atomic import write_atomic
 
 _SKIPPED = 10  # files named one by one; a large download has thousands that are damaged
 
@@ -79,7 +79,7 @@ def sheet(dataset: Dataset, out: Path, people: int, images: int, degradation: st
             parts += [np.full((side, side // 4, 3), 255, np.uint8), _strip(other, name, images)]
         rows.append(np.hstack(parts))
     picture = Image.fromarray(np.vstack(rows))
-    write_whole(out, lambda target: picture.save(target, "PNG"))
+    write_atomic(out, lambda target: picture.save(target, "PNG"))
 
 
 def _strip(images: ImageSet, name: str, count: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from logitleak.deploy.config import DeployConfig, parse
 from logitleak.deploy.fetching import Fetcher
 from logitleak.deploy.folders import client_folder, fingerprint, read_public
 from logitleak.deploy.logs import show_log
-from logitleak.deploy.roll import Roll
+from logitleak.deploy.nodes import Nodes
 from logitleak.deploy.server import Forms, serve
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form, Shape, printable
@@ -65,7 +65,7 @@ class FlowerTransport:
         self._grid, self._form, self._public = grid, form, public
         self._timeout = config.answer_timeout
         self.clients = config.federation.clients
-        self._roll = Roll(self.clients)
+        self._nodes = Nodes(self.clients)
         self._wait(config.start_timeout)
 
     def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload | Absence]:
@@ -73,32 +73,32 @@ class FlowerTransport:
         message = message or Payload()
         read = partial(_answer, form=self._form(action, message))
         content = _records(message, round, self._public)
-        self._call_roll()
-        answers = self._exchange(f"train.{action}", round, content, self._roll.nodes, self._timeout, read)
+        self._ask_who_is_there()
+        answers = self._exchange(f"train.{action}", round, content, self._nodes.nodes, self._timeout, read)
         return {client: answers.get(client, Absence("is not connected")) for client in range(self.clients)}
 
     def _wait(self, seconds: float) -> None:
         """Until every client has connected, or the time is up; `ask` then says who is missing."""
         end = time.monotonic() + seconds
-        self._call_roll()
-        while not self._roll.complete and time.monotonic() < end:
+        self._ask_who_is_there()
+        while not self._nodes.complete and time.monotonic() < end:
             time.sleep(_POLL)
-            self._call_roll()
+            self._ask_who_is_there()
 
-    def _call_roll(self) -> None:
+    def _ask_who_is_there(self) -> None:
         """Ask nodes that nobody knows who they are, while a client has no node."""
         self._look()
-        asked = {node: node for node in self._roll.strangers()}
+        asked = {node: node for node in self._nodes.strangers()}
         if not asked:
             return
         content, seconds = _records(Payload(), 0, self._public), min(self._timeout, _HELLO_TIMEOUT)
         read = partial(_number, clients=self.clients)
         for node, said in self._exchange("query.hello", 0, content, asked, seconds, read).items():
-            self._roll.enter(node, said)
+            self._nodes.enter(node, said)
         self._look()  # who has left since has no number
 
     def _look(self) -> None:
-        self._roll.look(self._grid.get_node_ids())
+        self._nodes.look(self._grid.get_node_ids())
 
     def _exchange(
         self, kind: str, round: int, content: RecordDict, nodes: Mapping[int, int], timeout: float,
@@ -123,7 +123,7 @@ class FlowerTransport:
             self._look()
             for key in list(waiting):
                 reply = _read_reply(fetcher.fetch(waiting[key]), read)
-                gone = nodes[key] not in self._roll.online and not fetcher.trying(waiting[key])
+                gone = nodes[key] not in self._nodes.online and not fetcher.trying(waiting[key])
                 if reply is None and gone:
                     reply = Absence("lost its connection")
                 if reply is not None:

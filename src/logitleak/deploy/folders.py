@@ -17,8 +17,8 @@ from logitleak.config import Config, FederationConfig
 from logitleak.data.split import prepare
 from logitleak.deploy.canaries import check_count, plant, toss
 from logitleak.errors import UserError
+from logitleak.files.atomic import move, sync_all
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors, write_text
-from logitleak.files.whole import move, sync_all
 from logitleak.sealed.files import write_game, write_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import Split, unlabelled

@@ -60,7 +60,7 @@ class ModelBank:
         seed: the root seed.
         device: where the models live.
         dtype: float32, or float64 for exact comparisons.
-        together: whether models that learn from equally many images make their steps together, see `together`; by
+        stacked: whether models that learn from equally many images make their steps as one stack, see `Stack`; by
             default on GPUs.
     """
 
@@ -74,7 +74,7 @@ class ModelBank:
         seed: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        together: bool | None = None,
+        stacked: bool | None = None,
     ) -> None:
         self.architecture = architecture
         self.num_classes = num_classes
@@ -86,7 +86,7 @@ class ModelBank:
         self.dtype = dtype
         # a model of one's own may do whatever it likes, also what nobody can find out by trying
         registered = not registry.is_own(architecture)
-        self.together = registered and (self.device.type != "cpu" if together is None else together)
+        self.stacked = registered and (self.device.type != "cpu" if stacked is None else stacked)
         self.models: list[nn.Module] = []
         self.optimizers: list[torch.optim.Optimizer] = []
         for member in self.members:
@@ -156,8 +156,8 @@ class ModelBank:
         orders = [derive(self.seed, "order", *purpose, member) for member in self.members]
         tell = on_epoch or _ignore
         equal = len({len(each) for each in x}) == 1 and len(x[0]) > 0
-        if self.together and equal and epochs > 0 and stackable(self.models, self.optimizers, x[0][:2]):
-            return self._fit_together(x, y, loss, epochs, orders, tell)
+        if self.stacked and equal and epochs > 0 and stackable(self.models, self.optimizers, x[0][:2]):
+            return self._fit_stacked(x, y, loss, epochs, orders, tell)
         losses = []
         for k, member in enumerate(self.members):
             mean = float("nan")
@@ -197,7 +197,7 @@ class ModelBank:
             total += value.detach() * len(rows)
         return float(total) / len(images)
 
-    def _fit_together(
+    def _fit_stacked(
         self,
         images: Sequence[Tensor],
         targets: Sequence[Sequence[Tensor]],

@@ -12,16 +12,16 @@ from typing import IO
 from logitleak.errors import UserError
 
 
-class Held(BlockingIOError):
+class Locked(BlockingIOError):
     """Somebody else holds a lock. ``holder`` says who, such as "process 4711"."""
 
     def __init__(self, holder: str) -> None:
-        super().__init__(f"held by {holder}")
+        super().__init__(f"locked by {holder}")
         self.holder = holder
 
 
 @contextmanager
-def held(path: Path, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold a lock file; it is let go with the process, however that ends, and removed when the block is done.
 
     Args:
@@ -29,7 +29,7 @@ def held(path: Path, wait: bool = True) -> Iterator[None]:
         wait: whether to wait for whoever holds it.
 
     Raises:
-        Held: somebody else holds it, and ``wait`` is false.
+        Locked: somebody else holds it, and ``wait`` is false.
     """
     lock = _take(path, wait)
     try:
@@ -40,7 +40,7 @@ def held(path: Path, wait: bool = True) -> Iterator[None]:
     finally:
         if _is_at(
             path, lock
-        ):  # removed while it is held: whoever waited for it sees that, and takes a new one
+        ):  # removed while it is locked: whoever waited for it sees that, and takes a new one
             with suppress(OSError):
                 path.unlink()
         lock.close()
@@ -69,9 +69,9 @@ def alone(folder: Path, wait: bool = False) -> Iterator[None]:
             f"{folder} cannot be made: there is a file in its path; use another folder."
         ) from None
     try:
-        with held(path, wait):
+        with locked(path, wait):
             yield
-    except Held as taken:
+    except Locked as taken:
         raise UserError(
             f"{taken.holder.capitalize()} is at work in {folder}; wait until it is done, or use another folder."
         ) from None
@@ -98,7 +98,7 @@ def _take(path: Path, wait: bool) -> IO[str]:
             lock.seek(0)
             number = lock.read(20).strip()
             lock.close()
-            raise Held(f"process {number}" if number.isdecimal() else "another process") from None
+            raise Locked(f"process {number}" if number.isdecimal() else "another process") from None
         except BaseException:
             lock.close()
             raise

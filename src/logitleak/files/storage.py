@@ -1,4 +1,4 @@
-"""JSON and safetensors in files that are whole or not there (see `logitleak.files.whole`). Nothing is unpickled."""
+"""JSON and safetensors in files that are whole or not there (see `logitleak.files.atomic`). Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from logitleak.errors import UserError
-from logitleak.files.whole import write_whole
+from logitleak.files.atomic import write_atomic
 from logitleak.text import printable
 
 _BYTES = {
@@ -36,7 +36,7 @@ def write_text(path: Path, text: str) -> None:
     def write(target: Path) -> None:
         target.write_text(text, encoding="utf-8")
 
-    write_whole(path, write)
+    write_atomic(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -91,7 +91,7 @@ def write_tensors(
         except OSError as error:  # a failed write does not say where
             raise OSError(error.errno, error.strerror, str(path)) from None
 
-    write_whole(path, save)
+    write_atomic(path, save)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from logitleak.files.whole import write_whole
+from logitleak.files.atomic import write_atomic
 from logitleak.priors.domains import label_means, shared_labels
 from logitleak.priors.translator import translate
 from logitleak.types import Knowledge
@@ -35,4 +35,4 @@ def write_samples(path: Path, translator: nn.Module, knowledge: Knowledge, devic
     grid = torch.stack(columns, 1)  # [rows, 3, C, H, W]
     picture = grid.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)  # [rows·H, 3·W, C]
     pixels = picture.mul(255).round().to(torch.uint8).numpy()
-    write_whole(path, lambda target: Image.fromarray(pixels).save(target, format="PNG"))
+    write_atomic(path, lambda target: Image.fromarray(pixels).save(target, format="PNG"))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.files import model_state
-from logitleak.files.lock import held
+from logitleak.files.lock import locked
 from logitleak.files.storage import NAMES, TensorFile, write_tensors
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
@@ -181,7 +181,7 @@ class TrainedPrior(TranslatorPrior):
             yield None
             return
         folder = self.home / f"{self.name}-{self.key(knowledge.public.labelled())}"
-        with held(folder / ".lock"):
+        with locked(folder / ".lock"):
             yield folder
 
     def _resume(self, training: Training, folder: Path) -> int:

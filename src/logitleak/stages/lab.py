@@ -23,7 +23,7 @@ from logitleak.attacks.views import ViewOf
 from logitleak.config import Config
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.memo import Memo
-from logitleak.files.lock import held
+from logitleak.files.lock import locked
 from logitleak.files.storage import TensorFile, write_tensors
 from logitleak.metrics.attack import References, references
 from logitleak.progress import Progress
@@ -99,7 +99,7 @@ def mock_twins(
     owners = torch.tensor([split.truth.owner_of(label) for label in chosen.tolist()])
     game = games.twins(chosen, owners, 2, seed)
     worlds = [World(home / "mock" / str(number)) for number in range(2)]
-    with held(home / "mock" / ".lock"):  # cells of a sweep share a federation, and its lab
+    with locked(home / "mock" / ".lock"):  # cells of a sweep share a federation, and its lab
         memo = Memo(home / "mock" / "memo", split.public)
         for number, world in enumerate(worlds):
             if not (world.path / "whole").exists():
@@ -164,7 +164,7 @@ def with_shadows(view: Transcript, config: Config, seed: int, folder: Path, prog
         folder: where their outputs are kept.
         progress: where it reports to.
     """
-    with held(folder / ".lock"):
+    with locked(folder / ".lock"):
         if not _shadow_file(folder, view.rounds).exists():
             _train_shadows(view, config, seed, folder, progress)
     return ShadowView(view, folder)

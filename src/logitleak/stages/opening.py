@@ -10,9 +10,9 @@ from typing import Any
 from logitleak import __version__
 from logitleak.config.recorded import RunConfig
 from logitleak.errors import UserError
+from logitleak.files.atomic import clean
 from logitleak.files.lock import LOCK
 from logitleak.files.storage import write_text
-from logitleak.files.whole import clean
 from logitleak.progress import Progress, Quiet
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.makers import half_made, made_elsewhere, makers

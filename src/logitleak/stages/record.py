@@ -20,9 +20,9 @@ from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.places import inside
 from logitleak.config.recorded import Recorded, RecordedConfig
 from logitleak.errors import UserError
+from logitleak.files.atomic import atomic_folder, restore
 from logitleak.files.lock import alone
 from logitleak.files.storage import read_json, write_text
-from logitleak.files.whole import mend, whole_folder
 from logitleak.progress import Progress, Quiet
 from logitleak.sealed.files import write_game, write_truth
 from logitleak.sealed.game import Game
@@ -66,9 +66,9 @@ def import_recorded(
     source, out, progress = Path(source), Path(out), progress or Quiet()
     place = out.resolve()  # "." has no name to put a partial folder under
     with alone(place):
-        mend(place)
+        restore(place)
         _check_out(source, out, overwrite)
-        with whole_folder(place) as partial:
+        with atomic_folder(place) as partial:
             if is_capture(source):
                 findings = _from_capture(source, partial, seed, progress)
             else:

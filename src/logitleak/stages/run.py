@@ -15,8 +15,8 @@ from logitleak.config import AttackConfig, Config
 from logitleak.config.recorded import RunConfig
 from logitleak.data.base import Survey
 from logitleak.errors import UserError
+from logitleak.files.atomic import clean
 from logitleak.files.lock import alone
-from logitleak.files.whole import clean
 from logitleak.machine.memory import is_out_of_memory
 from logitleak.progress import Progress, Quiet
 from logitleak.stages.check import check

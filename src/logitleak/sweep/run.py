@@ -12,7 +12,7 @@ from pathlib import Path
 from logitleak import __version__, report
 from logitleak.config import parse
 from logitleak.errors import UserError
-from logitleak.files.lock import LOCK, Held, held
+from logitleak.files.lock import LOCK, Locked, locked
 from logitleak.files.storage import read_json, write_json
 from logitleak.progress import Progress
 from logitleak.stages.federate import check_images
@@ -240,8 +240,8 @@ def _alone(out: Path) -> Iterator[None]:
     """Hold the sweep's folder."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(held(out / LOCK, wait=False))
-        except Held as taken:
+            stack.enter_context(locked(out / LOCK, wait=False))
+        except Locked as taken:
             raise UserError(
                 f"Another sweep is at work in {out} ({taken.holder}); wait for it, or choose another --out."
             ) from None

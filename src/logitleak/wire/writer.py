@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
 from logitleak.errors import UserError
+from logitleak.files.atomic import move
 from logitleak.files.storage import TensorFile, write_json, write_tensors
-from logitleak.files.whole import move
 from logitleak.text import printable
 from logitleak.types import Event, PublicData, UploadKind
 

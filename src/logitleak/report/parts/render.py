@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from logitleak.files.whole import write_whole
+from logitleak.files.atomic import write_atomic
 from logitleak.report.parts.load import ReportError
 
 TEMPLATES = resources.files("logitleak.report") / "templates"
@@ -79,7 +79,7 @@ def replace(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file that a reader never sees half of: the new one takes the old one's place in a single step."""
-    write_whole(path, lambda target: _fill(target, content))
+    write_atomic(path, lambda target: _fill(target, content))
 
 
 def _fill(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from logitleak.files.whole import clean, mend, whole_folder, write_whole
+from logitleak.files.atomic import atomic_folder, clean, restore, write_atomic
 
 
 def make(folder: Path, text: str) -> Path:
@@ -21,7 +21,7 @@ def make(folder: Path, text: str) -> Path:
 
 def fill(path: Path, error: BaseException | None = None) -> None:
     """Put two files there, or one and an error."""
-    with whole_folder(path) as folder:
+    with atomic_folder(path) as folder:
         make(folder, "new")
         if error is not None:
             raise error
@@ -46,7 +46,7 @@ def test_a_folder_takes_its_place(tmp_path: Path, before: str | None) -> None:
         make(tmp_path / "run", "old")
     elif before == "empty":
         (tmp_path / "run").mkdir()
-    with whole_folder(tmp_path / "run") as folder:
+    with atomic_folder(tmp_path / "run") as folder:
         make(folder, "new")
         (folder / "deep").mkdir()
     assert listing(tmp_path) == ["run"]
@@ -58,7 +58,7 @@ def test_an_empty_folder_stays_the_same_one(tmp_path: Path) -> None:
     """A shell may stand in it."""
     (tmp_path / "run").mkdir()
     number = (tmp_path / "run").stat().st_ino
-    with whole_folder(tmp_path / "run") as folder:
+    with atomic_folder(tmp_path / "run") as folder:
         make(folder, "new")
     assert (tmp_path / "run").stat().st_ino == number
 
@@ -99,7 +99,7 @@ def test_what_a_killed_process_left(tmp_path: Path, dead: int) -> None:
     kept = [f".run.{os.getppid()}.partial", f".runs.{dead}.partial", ".run.x.partial"]
     for name in kept:
         make(tmp_path / name, name)
-    mend(tmp_path / "run")
+    restore(tmp_path / "run")
     assert listing(tmp_path) == sorted([*kept, "run"])
     assert (tmp_path / "run/file").read_text() == "run"
 
@@ -108,13 +108,13 @@ def test_an_old_folder_comes_back(tmp_path: Path, dead: int) -> None:
     """The process was killed after it had moved the old one, and before the new one was in its place."""
     make(tmp_path / f".run.{dead}.old", "old")
     make(tmp_path / f".run.{dead}.partial", "new")
-    mend(tmp_path / "run")
+    restore(tmp_path / "run")
     assert listing(tmp_path) == ["run"]
     assert (tmp_path / "run/file").read_text() == "old"
 
 
 def test_nothing_to_mend(tmp_path: Path) -> None:
-    mend(tmp_path / "nowhere" / "run")
+    restore(tmp_path / "nowhere" / "run")
     assert listing(tmp_path) == []
 
 
@@ -133,7 +133,7 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "replace", rename)
-    write_whole(tmp_path / "new" / "file", lambda target: target.write_text("text") and None)
+    write_atomic(tmp_path / "new" / "file", lambda target: target.write_text("text") and None)
     partial = f".file.{os.getpid()}.partial"
     assert done == [("sync", tmp_path.name), ("sync", partial), ("name", "file"), ("sync", "new")]
 

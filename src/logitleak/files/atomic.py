@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Have ``write`` fill a temporary file beside ``path``, then rename it into place.
 
     Raises:
@@ -61,7 +61,7 @@ def sync_all(folder: Path) -> None:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Where to make a folder. It appears under its name when the block is done; if that fails, all is as it was.
 
     Args:
@@ -87,7 +87,7 @@ def clean(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def mend(path: Path) -> None:
+def restore(path: Path) -> None:
     """Put right what a killed process left beside a folder: half of a new one is removed, and an old one that was
     out of the way for the new one comes back.
 

@@ -1,4 +1,4 @@
-"""The roll of a deployed federation: which node stands for which client."""
+"""Who is connected to a deployed federation: which node stands for which client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TRIES = 3
 """How often a node that does not say who it is, is asked."""
 
 
-class Roll:
+class Nodes:
     """Knows clients by the number that their nodes say, for as long as these are connected.
 
     A node that was away is asked anew when it comes back, under its old id or another: it may be another client
