@@ -6,7 +6,6 @@ repository, so none of it can be out of date.
 
 from __future__ import annotations
 
-import inspect
 import re
 import types
 import typing
@@ -18,6 +17,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from logitleak.strict import Strict, docstring
 
 MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 
@@ -58,43 +59,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-# ---- docstrings and types
-
-
-def parts(docstring: str | None) -> tuple[str, dict[str, str]]:
-    """A docstring's text before its first part, and what its part ``Attributes:`` says of each name."""
-    lines = inspect.cleandoc(docstring or "").splitlines()
-    said: list[str] = []
-    found: dict[str, str] = {}
-    names: list[str] = []
-    where = "text"
-    for line in lines:
-        if re.fullmatch(r"[A-Z][A-Za-z ]*:", line):
-            where = "attributes" if line == "Attributes:" else "other"
-        elif where == "text":
-            said.append(line)
-        elif where == "attributes" and (begun := re.match(r" {4}(\w[\w, ]*): (.*)", line)):
-            names = [name.strip() for name in begun[1].split(",")]
-            found |= dict.fromkeys(names, begun[2])
-        elif where == "attributes" and line.startswith(" "):
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return "\n".join(said).strip(), found
-
-
-def attributes(model: type[BaseModel]) -> dict[str, str]:
-    """What the docstrings of a model and of those that it derives from say of its keys."""
-    found: dict[str, str] = {}
-    for base in reversed(model.__mro__):
-        if issubclass(base, BaseModel) and base is not BaseModel:
-            found |= parts(base.__dict__.get("__doc__"))[1]
-    for name in model.model_fields:
-        if name not in found:
-            told = next((other for other, text in found.items() if f"``{name}``" in text), None)
-            if told is not None:
-                found[name] = f"see ``{told}``."
-            elif name.endswith("_settings"):
-                found[name] = f"settings of the ``{name.removesuffix('_settings')}``."
-    return found
+# ---- types
 
 
 def bounds(metadata: list[Any]) -> str:
@@ -129,7 +94,7 @@ def kind(annotation: Any, metadata: list[Any] | None = None) -> str:
     """A type in words, as Markdown."""
     limits = bounds(metadata or [])
     origin, inner = get_origin(annotation), get_args(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
         said = f"[{sections()[annotation][0]}](#{anchor(sections()[annotation][0])})"
     elif origin is typing.Annotated:
         return kind(inner[0], [*inner[1:], *(metadata or [])])
@@ -166,9 +131,9 @@ def _value(value: Any) -> str:
     return code(str(value) if value != "" else '""')
 
 
-def settings_table(model: type[BaseModel], also: type[BaseModel] | None = None) -> str:
+def settings_table(model: type[Strict], also: type[Strict] | None = None) -> str:
     """A line for every key of a model: type, default, and what its docstring says of it, or else that of another."""
-    said = (attributes(also) if also is not None else {}) | attributes(model)
+    said = (also.described() if also is not None else {}) | model.described()
     rows = [
         [
             code(name),
@@ -249,7 +214,7 @@ def _without_default(text: str) -> tuple[str, str]:
 # ---- configuration
 
 
-def sections() -> dict[type[BaseModel], tuple[str, str]]:
+def sections() -> dict[type[Strict], tuple[str, str]]:
     """Every section of what a user may write: how a reader finds it, and where it stands."""
     from logitleak.config import AttackConfig, Config, DataConfig, FederationConfig, GameConfig
     from logitleak.config.recorded import Recorded, RecordedConfig
@@ -280,7 +245,7 @@ def write_configuration() -> Iterator[str]:
 
     for model, (title, place) in sections().items():
         yield f"## {title} {{#{anchor(title)}}}\n"
-        yield prose(parts(model.__doc__)[0]) + f" This is {place}.\n"
+        yield prose(docstring(model.__doc__)[0]) + f" This is {place}.\n"
         yield settings_table(model, Config if model is RecordedConfig else None) + "\n"
 
 
@@ -308,12 +273,12 @@ def write_plugins() -> Iterator[str]:
         for name, entry in entries.items():
             plugin = entry.load()
             yield f"### {name} {{#{group}-{name}}}\n\n**{prose(entry.summary)}**\n"
-            yield "\n\n".join(prose(one) for one in parts(plugin.__doc__)[0].split("\n\n")) + "\n"
+            yield "\n\n".join(prose(one) for one in docstring(plugin.__doc__)[0].split("\n\n")) + "\n"
             model = getattr(plugin, "Settings", None)
             if model is None or not model.model_fields:
                 yield "It has no settings.\n"
                 continue
-            yield prose(sentence(parts(model.__doc__)[0])) + "\n"
+            yield prose(sentence(docstring(model.__doc__)[0])) + "\n"
             yield settings_table(model) + "\n"
 
 

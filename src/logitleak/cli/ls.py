@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import json as json_text
-import re
 import textwrap
 from typing import Annotated, Any
 
@@ -63,7 +61,7 @@ def _settings(plugin: Any) -> list[dict[str, Any]]:
     model = getattr(plugin, "Settings", None)
     if model is None:
         return []
-    schema, described = model.model_json_schema(), _descriptions(model)
+    schema, described = model.model_json_schema(), model.described()
     required = schema.get("required", [])
     return [
         {
@@ -75,17 +73,6 @@ def _settings(plugin: Any) -> list[dict[str, Any]]:
         }
         for name, entry in schema.get("properties", {}).items()
     ]
-
-
-def _descriptions(model: type) -> dict[str, str]:
-    """What the ``Attributes:`` of a class and of its bases say, by name; of a base only what the class does not say."""
-    found: dict[str, str] = {}
-    for owner in reversed(model.__mro__):
-        listed = inspect.cleandoc(owner.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
-        block = textwrap.dedent(re.split(r"\n(?=\S)", listed)[0])
-        for names, text in re.findall(r"^(\w[\w, ]*): (.*(?:\n\s+.*)*)", block, re.MULTILINE):
-            found |= {name.strip(): " ".join(text.split()) for name in names.split(",")}
-    return found
 
 
 def _type(entry: dict[str, Any]) -> str:
