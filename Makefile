@@ -12,8 +12,8 @@ test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not real and not slow and not flower and not gpu and not browser and not ray"
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check src tests scripts benchmarks
-	$(BIN)/ruff format --check src tests scripts benchmarks
+	$(BIN)/ruff check src tests scripts benchmarks examples
+	$(BIN)/ruff format --check src tests scripts benchmarks examples
 	$(BIN)/mypy
 	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml bench.py growth.py whole_run.py twins.py
 	$(BIN)/lint-imports

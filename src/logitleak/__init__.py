@@ -10,15 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AttacksFailed", "Transcript", "UserError", "__version__", "attack", "run"]
+__all__ = ["AttacksFailed", "CaptureWriter", "Transcript", "UserError", "__version__", "attack", "run"]
 
 if TYPE_CHECKING:
+    from logitleak.capture.writer import CaptureWriter
     from logitleak.errors import UserError
     from logitleak.stages.run import AttacksFailed, attack, run
     from logitleak.wire.transcript import Transcript
 
 _LAZY = {
     "AttacksFailed": "logitleak.stages.run",
+    "CaptureWriter": "logitleak.capture.writer",
     "UserError": "logitleak.errors",
     "attack": "logitleak.stages.run",
     "run": "logitleak.stages.run",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flower_processes import Processes, free_port, listening, wait_until
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -30,3 +31,22 @@ def four_clients(tiny_config: Tiny, eight_people: Path) -> Tiny:
         return values | {"attacks": {}}
 
     return make
+
+
+@pytest.fixture(scope="module")
+def superlink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """A SuperLink for simulations, under the connection name "test"."""
+    pytest.importorskip("flwr", reason='Flower is not installed; pip install -e ".[flower]"')
+    folder, port = tmp_path_factory.mktemp("superlink"), free_port()
+    home = folder / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        f'[superlink]\ndefault = "test"\n\n[superlink.test]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
+    )
+    with Processes(folder, home) as processes:
+        processes.start(
+            "superlink", "flower-superlink", "--simulation", "--insecure",
+            "--host", "127.0.0.1", "--port", str(port),
+        )  # fmt: skip
+        wait_until(lambda: listening(port), 60, "the SuperLink listens")
+        yield processes

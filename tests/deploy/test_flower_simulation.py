@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from flower_processes import Processes, free_port, listening, wait_until
+from flower_processes import Processes, wait_until
 
 import logitleak
 from logitleak.cli.command import main
@@ -20,25 +20,6 @@ Tiny = Callable[..., dict[str, Any]]
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 """Logits are float32 and of the order 1; Ray's workers may sum in another order than this process."""
-
-
-@pytest.fixture(scope="module")
-def superlink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """A SuperLink for simulations, under the connection name "test"."""
-    pytest.importorskip("flwr", reason='Flower is not installed; pip install -e ".[flower]"')
-    folder, port = tmp_path_factory.mktemp("superlink"), free_port()
-    home = folder / "home"
-    home.mkdir()
-    (home / "config.toml").write_text(
-        f'[superlink]\ndefault = "test"\n\n[superlink.test]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
-    )
-    with Processes(folder, home) as processes:
-        processes.start(
-            "superlink", "flower-superlink", "--simulation", "--insecure",
-            "--host", "127.0.0.1", "--port", str(port),
-        )  # fmt: skip
-        wait_until(lambda: listening(port), 60, "the SuperLink listens")
-        yield processes
 
 
 @pytest.mark.flower

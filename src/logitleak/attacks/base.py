@@ -226,6 +226,8 @@ class Attack(ABC):
             image_size: height and width in pixels.
             counts: public images that are "sensitive" (D_0), and "all".
         """
+        if min(image_size) == 0:
+            raise UserError("This public set holds no images, and a reconstruction needs them.")
         if min(image_size) < WINDOW:
             height, width = image_size
             raise UserError(f"Images must be at least {WINDOW}x{WINDOW} pixels, not {height}x{width}.")

@@ -48,19 +48,27 @@ def read_public(
     wrong with them, and where their number is not certain."""
     public, before = description.public, findings.errors
     table = _table(folder, description, findings)
-    present: list[str] = []
-    with findings.at("public.images"):
-        present = _files(inside(folder, public.images))
-    if findings.errors > before:
-        return None, None
-    files = _ordered(present, table, description, findings)
+    if public.images is None:
+        assert public.rows is not None
+        files = [str(row) for row in range(public.rows)]
+    else:
+        present: list[str] = []
+        with findings.at("public.images"):
+            present = _files(inside(folder, public.images))
+        if findings.errors > before:
+            return None, None
+        files = _ordered(present, table, description, findings)
     facts = _facts(files, table, findings)
     if findings.errors > before:
         return None, None
     labels = _labels(files, facts, description, findings)
     sensitive = torch.tensor([fact.domain != "insensitive" for fact in facts])
     _check_domains(sensitive, labels, table, description, findings)
-    images = _decode(inside(folder, public.images), files, public.image_size, "public.images", findings)
+    if public.images is None:
+        findings.warn("public", "holds no images, so nothing can be rebuilt; the outputs can be recorded.")
+        images: Tensor | None = torch.empty(len(files), 3, 0, 0, dtype=torch.uint8)
+    else:
+        images = _decode(inside(folder, public.images), files, public.image_size, "public.images", findings)
     if images is None or findings.errors > before:
         return None, len(files)
     data = PublicData(images, labels if public.labelled else None, sensitive)
@@ -107,7 +115,7 @@ def _table(folder: Path, description: Description, findings: Findings) -> Table 
         path = inside(folder, name)
         if not path.is_file():
             raise UserError("is missing.")
-        table = read_table(path)
+        table = read_table(path, files=description.public.images is not None)
         if table.ignored:
             findings.warn(name, f"its columns {listed(table.ignored)} mean nothing here.")
         return table

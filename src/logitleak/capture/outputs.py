@@ -65,10 +65,19 @@ def read_outputs(folder: Path, file: str, wanted: Wanted) -> Outputs:
         raise UserError(
             f"holds {many} NaN, infinite or too large for 32 bits; the first is in row {row}, column {column}."
         )
-    return Outputs(values, None if rows is None else _checked_rows(rows, wanted.public))
+    return Outputs(values, None if rows is None else check_rows(rows, wanted.public))
 
 
-def _checked_rows(rows: Array, public: int) -> Array:
+def check_rows(rows: Array, public: int) -> Array:
+    """Row ids as int64.
+
+    Args:
+        rows: integers [n].
+        public: N, the number of public rows.
+
+    Raises:
+        UserError: one is out of range, or twice there.
+    """
     outside = rows[(rows < 0) | (rows >= public)]
     if len(outside):
         raise UserError(f"names row {outside[0]}, and public rows are 0 to {public - 1}.")

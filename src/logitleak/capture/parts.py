@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from logitleak.capture.places import check_pattern, check_relative
 from logitleak.wire.writer import MOST_CLASSES
 
+MOST_ROWS = 1_000_000
+"""Public images, or rows of no images."""
+
 _MOST_SETTINGS = 100  # of one part; there are fewer than 20
 _CLIENT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 
@@ -97,9 +100,12 @@ class Public(Part):
     """The public set.
 
     Attributes:
-        images: a folder of images.
+        images: a folder of images; null where the public set is no images, but rows of a table or texts. Their outputs
+            can be recorded; reconstructions need images.
+        rows: N, where there are no images.
         table: a CSV file with a line for each image, and the columns file, label and domain ("sensitive" or
-            "insensitive"), the last two of which may be missing.
+            "insensitive"), the last two of which may be missing. Without images there is a line for each row, in
+            order, and no column file.
         order: which image is row 0, 1, ...: "sorted" by file name, in the order of the "table", or a list of
             file names. Everything that is rows long is in this order.
         image_size: images are cropped to the largest centered square and resized to this side in pixels; null
@@ -107,14 +113,25 @@ class Public(Part):
         labelled: whether the server knows the labels of the table. false (DS-FL) keeps them for scoring.
     """
 
-    images: Inside
+    images: Inside | None = None
+    rows: int | None = Field(default=None, ge=2, le=MOST_ROWS)
     table: Inside | None = None
     order: (
         Literal["sorted", "table"]
-        | Annotated[list[Text], Field(min_length=1, max_length=1_000_000, fail_fast=True)]
+        | Annotated[list[Text], Field(min_length=1, max_length=MOST_ROWS, fail_fast=True)]
     ) = "sorted"
     image_size: int | None = Field(default=None, ge=11, le=512)
     labelled: bool = True
+
+    @model_validator(mode="after")
+    def _images_or_rows(self) -> Public:
+        if (self.images is None) == (self.rows is None):
+            raise ValueError(
+                'needs "images", a folder, or "rows", how many there are of no images; one of both'
+            )
+        if self.rows is not None and (self.order != "sorted" or self.image_size is not None):
+            raise ValueError('"order" and "image_size" are of images; rows are in the order of the table')
+        return self
 
 
 class Game(Part):

@@ -71,11 +71,15 @@ class Table:
     ignored: list[str]
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, files: bool = True) -> Table:
     """The public table.
 
+    Args:
+        path: where it is.
+        files: whether it is of images, which have files; without, a line is called by its number, from 0.
+
     Raises:
-        UserError: it has no column ``file``, names a file twice, or has a line that does not fit.
+        UserError: it has no column ``file`` and needs one, or has a line that does not fit.
     """
     if path.stat().st_size > _MOST_BYTES:
         raise UserError(
@@ -85,12 +89,15 @@ def read_table(path: Path) -> Table:
         reader = csv.DictReader(_lines(file, _LINE), restkey="", strict=True)
         try:
             columns = [name.strip() for name in reader.fieldnames or []]
-            if "file" not in columns or len(set(columns)) < len(columns):
+            if (files and "file" not in columns) or len(set(columns)) < len(columns):
                 raise UserError(
                     'its first line must name the columns, "file" and perhaps "label" and "domain".'
                 )
             reader.fieldnames = columns
-            images = [_image(row, reader.line_num) for row in reader]
+            images = [
+                _image(row if files else row | {"file": str(number)}, reader.line_num)
+                for number, row in enumerate(reader)
+            ]
         except csv.Error as error:
             raise UserError(f"line {reader.line_num}: {error}.") from None
     return Table(images, [name for name in columns if name not in ("file", "label", "domain")])

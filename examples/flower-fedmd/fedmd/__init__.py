@@ -1,0 +1,1 @@
+"""FedMD with a Flower strategy of its own; Logitleak only records it."""
