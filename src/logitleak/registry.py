@@ -83,6 +83,10 @@ TABLES: dict[str, dict[str, Entry]] = {
         "folder": Entry(
             "logitleak.data.folder:Folder", "root/<identity>/<image>, and a second folder or a degradation"
         ),
+        "images": Entry(
+            "logitleak.data.images:Images", "Any classes: folders of class folders, or arrays; one domain"
+        ),
+        "digits": Entry("logitleak.data.digits:Digits", "Handwritten digits that come with scikit-learn"),
         "lfw": Entry(
             "logitleak.data.lfw:LFW", "Labeled Faces in the Wild, deep-funneled, with painted masks"
         ),
@@ -90,6 +94,21 @@ TABLES: dict[str, dict[str, Entry]] = {
         "lag": Entry("logitleak.data.lag:LAG", "Large Age-Gap: adult images private, young ones public"),
         "facescrub": Entry(
             "logitleak.data.facescrub:FaceScrub", "FaceScrub, 530 people, in any usual layout"
+        ),
+    },
+    "partition": {
+        "identity": Entry(
+            "logitleak.data.partition.identity:Identity", "Every person at one client: the paper's"
+        ),
+        "overlap": Entry("logitleak.data.partition.overlap:Overlap", "Every person at a few clients"),
+        "iid": Entry("logitleak.data.partition.iid:IID", "Every image at a random client"),
+        "dirichlet": Entry(
+            "logitleak.data.partition.dirichlet:Dirichlet",
+            "Shares of every class by a Dirichlet distribution",
+        ),
+        "shards": Entry("logitleak.data.partition.shards:Shards", "A few classes for each client"),
+        "quantity": Entry(
+            "logitleak.data.partition.quantity:Quantity", "The same classes, and clients of unequal size"
         ),
     },
     "degradation": {

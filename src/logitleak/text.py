@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 
 def printable(text: str, most: int = 120) -> str:
     """A stranger's text, made fit for a log, a table and a terminal: one short line of printable characters."""
     line = "".join(c if c.isprintable() else " " for c in text[: 4 * most])
     return " ".join(line.split())[:most]
+
+
+def as_counted(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names as people count: img2 before img10."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]
 
 
 NOUN = r"^[a-z][a-z-]{0,29}$"

@@ -17,7 +17,9 @@ from logitleak.config import DataConfig
 from logitleak.data import split as module
 from logitleak.data.base import Dataset, ImageSet, Skipped, SourceSettings
 from logitleak.data.degrade.blur import Blur, BlurSettings
-from logitleak.data.split import Prepared, check_numbers, choose_identities, degradation, prepare
+from logitleak.data.division import Prepared
+from logitleak.data.selection import check_numbers, choose_identities
+from logitleak.data.split import degradation, prepare
 from logitleak.errors import UserError
 
 SIDE = 16

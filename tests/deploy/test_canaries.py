@@ -99,7 +99,7 @@ def test_who_gets_what(scheme: str, first: int, four_clients: Tiny, tmp_path: Pa
     for k in range(4):
         folder = client_folder(data, k)
         private = read_private(folder, read_facts(folder))
-        used = game.takes_part(truth.labels, 0)
+        used = game.used(truth, 0)
         expected = truth.client(k, used)
         assert torch.equal(private.images, expected.images)
         assert torch.equal(private.labels, expected.labels)

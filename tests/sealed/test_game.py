@@ -78,7 +78,7 @@ def test_withheld_people_and_everybody_else() -> None:
     game = Game("decoys", torch.tensor([2, 5]), torch.tensor([0, 1]), torch.tensor([[True, False]]))
     assert game.withheld(0).tolist() == [5]
     labels = torch.tensor([2, 5, 5, 7, 2])  # 7 is no unit: it always takes part
-    assert game.takes_part(labels, 0).tolist() == [True, False, False, True, True]
+    assert game.known(labels, 0).tolist() == [True, False, False, True, True]
 
 
 def test_a_recorded_game() -> None:

@@ -17,6 +17,7 @@ from torch import nn
 import logitleak
 from logitleak.attacks.networks import InversionNetwork
 from logitleak.config import parse
+from logitleak.data.selection import Sizes
 from logitleak.files.storage import read_json, write_json
 from logitleak.machine import forecast
 from logitleak.stages.banks import scheme_of
@@ -32,7 +33,9 @@ def forecast_of(
 ) -> dict[str, int]:
     """MiB by stage."""
     made = parse(config)
-    found = footprint(made, scheme_of(made.federation), public, private, people)
+    scheme = scheme_of(made.federation)
+    classes = people if scheme.labelled else made.data.targets
+    found = footprint(made, scheme, Sizes(people, made.data.targets, classes, public, private))
     return {name: size >> 20 for name, size in found.items()}
 
 

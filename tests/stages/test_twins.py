@@ -87,7 +87,7 @@ def test_every_world_is_what_it_would_be_alone(
     game = read_game(twins / "sealed")
     assert game is not None
     for number in range(2):
-        used = game.takes_part(split.truth.labels, number)
+        used = game.used(split.truth, number)
         world = World(tmp_path / str(number))
         Simulation(config, world, split, used, None, Quiet()).go_on()
         assert same(tables(world.wire), tables(twins / "worlds" / str(number) / "wire"))

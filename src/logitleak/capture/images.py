@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from logitleak.data.decode import decode, dimensions
 from logitleak.data.folder import images_in, subfolders
 from logitleak.errors import UserError
 from logitleak.sides import SIDES
+from logitleak.text import as_counted
 from logitleak.types import PublicData
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ def _ordered(
     """The files of the public set, row 0 first."""
     order, where = description.public.order, "public.order"
     if order == "sorted":
-        natural = sorted(present, key=_as_counted)
+        natural = sorted(present, key=as_counted)
         if natural != present:
             first, other = next((a, b) for a, b in zip(present, natural, strict=True) if a != b)
             findings.warn(
@@ -156,12 +156,6 @@ def _ordered(
     if extra := sorted(set(present) - set(wanted)):
         findings.warn(where, f"{count(len(extra), 'image')} not listed and left out: {listed(extra)}.")
     return wanted
-
-
-def _as_counted(name: str) -> list[tuple[int, str]]:
-    """Sorts img2 before img10."""
-    parts = re.split(r"([0-9]{1,18})", name)
-    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]
 
 
 def _facts(files: list[str], table: Table | None, findings: Findings) -> list[Image]:

@@ -8,9 +8,9 @@ from typing import Any
 from PIL import Image
 
 from logitleak.capture.arrays import Array
-from logitleak.capture.given import array
 from logitleak.errors import UserError
 from logitleak.files.atomic import write_atomic
+from logitleak.files.given import array
 from logitleak.files.storage import write_text
 
 

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 
 from logitleak.capture.arrays import Array
 from logitleak.capture.description import Description, problems
-from logitleak.capture.given import array, pixels
 from logitleak.capture.outputs import check_kind, check_rows
 from logitleak.capture.public import public_table, write_public
 from logitleak.errors import UserError
 from logitleak.files.atomic import restore, write_atomic
+from logitleak.files.given import array, pixels
 from logitleak.files.storage import write_text
 
 _UPLOADS = "logits/round-{round}/client-{client}.npz"

@@ -27,6 +27,20 @@ from logitleak.text import NOUN
 _NAMES: dict[type, str] = {list: "a list", str: "a text"}
 """What a file may hold instead of keys and values."""
 
+_LATER = (
+    ("data", "partition"),
+    ("data", "partition_settings"),
+    ("data", "public_share"),
+    ("game", "unit"),
+)
+"""Settings that came after the first runs were made."""
+
+_DEFAULTS = {
+    "data": DataConfig().model_dump(mode="json"),
+    "game": GameConfig().model_dump(mode="json"),
+}
+_BEFORE_UNITS = {name: value for name, value in _DEFAULTS["game"].items() if name != "unit"}
+
 _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
 
@@ -65,8 +79,11 @@ class Attacked(Section):
     def federation_hash(self) -> str:
         """Content hash of what the transcript depends on: all but the attacks."""
         values = self.model_dump(mode="json", exclude={"device", "attacks", "primary", "noun"})
-        if values.get("game") == GameConfig().model_dump(mode="json"):
-            del values["game"]  # runs from before there were games stay what they are
+        for section, name in _LATER:  # runs from before there were these settings stay what they are
+            if section in values and values[section].get(name) == _DEFAULTS[section][name]:
+                del values[section][name]
+        if values.get("game") == _BEFORE_UNITS:
+            del values["game"]
         return _digest(values)
 
     def attack_hash(self, name: str) -> str:

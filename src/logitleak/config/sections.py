@@ -28,26 +28,31 @@ class DataConfig(Section):
         root: the data set's folder; null for what ships with the tool. ``~`` and environment variables such as
             ``$LFW`` are put in.
         image_size: side of the square images in pixels.
-        protocol: "domain-pair" (LAG, LFW: one domain of the targets is private, the other public) or
-            "half-degraded" (FaceScrub, AT&T: half of each person's images are degraded and public).
+        protocol: "domain-pair" (LAG, LFW: one domain of the targets is private, the other public),
+            "half-degraded" (FaceScrub, AT&T: half of each person's images are degraded and public), or "one-domain"
+            (no second domain: all classes are private, and the public set is other images, of these classes or others).
         degradation: makes the insensitive domain where the source has none; required by "half-degraded".
         identities: how many people, those with most images first; null for all.
         min_images: people with fewer sensitive images are left out.
         max_images: at most so many images of a person in each domain; null for all.
-        targets: how many people are private.
+        targets: how many people are private; with "one-domain" all classes are.
         held_out: share of each person's sensitive images kept back for measuring utility.
         disjoint: with a degradation and "domain-pair": a target's public images come from other photos than
             the private ones.
         clean_public: with "half-degraded": images of non-targets all stay clean.
         labelled: whether the public set comes with labels; false leaves the schemes that need none (DS-FL,
             which never looks at them).
+        partition: how private images are divided among clients, a registered partition; "identity" is the paper's.
+            ``partition_settings`` are its own.
+        public_share: with "one-domain", and a source that has no public set of its own: the share of each class's
+            images that is public.
     """
 
     source: str = "synthetic"
     settings: dict[str, Any] = Field(default_factory=dict)
     root: Annotated[Path | None, BeforeValidator(_expanded)] = None
     image_size: int = Field(default=64, ge=16, le=256)
-    protocol: Literal["domain-pair", "half-degraded"] = "domain-pair"
+    protocol: Literal["domain-pair", "half-degraded", "one-domain"] = "domain-pair"
     degradation: str | None = None
     degradation_settings: dict[str, Any] = Field(default_factory=dict)
     identities: PositiveInt | None = None
@@ -58,6 +63,14 @@ class DataConfig(Section):
     disjoint: bool = False
     clean_public: bool = False
     labelled: bool = True
+    partition: str = "identity"
+    partition_settings: dict[str, Any] = Field(default_factory=dict)
+    public_share: float = Field(default=0.2, gt=0, lt=1)
+
+    @property
+    def one_domain(self) -> bool:
+        """Whether public and private images are of one kind."""
+        return self.protocol == "one-domain"
 
 
 class FederationConfig(Section):
@@ -96,11 +109,14 @@ class GameConfig(Section):
     Attributes:
         design: "twins": the federation runs in several worlds, and every target takes part in half of them. "decoys":
             it runs once, and some targets are withheld. "none": everybody takes part, and no leak can be told.
+        unit: what one coin decides about. "person": all images of a person. "person-at-client": those that one of the
+            person's clients holds, while the others keep theirs. "image": one image of a person at one client.
         worlds: with "twins": how many worlds, an even number; more than two narrow the interval.
         share: with "decoys": the probability that a target is withheld.
     """
 
     design: Literal["none", "twins", "decoys"] = "none"
+    unit: Literal["person", "person-at-client", "image"] = "person"
     worlds: PositiveInt = Field(default=2, multiple_of=2)
     share: float = Field(default=0.5, gt=0, lt=1)
 

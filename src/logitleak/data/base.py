@@ -58,20 +58,25 @@ class Dataset:
         synthetic: whether the people in it are made up.
         sensitive: the domain that is private for targets.
         insensitive: the other domain, or None where a degradation must make it.
+        public: a public set of the source's own, for the protocol "one-domain": of the same classes or of others, and
+            of the class "" where nobody labelled it. None where a share of the images is public.
     """
 
     title: str
     synthetic: bool
     sensitive: ImageSet
     insensitive: ImageSet | None = None
+    public: ImageSet | None = None
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Images of each identity in the sensitive domain, and in the insensitive one where the source has it."""
+    """Images of each identity in the sensitive domain; where the source has them, those of the insensitive one and of a
+    public set of its own."""
 
     sensitive: Mapping[str, int]
     insensitive: Mapping[str, int] | None = None
+    public: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

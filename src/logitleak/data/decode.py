@@ -59,6 +59,15 @@ def decode(path: Path, side: int, crop: Window | None = None) -> np.ndarray[Any,
     """
     with _opened(path) as opened:
         image = _to_rgb(ImageOps.exif_transpose(opened))
+    return _square(image, side, crop)
+
+
+def square(pixels: np.ndarray[Any, np.dtype[np.uint8]], side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The largest centered square of an image uint8 [H, W, 3], resized: uint8 [3, side, side]."""
+    return _square(Image.fromarray(pixels), side, None)
+
+
+def _square(image: Image.Image, side: int, crop: Window | None) -> np.ndarray[Any, np.dtype[np.uint8]]:
     image = image.crop(_window(image.width, image.height, crop))
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.LANCZOS)

@@ -93,6 +93,15 @@ def subfolders(root: Path) -> list[Path]:
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
 
 
+def others_in(folder: Path) -> int:
+    """How many files there are in a folder, at any depth, that are no images by their names; hidden ones aside."""
+    return sum(
+        path.is_file() and path.suffix.lower() not in SUFFIXES
+        for path in folder.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
 def images_in(folder: Path, pattern: str = "*") -> list[Path]:
     """Image files in a folder, by name; with ``"**/*"`` at any depth. None where there is no such folder."""
     return sorted(

@@ -10,7 +10,7 @@ from logitleak.config import DataConfig
 from logitleak.data.base import Dataset, Origin, Survey
 from logitleak.data.duplicates import Kind, near_duplicates
 from logitleak.data.overview import build, describe
-from logitleak.data.split import choose_identities
+from logitleak.data.selection import choose_identities
 
 _SHOWN = 3  # examples of a kind; the rest is counted
 

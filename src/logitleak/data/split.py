@@ -1,8 +1,8 @@
-"""Who holds what: the two protocols that divide a data set into public, private and held-out images."""
+"""Who holds what: the two protocols of the paper, which divide people of two domains into public, private and held-out
+images; `one_domain` is the third."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,8 +10,11 @@ import torch
 
 from logitleak import registry
 from logitleak.config import DataConfig
-from logitleak.data.base import Dataset, ImageSet, Skipped
+from logitleak.data import one_domain
+from logitleak.data.base import Dataset, ImageSet
 from logitleak.data.degrade.base import Degradation
+from logitleak.data.division import Pool, Prepared, owners_of, shuffled
+from logitleak.data.selection import check_numbers, choose_identities
 from logitleak.errors import UserError
 from logitleak.sealed.truth import GroundTruth, Split
 from logitleak.seeds import derive_numpy
@@ -19,36 +22,14 @@ from logitleak.types import PublicData
 
 
 @dataclass
-class _Pool:
-    """Images on their way to one side: rows of an image set, with labels."""
-
-    rows: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-
-    def add(self, rows: Sequence[int], label: int) -> None:
-        self.rows.extend(rows)
-        self.labels.extend([label] * len(rows))
-
-
-@dataclass
 class _Division:
     """Where every image goes. ``clean`` (D_0), ``private`` and ``held`` are rows of the sensitive set,
     ``degraded`` (D_a) rows of the insensitive set, or of the sensitive one before degradation."""
 
-    clean: _Pool = field(default_factory=_Pool)
-    degraded: _Pool = field(default_factory=_Pool)
-    private: _Pool = field(default_factory=_Pool)
-    held: _Pool = field(default_factory=_Pool)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A divided data set with what the report says about it."""
-
-    split: Split
-    title: str
-    synthetic: bool
-    skipped: Sequence[Skipped]
+    clean: Pool = field(default_factory=Pool)
+    degraded: Pool = field(default_factory=Pool)
+    private: Pool = field(default_factory=Pool)
+    held: Pool = field(default_factory=Pool)
 
 
 def prepare(config: DataConfig, clients: int, seed: int) -> Prepared:
@@ -56,7 +37,7 @@ def prepare(config: DataConfig, clients: int, seed: int) -> Prepared:
 
     Args:
         config: the data section.
-        clients: K; every private identity goes to exactly one client.
+        clients: K.
         seed: the root seed; it chooses targets, owners, halves and held-out images.
 
     Raises:
@@ -65,6 +46,8 @@ def prepare(config: DataConfig, clients: int, seed: int) -> Prepared:
     source_class = registry.load("data", config.source)
     settings = registry.settings(f"data source {config.source}", source_class.Settings, config.settings)
     dataset: Dataset = source_class(settings, config.root, config.image_size).load()
+    if config.one_domain:
+        return one_domain.divide(dataset, config, clients, seed)
     degrade = degradation(config)
     skipped = [*dataset.sensitive.skipped, *(dataset.insensitive.skipped if dataset.insensitive else ())]
 
@@ -87,66 +70,13 @@ def prepare(config: DataConfig, clients: int, seed: int) -> Prepared:
     other_rows = insensitive.by_identity() if insensitive is not None else None
     for label, name in enumerate(people):
         rng = derive_numpy(seed, "divide", name)
-        own = _shuffled(rows[name], rng)[: config.max_images]
-        other = _shuffled(other_rows[name], rng)[: config.max_images] if other_rows is not None else None
+        own = shuffled(rows[name], rng)[: config.max_images]
+        other = shuffled(other_rows[name], rng)[: config.max_images] if other_rows is not None else None
         _divide_person(division, config, label, label in targets, own, other)
 
-    owner = _deal(sorted(targets), clients, seed)
-    split = _assemble(division, dataset.sensitive, insensitive, degrade, people, owner)
+    owners = owners_of(division.private.labels, config, clients, seed)
+    split = _assemble(division, dataset.sensitive, insensitive, degrade, people, *owners)
     return Prepared(split, dataset.title, dataset.synthetic, skipped)
-
-
-def choose_identities(
-    counts: Mapping[str, int], insensitive: set[str] | None, config: DataConfig
-) -> tuple[list[str], list[Skipped]]:
-    """The identities with most sensitive images, in order of their names, and those that cannot be used.
-
-    Args:
-        counts: sensitive images of each identity.
-        insensitive: identities with insensitive images; None where a degradation makes those.
-
-    Raises:
-        UserError: fewer identities fit than are asked for.
-    """
-    least = max(config.min_images, 2 if config.protocol == "half-degraded" or config.disjoint else 1)
-    usable, left_out = {}, []
-    for name, count in sorted(counts.items()):
-        if count < least:
-            left_out.append(Skipped(name, f"fewer than {least} sensitive images"))
-        elif insensitive is not None and name not in insensitive:
-            left_out.append(Skipped(name, "no insensitive image"))
-        else:
-            usable[name] = count
-    left_out += [Skipped(name, "no sensitive image") for name in sorted((insensitive or set()) - set(counts))]
-    if config.identities is not None and config.identities > len(usable):
-        raise UserError(
-            f"{config.identities} identities are asked for, and {len(usable)} fit; lower data.identities."
-        )
-    most = sorted(usable, key=lambda name: (-usable[name], name))[: config.identities]
-    return sorted(most), left_out
-
-
-def check_numbers(people: int, config: DataConfig, clients: int) -> None:
-    """Raise a `UserError` unless so many identities can be divided into targets, clients and the rest."""
-    if config.max_images == 1 and (
-        config.protocol == "half-degraded" or (config.disjoint and config.degradation)
-    ):
-        raise UserError("Each person's images are halved, so one image is too few; raise data.max_images.")
-    if people < 2:
-        raise UserError(f"A federation needs at least two identities, and the data has {people} that fit.")
-    if config.targets > people:
-        raise UserError(
-            f"{config.targets} targets are more than the {people} identities; lower data.targets."
-        )
-    if config.targets == people:
-        raise UserError(
-            f"All {people} identities are targets, so no sensitive image is public; lower data.targets."
-        )
-    if clients > config.targets:
-        raise UserError(
-            f"{clients} clients are more than the {config.targets} targets, and every client needs one; "
-            "lower federation.clients or raise data.targets."
-        )
 
 
 def _divide_person(
@@ -180,23 +110,14 @@ def _divide_person(
     (division.private if target else division.clean).add(clean, label)
 
 
-def _shuffled(rows: list[int], rng: np.random.Generator) -> list[int]:
-    return [rows[i] for i in rng.permutation(len(rows))]
-
-
-def _deal(targets: list[int], clients: int, seed: int) -> dict[int, int]:
-    """Each private identity to exactly one client, in turn after a shuffle."""
-    order = derive_numpy(seed, "owners").permutation(len(targets))
-    return {targets[i]: turn % clients for turn, i in enumerate(order)}
-
-
 def _assemble(
     division: _Division,
     sensitive: ImageSet,
     insensitive: ImageSet | None,
     degrade: Degradation | None,
     people: list[str],
-    owner: dict[int, int],
+    owners: torch.Tensor,
+    designated: torch.Tensor | None,
 ) -> Split:
     degraded_set = insensitive if insensitive is not None else sensitive
     degraded = np.asarray(degraded_set.pixels[division.degraded.rows])
@@ -213,11 +134,12 @@ def _assemble(
     truth = GroundTruth(
         images=torch.from_numpy(np.ascontiguousarray(sensitive.pixels[division.private.rows])),
         labels=labels,
-        owners=torch.tensor([owner[label] for label in labels.tolist()], dtype=torch.int64),
+        owners=owners,
         held_images=torch.from_numpy(np.ascontiguousarray(sensitive.pixels[division.held.rows])),
         held_labels=torch.tensor(division.held.labels, dtype=torch.int64),
         public_labels=public_labels,
         names=people,
+        designated=designated,
     )
     return Split(public, truth, len(people))
 

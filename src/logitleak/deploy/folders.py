@@ -106,7 +106,7 @@ def divide(config: Config, out: Path, canaries: int = 0) -> None:
 def _write(config: Config, split: Split, game: Game | None, out: Path) -> None:
     """Write every folder. Which images a client gets is all that the coins decide outside of ``sealed``."""
     truth, public = split.truth, split.public
-    used = None if game is None else game.takes_part(truth.labels, 0)
+    used = None if game is None else game.used(truth, 0)
     for private in (*(client_folder(out, k) for k in range(config.federation.clients)), out / "sealed"):
         private.mkdir(parents=True, mode=0o700)  # before anything is in them
     shared = {"images": public.images, "sensitive": public.sensitive.to(torch.uint8)}

@@ -139,7 +139,7 @@ class ModelBank:
             epochs: passes over each model's data; 0 trains nothing.
             purpose: names this training ("revisit", round); the order of images depends on it and on the
                 member, not on the other models.
-            on_epoch: called with (model index, epoch from 1, mean loss).
+            on_epoch: called with (model index, epoch from 1, mean loss); not for a model without images.
 
         Returns:
             K mean losses of the last epoch over all images (nan where nothing was trained).
@@ -162,7 +162,7 @@ class ModelBank:
         for k, member in enumerate(self.members):
             mean = float("nan")
             with self._noise(*purpose, member):
-                for epoch in range(1, epochs + 1):
+                for epoch in range(1, epochs + 1) if len(x[k]) else ():  # who has nothing learns nothing
                     mean = self._epoch(k, x[k], y[k], loss, orders[k])
                     tell(k, epoch, mean)
             self.optimizers[k].zero_grad()  # a gradient is as large as the weights, and nobody waits for it
@@ -181,8 +181,6 @@ class ModelBank:
     def _epoch(
         self, k: int, images: Tensor, targets: Sequence[Tensor], loss: Loss, generator: torch.Generator
     ) -> float:
-        if len(images) == 0:
-            return float("nan")
         model, optimizer = self.models[k].train(), self.optimizers[k]
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         order = torch.randperm(len(images), generator=generator).to(self.device)

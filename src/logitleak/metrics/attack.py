@@ -7,6 +7,7 @@ the mean private image of every other target and to the mean public image of eve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from logitleak import registry
 from logitleak.metrics.proportion import share
 from logitleak.metrics.ssim import ssim_all_pairs
+from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth, label_means
 from logitleak.types import PublicData, Reconstructions
 
@@ -29,8 +31,9 @@ class References:
         private: float32 [T, 3, H, W], mean private image of each target.
         public_labels: int64 [P], labels that have public images.
         public: float32 [P, 3, H, W], mean public image of each of them.
-        owners: int64 [T]; -1 where nobody said who owns a target.
+        owners: int64 [T], the client that stands for a target, the designated one of several; -1 where nobody said.
         names: T names.
+        holders: all clients that hold each target, T of them; empty for just the owners.
     """
 
     labels: Tensor
@@ -39,6 +42,18 @@ class References:
     public: Tensor
     owners: Tensor
     names: list[str]
+    holders: Sequence[frozenset[int]] = ()
+
+    def holds(self, clients: int) -> Tensor:
+        """Which of so many clients hold each target, bool [T, K]."""
+        if not self.holders:
+            return self.owners[:, None] == torch.arange(clients)
+        return torch.tensor([[k in held for k in range(clients)] for held in self.holders]).view(-1, clients)
+
+    @property
+    def shared(self) -> bool:
+        """Whether some target is at several clients."""
+        return any(len(held) > 1 for held in self.holders)
 
     @property
     def public_of_targets(self) -> Tensor:
@@ -56,18 +71,30 @@ class References:
         return 1 / (len(self.labels) + len(self.public_labels))
 
 
-def references(truth: GroundTruth, public: PublicData) -> References:
+def references(truth: GroundTruth, public: PublicData, game: Game | None = None) -> References:
     """Means of private and public images, by label. Public means count whether or not the federation labels
-    its public set: whom an image shows is the truth's to say."""
+    its public set: whom an image shows is the truth's to say.
+
+    Args:
+        truth: the sealed side.
+        public: the public set.
+        game: where a coin decides about a part of a person's images only, these are what stands for the person.
+    """
     labels, public_labels = truth.target_labels, torch.unique(truth.public_labels)
     public_labels = public_labels[public_labels >= 0]  # below: nobody said whom an image shows
+    private = label_means(truth.images, truth.labels, labels)
+    if game is not None and game.unit != "person":
+        places = torch.searchsorted(labels, game.units)
+        own = [truth.images[rows].to(torch.float64).mean(0).div(255) for rows in game.belonging(truth)]
+        private[places] = torch.stack(own).to(torch.float32)
     return References(
         labels=labels,
-        private=label_means(truth.images, truth.labels, labels),
+        private=private,
         public_labels=public_labels,
         public=label_means(public.images, truth.public_labels, public_labels),
         owners=torch.tensor([truth.owner_of(label) for label in labels.tolist()]),
         names=[truth.names[label] for label in labels.tolist()],
+        holders=[truth.holders_of(label) for label in labels.tolist()],
     )
 
 
@@ -146,7 +173,8 @@ def summarize(
     values = {name: registry.load("metric", name)()(best, known.private) for name in registry.names("metric")}
     values["ssim"] = verdicts.ssim
     owned = len(result.images) > 1 and bool((known.owners >= 0).all())
-    named = (result.chosen == known.owners)[kept].tolist()
+    holds = known.holds(len(result.images))  # naming any of a target's holders is right
+    named = holds[torch.arange(len(holds)), result.chosen][kept].tolist()
     per_target = []
     for i, label in enumerate(known.labels.tolist()):
         row = {
@@ -162,6 +190,8 @@ def summarize(
         }
         if members is not None:
             row["member"] = bool(members[i])
+        if known.shared:
+            row["holders"] = sorted(known.holders[i])
         per_target.append(row | {name: number(column[i]) for name, column in values.items()})
     return {
         "accuracy": share(verdicts.success[kept].tolist()),

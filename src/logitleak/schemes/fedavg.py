@@ -9,6 +9,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
+from logitleak.errors import UserError
 from logitleak.federation.answers import Form
 from logitleak.federation.bank import ModelBank
 from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
@@ -52,6 +53,11 @@ class FedAvg(Scheme):
         scalars: dict[str, Scalar] = {"architecture": server.bank.architecture, "lr": lr}
         answers = channel.ask("train", round, Payload(message, scalars))
         total = sum(int(answer.scalars["images"]) for answer in answers.values())
+        if total == 0:
+            raise UserError(
+                f"No client that answered in round {round} has an image, so there is nothing to average; give the "
+                "clients images, or leave those without any out."
+            )
         mean = {name: torch.zeros_like(value) for name, value in sent.items()}
         for answer in answers.values():
             share = int(answer.scalars["images"]) / total

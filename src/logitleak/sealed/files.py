@@ -18,7 +18,10 @@ _FIELDS = ("images", "labels", "owners", "held_images", "held_labels", "public_l
 
 def write_truth(folder: Path, truth: GroundTruth) -> None:
     """Write ``truth.safetensors`` and ``names.json``."""
-    write_tensors(folder / "truth.safetensors", {name: getattr(truth, name) for name in _FIELDS})
+    tensors = {name: getattr(truth, name) for name in _FIELDS}
+    if truth.designated is not None:
+        tensors["designated"] = truth.designated
+    write_tensors(folder / "truth.safetensors", tensors)
     write_json(folder / "names.json", list(truth.names))
 
 
@@ -33,7 +36,11 @@ def read_truth(folder: Path) -> GroundTruth:
     for name in _FIELDS:
         if name not in tensors:
             raise UserError(f'{path} holds no tensor called "{name}".')
-    return GroundTruth(**{name: tensors[name] for name in _FIELDS}, names=read_json(folder / "names.json"))
+    return GroundTruth(
+        **{name: tensors[name] for name in _FIELDS},
+        names=read_json(folder / "names.json"),
+        designated=tensors.get("designated"),
+    )
 
 
 def write_game(folder: Path, game: Game) -> None:
@@ -47,6 +54,7 @@ def write_game(folder: Path, game: Game) -> None:
             "units": game.units.tolist(),
             "strata": game.strata.tolist(),
             "coins": game.coins.tolist(),
+            **({} if game.rows is None else {"rows": game.rows.tolist()}),
         },
     )
 
@@ -66,6 +74,7 @@ def read_game(folder: Path) -> Game | None:
         if design not in get_args(Design) or unit not in get_args(Unit):
             raise ValueError(f"unknown design or unit: {design}, {unit}")
         units, strata = (torch.tensor(found[name], dtype=torch.int64) for name in ("units", "strata"))
-        return Game(design, units, strata, torch.tensor(found["coins"], dtype=torch.bool), unit)
+        rows = torch.tensor(found["rows"], dtype=torch.int64) if "rows" in found else None
+        return Game(design, units, strata, torch.tensor(found["coins"], dtype=torch.bool), unit, rows)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is damaged: {error}.") from None

@@ -19,12 +19,14 @@ import torch
 from torch import Tensor
 
 from logitleak.errors import UserError
+from logitleak.sealed.truth import GroundTruth
 from logitleak.seeds import derive
 
 Design = Literal["twins", "decoys", "canaries", "recorded"]
 
-Unit = Literal["person"]
-"""What is in or out as a whole: a person everywhere."""
+Unit = Literal["person", "person-at-client", "image"]
+"""What is in or out as a whole: a person everywhere; a person at one client, the others keep theirs; or one image of a
+person at one client. The client is the designated one."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,10 @@ class Game:
     Attributes:
         design: where the coins are from.
         units: int64 [n], the labels of the people in the game, ascending. Targets that are no units always take part.
-        strata: int64 [n], the client that would hold each of them; −1 where nobody said.
+        strata: int64 [n], the client that would hold each of them, the designated one of several; −1 where nobody said.
         coins: bool [W, n], True where a unit is in, by world.
         unit: what one coin decides about.
+        rows: int64 [n], the private image that each coin decides about, where the unit is an image; else None.
     """
 
     design: Design
@@ -44,10 +47,13 @@ class Game:
     strata: Tensor
     coins: Tensor
     unit: Unit = "person"
+    rows: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.coins.shape[1:] != self.units.shape or self.strata.shape != self.units.shape:
             raise ValueError("a game needs one stratum and, in every world, one coin for each unit")
+        if (self.unit == "image") != (self.rows is not None and self.rows.shape == self.units.shape):
+            raise ValueError("a game of images needs one of them for each unit, and no other game does")
 
     @property
     def worlds(self) -> int:
@@ -60,16 +66,40 @@ class Game:
         return bool(self.coins.any(0).all() and (~self.coins).any(0).all())
 
     def withheld(self, world: int) -> Tensor:
-        """The labels that nobody uses in a world, int64, ascending."""
+        """The labels of the units that are out in a world, int64, ascending."""
         return self.units[~self.coins[world]]
 
-    def takes_part(self, labels: Tensor, world: int) -> Tensor:
-        """Which images, by their labels int64 [m], may be used in a world: bool [m]. It governs training and nothing
-        else: what is compared, asked and announced is the same in every world."""
-        return ~torch.isin(labels, self.withheld(world))
+    def belonging(self, truth: GroundTruth) -> Tensor:
+        """Which private images each coin decides about, bool [n, m]: the same ones are what reconstructions of a unit
+        are compared with."""
+        labels = truth.labels[None] == self.units[:, None]
+        if self.unit == "person":
+            return labels
+        if self.rows is not None:
+            return torch.arange(len(truth.labels))[None] == self.rows[:, None]
+        return labels & (truth.owners[None] == self.strata[:, None])
+
+    def used(self, truth: GroundTruth, world: int) -> Tensor:
+        """Which private images may be used in a world, bool [m]. It governs training and nothing else: what is
+        compared, asked and announced is the same in every world."""
+        return ~self.belonging(truth)[~self.coins[world]].any(0)
+
+    def known(self, labels: Tensor, world: int) -> Tensor:
+        """Of which held-out images, by their labels int64 [m], somebody may know the person in a world: bool [m]."""
+        if self.unit == "person":
+            return ~torch.isin(labels, self.withheld(world))
+        return torch.ones(len(labels), dtype=torch.bool)
 
 
-def twins(units: Tensor, strata: Tensor, worlds: int, seed: int) -> Game:
+def twins(
+    units: Tensor,
+    strata: Tensor,
+    worlds: int,
+    seed: int,
+    unit: Unit = "person",
+    rows: Tensor | None = None,
+    shared: bool = False,
+) -> Game:
     """Halve the units of every client at random; one half is in in one world, the other in the next.
 
     With more than two worlds every pair of them is halved anew. Where a client has an odd number the worlds take turns
@@ -80,14 +110,18 @@ def twins(units: Tensor, strata: Tensor, worlds: int, seed: int) -> Game:
         strata: int64 [n], the client of each.
         worlds: W, even.
         seed: the root seed. Attacks get another one.
+        unit, rows: what one coin decides about; see `Game`.
+        shared: whether a client keeps images whoever is out, because clients share classes or single images are out:
+            units of clients that have one only are then halved together.
 
     Raises:
         UserError: a client has one unit only. In one of the worlds it would have nothing to learn from.
     """
     if worlds < 2 or worlds % 2:
         raise UserError(f"Twin worlds come in pairs; set game.worlds to an even number, not {worlds}.")
-    for client, members in _by_stratum(strata):
-        if len(members) < 2:
+    groups = _grouped(strata) if shared else strata
+    for client, members in _by_stratum(groups):
+        if len(members) < 2 and not shared:
             raise UserError(
                 f"Client {client} holds one target only, and would have no image in one of two twin worlds; raise "
                 "data.targets to at least twice federation.clients, or use game.design=decoys."
@@ -95,16 +129,24 @@ def twins(units: Tensor, strata: Tensor, worlds: int, seed: int) -> Game:
     coins = torch.zeros(worlds, len(units), dtype=torch.bool)
     for pair in range(0, worlds, 2):
         odd = 0
-        for client, members in _by_stratum(strata):
+        for client, members in _by_stratum(groups):
             order = torch.randperm(len(members), generator=derive(seed, "game", "twins", pair, client))
             half = (len(members) + (odd + pair // 2) % 2) // 2
             odd += len(members) % 2
             coins[pair, members[order[:half]]] = True
         coins[pair + 1] = ~coins[pair]
-    return Game("twins", units, strata, coins)
+    return Game("twins", units, strata, coins, unit, rows)
 
 
-def decoys(units: Tensor, strata: Tensor, share: float, seed: int) -> Game:
+def decoys(
+    units: Tensor,
+    strata: Tensor,
+    share: float,
+    seed: int,
+    unit: Unit = "person",
+    rows: Tensor | None = None,
+    shared: bool = False,
+) -> Game:
     """Withhold each unit by an independent coin in one federation.
 
     Args:
@@ -112,18 +154,19 @@ def decoys(units: Tensor, strata: Tensor, share: float, seed: int) -> Game:
         strata: int64 [n], the client of each.
         share: the probability that a unit is withheld.
         seed: the root seed. Attacks get another one.
+        unit, rows, shared: as for `twins`.
 
     Raises:
         UserError: by these coins nobody is in, nobody is out, or a client is left without an image.
     """
     drawn = torch.rand(len(units), generator=derive(seed, "game", "decoys")) >= share
-    game = Game("decoys", units, strata, drawn[None])
+    game = Game("decoys", units, strata, drawn[None], unit, rows)
     if bool(drawn.all()) or not bool(drawn.any()):
         raise UserError(
             f"With this seed the coins of game.share={share:g} leave nobody to compare with; raise data.targets, or "
             "choose another game.share or seed."
         )
-    for client, members in _by_stratum(strata):
+    for client, members in () if shared else _by_stratum(strata):
         if not bool(drawn[members].any()):
             raise UserError(
                 f"The coins withhold everybody at client {client}, which then has nothing to learn from; lower "
@@ -148,6 +191,28 @@ def recorded(
     units = torch.tensor(sorted({*inside, *outside}), dtype=torch.int64)
     strata = torch.tensor([owners.get(unit, -1) for unit in units.tolist()], dtype=torch.int64)
     return Game(design, units, strata, torch.isin(units, torch.tensor(list(inside)))[None])
+
+
+def one_image_each(truth: GroundTruth, units: Tensor, strata: Tensor, seed: int) -> Tensor:
+    """For each unit one image of the person at its client, int64 [n] rows of the private images, drawn at random.
+
+    Args:
+        truth: who holds what.
+        units: int64 [n], labels.
+        strata: int64 [n], the client of each.
+        seed: the root seed.
+    """
+    rows = []
+    for unit, client in zip(units.tolist(), strata.tolist(), strict=True):
+        own = torch.nonzero((truth.labels == unit) & (truth.owners == client)).flatten()
+        rows.append(own[torch.randint(len(own), (1,), generator=derive(seed, "game", "image", unit))])
+    return torch.cat(rows)
+
+
+def _grouped(strata: Tensor) -> Tensor:
+    """The same strata, but those with one unit only are one group, −2."""
+    _, places, counts = torch.unique(strata, return_inverse=True, return_counts=True)
+    return torch.where(counts[places] < 2, -2, strata)
 
 
 def _by_stratum(strata: Tensor) -> Iterator[tuple[int, Tensor]]:

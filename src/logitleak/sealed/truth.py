@@ -18,13 +18,16 @@ class GroundTruth:
     Attributes:
         images: uint8 [n, 3, H, W], all private images of all clients.
         labels: int64 [n].
-        owners: int64 [n], the client that holds each image; -1 where nobody said (recorded federations).
+        owners: int64 [n], the client that holds each image; -1 where nobody said (recorded federations). Where clients
+            share classes the images of one label have several owners.
         held_images, held_labels: sensitive images that nobody trained on, for utility; may be empty.
         public_labels: int64 [N], whom each public image shows. In a labelled federation they are the labels of
             the public set. In an unlabelled one nobody there has them, and people who are no class are numbered
             from J; evaluation compares reconstructions with their public means all the same. -1 where nobody
             said whom an image shows.
         names: the name of every label, in a labelled federation J of them.
+        designated: int64 [T], for each target the client whose images and uploads stand for it where several hold it,
+            drawn before anything is trained; None for the first owner of its images.
     """
 
     images: Tensor
@@ -34,6 +37,7 @@ class GroundTruth:
     held_labels: Tensor
     public_labels: Tensor
     names: Sequence[str]
+    designated: Tensor | None = None
 
     @property
     def target_labels(self) -> Tensor:
@@ -47,8 +51,20 @@ class GroundTruth:
         return ClientData(self.images[rows], self.labels[rows])
 
     def owner_of(self, label: int) -> int:
-        """The client that holds this identity."""
+        """The client that holds this identity; of several, the designated one."""
+        if self.designated is not None:
+            return int(self.designated[int(torch.searchsorted(self.target_labels, label))])
         return int(self.owners[self.labels == label][0])
+
+    def holders_of(self, label: int) -> frozenset[int]:
+        """All clients that hold images of this identity."""
+        return frozenset(self.owners[self.labels == label].tolist())
+
+    @property
+    def shared(self) -> bool:
+        """Whether some identity is at several clients."""
+        held = set(zip(self.labels.tolist(), self.owners.tolist(), strict=True))
+        return len(held) > len(self.target_labels)
 
 
 @dataclass(frozen=True)
@@ -81,8 +97,11 @@ def unlabelled(split: Split) -> Split:
             owners=truth.owners,
             held_images=truth.held_images[kept],
             held_labels=number[truth.held_labels[kept]],
-            public_labels=number[truth.public_labels],
+            public_labels=torch.where(
+                truth.public_labels < 0, truth.public_labels, number[truth.public_labels.clamp_min(0)]
+            ),
             names=[truth.names[label] for label in order.tolist()],
+            designated=truth.designated,
         ),
         num_classes=len(targets),
     )

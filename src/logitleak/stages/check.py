@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from logitleak import registry
 from logitleak.attacks.base import create
 from logitleak.config import Config, DataConfig, FederationConfig
-from logitleak.data.base import DataSource, Survey
-from logitleak.data.split import check_numbers, choose_identities, degradation
+from logitleak.data.base import DataSource
+from logitleak.data.partition.base import Partition
+from logitleak.data.selection import Sizes, check_numbers, choose_identities, partition_of, sizes
+from logitleak.data.split import degradation
 from logitleak.errors import UserError
 from logitleak.federation.batches import refuse_single_images
 from logitleak.models import own
@@ -18,11 +22,23 @@ from logitleak.stages.folder import choose_device
 from logitleak.types import MODEL_KINDS
 
 
-def check(config: Config) -> tuple[Survey, list[str], int]:
-    """Build every plug-in with its settings, and count the people.
+@dataclass(frozen=True)
+class Checked:
+    """A configuration that can be run, and what it is about.
 
-    Returns:
-        the survey of the data, the people that will take part, and how many are left out.
+    Attributes:
+        scheme: with its settings.
+        sizes: how much there will be of everything.
+        left_out: how many people are left out, for want of images.
+    """
+
+    scheme: Scheme
+    sizes: Sizes
+    left_out: int
+
+
+def check(config: Config) -> Checked:
+    """Build every plug-in with its settings, and count the people.
 
     Raises:
         UserError: what a run would stop at: unknown names or settings, missing data, numbers that do not fit.
@@ -43,30 +59,54 @@ def check(config: Config) -> tuple[Survey, list[str], int]:
             raise UserError(
                 f'The attack "{name}" cannot see a sum of outputs: clients of this scheme send models.'
             )
-    if config.game.design == "twins" and d.targets < 2 * config.federation.clients:
-        raise UserError(
-            f"Twin worlds halve each client's targets, and {d.targets} targets are too few for two at each of "
-            f"{config.federation.clients} clients; raise data.targets, or use game.design=decoys."
-        )
+    partition = partition_of(d)
+    _check_game(config, partition)
     source_class = registry.load("data", d.source)
     settings = registry.settings(f"data source {d.source}", source_class.Settings, d.settings)
     source: DataSource = source_class(settings, d.root, d.image_size)
     degrade = degradation(d)
     _check_unused(d)
     survey = source.survey()
-    if degrade is None and (survey.insensitive is None or d.protocol == "half-degraded"):
-        raise UserError("These images have no insensitive counterpart; set data.degradation to mask or blur.")
-    other = None if degrade is not None or survey.insensitive is None else set(survey.insensitive)
-    people, left_out = choose_identities(survey.sensitive, other, d)
+    if not d.one_domain and degrade is None and (survey.insensitive is None or d.protocol == "half-degraded"):
+        raise UserError(
+            "These images have no insensitive counterpart; set data.degradation to mask or blur, or data.protocol to "
+            "one-domain."
+        )
+    if d.one_domain and scheme.labelled and "" in (survey.public or {}):
+        raise UserError(
+            f"The scheme {config.federation.scheme} needs a labelled public set, and this one is not in folders of "
+            "classes; use dsfl, which needs no labels."
+        )
+    other = (
+        None if degrade is not None or survey.insensitive is None or d.one_domain else set(survey.insensitive)
+    )
+    people, left_out = choose_identities(survey.sensitive, other, d, own_public=survey.public is not None)
     check_numbers(len(people), d, config.federation.clients)
-    classes = len(people) if scheme.labelled else d.targets
-    check_architectures(config.federation, scheme, (d.image_size, d.image_size), classes)
-    public, _ = count_images(d, survey, people)
-    for (
-        made
-    ) in attacks.values():  # how many of the public images are sensitive is known when they are divided
-        made.check_public((d.image_size, d.image_size), {"sensitive": public, "all": public})
-    return survey, people, len(left_out)
+    found = sizes(d, survey, people, scheme.labelled)
+    check_architectures(config.federation, scheme, (d.image_size, d.image_size), found.classes)
+    counts = {
+        "sensitive": found.public,
+        "all": found.public,
+    }  # how many are sensitive is known when they are divided
+    for made in attacks.values():
+        made.check_public((d.image_size, d.image_size), counts)
+    return Checked(scheme, found, len(left_out))
+
+
+def _check_game(config: Config, partition: Partition) -> None:
+    """Raise a `UserError` unless the coins can be thrown."""
+    d, g, clients = config.data, config.game, config.federation.clients
+    if g.unit == "person-at-client" and partition.exclusive and g.design != "none":
+        raise UserError(
+            'game.unit is "person-at-client", and with data.partition=identity every person is at one client only; '
+            "use game.unit=person, or share classes, for example by data.partition=iid."
+        )
+    alone = partition.exclusive and g.unit == "person" and not d.one_domain
+    if g.design == "twins" and alone and d.targets < 2 * clients:
+        raise UserError(
+            f"Twin worlds halve each client's targets, and {d.targets} targets are too few for two at each of "
+            f"{clients} clients; raise data.targets, or use game.design=decoys."
+        )
 
 
 def _check_scheme(config: Config, scheme: Scheme) -> None:
@@ -77,7 +117,7 @@ def _check_scheme(config: Config, scheme: Scheme) -> None:
             f"The scheme {f.scheme} needs a labelled public set, and data.labelled is false; "
             "use dsfl, which needs no labels."
         )
-    if not scheme.labelled and d.targets < 2:
+    if not scheme.labelled and d.targets < 2 and not d.one_domain:
         raise UserError(
             f"The scheme {f.scheme} has the private people as its classes, and one class is too few; "
             "raise data.targets."
@@ -112,21 +152,12 @@ def check_architectures(
             )
 
 
-def count_images(d: DataConfig, survey: Survey, people: list[str]) -> tuple[int, int]:
-    """About how many public and private images there will be."""
-    cap = d.max_images or 10**9
-    sensitive = sum(min(cap, survey.sensitive[name]) for name in people)
-    targets = d.targets / len(people)
-    if d.protocol == "half-degraded":
-        return round(sensitive * (1 - targets / 2)), round(sensitive * targets / 2)
-    other = sensitive
-    if survey.insensitive is not None and not d.degradation:
-        other = sum(min(cap, survey.insensitive[name]) for name in people)
-    return round(other + sensitive * (1 - targets)), round(sensitive * targets)
-
-
 def _check_unused(d: DataConfig) -> None:
     """Raise a `UserError` for a setting that these data would ignore: a silent one misleads its reader."""
+    if d.one_domain and d.degradation is not None:
+        raise UserError(
+            'data.degradation makes a second domain, and the protocol "one-domain" has none; leave it out.'
+        )
     if d.degradation_settings and d.degradation is None:
         raise UserError(
             "data.degradation_settings has no effect alone; set data.degradation to mask or blur."

@@ -65,7 +65,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
 
     truth, game = read_truth(run.sealed), read_game(run.sealed)
     trainings = [] if recorded else [read_json(run.training(world)) for world in worlds]
-    known = references(truth, view.knowledge.public)
+    known = references(truth, view.knowledge.public, game)
     _check_game(run, game, known)
     primary = status.get("primary") or config.headline
     metrics["game"] = _describe_game(game, primary, view)
@@ -170,7 +170,7 @@ def _describe_data(
     once = (
         truth is not None and game is not None and game.worlds == 1
     )  # with twins everybody's images are used in turn
-    used = game.takes_part(truth.labels, 0) if once and truth and game else None
+    used = game.used(truth, 0) if once and truth and game else None
     sensitive = int(public.sensitive.sum())
     if isinstance(config, RecordedConfig):  # what nobody said stays unsaid
         origin = {

@@ -78,9 +78,11 @@ def draw(config: Config, truth: GroundTruth) -> Game | None:
         return None
     units = truth.target_labels
     strata = torch.tensor([truth.owner_of(unit) for unit in units.tolist()])
+    rows = games.one_image_each(truth, units, strata, config.seed) if g.unit == "image" else None
+    shared = truth.shared or g.unit == "image"
     if g.design == "twins":
-        return games.twins(units, strata, g.worlds, config.seed)
-    return games.decoys(units, strata, g.share, config.seed)
+        return games.twins(units, strata, g.worlds, config.seed, g.unit, rows, shared)
+    return games.decoys(units, strata, g.share, config.seed, g.unit, rows, shared)
 
 
 def _simulate(
@@ -97,8 +99,8 @@ def _simulate(
 ) -> None:
     """All rounds of one world, and what is to be known of its training; it is finished when that is written."""
     truth = split.truth
-    used = None if game is None else game.takes_part(truth.labels, number)
-    held = None if game is None else game.takes_part(truth.held_labels, number)
+    used = None if game is None else game.used(truth, number)
+    held = None if game is None else game.known(truth.held_labels, number)
     simulation = Simulation(config, world, split, used, held, progress, memo, name)
     simulation.go_on()
     write_json(

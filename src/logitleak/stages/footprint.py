@@ -16,6 +16,7 @@ from torch import nn
 from logitleak import registry
 from logitleak.attacks.base import create
 from logitleak.config import Config
+from logitleak.data.selection import Sizes
 from logitleak.federation.batches import PREDICTED
 from logitleak.machine import forecast
 from logitleak.machine.forecast import FLOAT, Scale
@@ -29,30 +30,28 @@ PROCESS = 400 << 20
 SLACK = 1.2
 
 
-def footprint(config: Config, scheme: Scheme, public: int, private: int, people: int) -> dict[str, int]:
+def footprint(config: Config, scheme: Scheme, size: Sizes) -> dict[str, int]:
     """Bytes by stage, of which the largest is what the run needs at most; each includes the process and the data.
 
     Args:
         config: the run's.
         scheme: its scheme.
-        public, private: how many images there are.
-        people: how many they show.
+        size: how much there is of everything.
 
     Raises:
         UserError: a model of the user's own cannot be built.
     """
-    d, f = config.data, config.federation
-    classes = people if scheme.labelled else d.targets
-    made = {name: model_of(name, d.image_size, classes) for name in {*f.models, f.server_model}}
+    d, f, public, private = config.data, config.federation, size.public, size.private
+    made = {name: model_of(name, d.image_size, size.classes) for name in {*f.models, f.server_model}}
     scale = Scale(
         public=public,
         sensitive=public // 2 if d.protocol == "domain-pair" else public,
         side=d.image_size,
-        classes=classes,
+        classes=size.classes,
         clients=f.clients,
         rounds=f.rounds,
-        targets=d.targets,
-        people=people,
+        targets=size.targets,
+        people=size.people,
         model=max(forecast.weights(made[name]) for name in f.models),
     )
     data = 3 * (public + private) * scale.image // FLOAT  # decoded, divided, and as it travels

@@ -103,7 +103,7 @@ def mock_twins(
         memo = Memo(home / "mock" / "memo", split.public)
         for number, world in enumerate(worlds):
             if not (world.path / "whole").exists():
-                used = game.takes_part(split.truth.labels, number)
+                used = game.used(split.truth, number)
                 name = f"mock world {number + 1} of 2"
                 Simulation(played, world, split, used, None, progress, memo, name).go_on()
                 shutil.rmtree(world.checkpoint, ignore_errors=True)

@@ -54,7 +54,7 @@ def _non_owners(view: Transcript, folder: Path, known: References, seed: int) ->
     stored = read_tensors(file)
     if "clients" not in stored:  # a sum has no owners
         return []
-    pairs = torch.nonzero(torch.arange(view.clients)[:, None] != known.owners[None])  # [n, 2]: client, place
+    pairs = torch.nonzero(~known.holds(view.clients).T)  # [n, 2]: client, place
     absent = view.absent(1).get(view.manifest.uploads.action, {})
     heard = torch.tensor([k not in absent for k in range(view.clients)])
     pairs = pairs[heard[pairs[:, 0]]]
@@ -67,9 +67,9 @@ def _non_owners(view: Transcript, folder: Path, known: References, seed: int) ->
         return []  # f_0 has learnt from the owner's first upload when it is paired with the others'
     if not said.get("compares_clients"):
         images = stored["clients"][pairs[:, 0], pairs[:, 1]].float()
-    elif view.clients > 2:
+    elif view.clients > 2 and not known.shared:
         images = _without_owners(view, said, pairs, known)
-    else:  # without the owner nobody is left to compare with
+    else:  # without the owner nobody is left to compare with, and with shared classes other owners are
         return []
     summary = "First uploads of clients that do not hold the target and have heard of nobody yet"
     return [_entry("non-owners", 1, images, pairs[:, 1], known, summary)]

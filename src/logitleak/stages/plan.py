@@ -12,12 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from logitleak.config import Config
-from logitleak.data.base import Survey
 from logitleak.federation.bank import ModelBank
 from logitleak.machine.forecast import FLOAT
 from logitleak.schemes.base import Epochs
-from logitleak.stages.banks import bank_of, scheme_of
-from logitleak.stages.check import check, count_images
+from logitleak.stages.banks import bank_of
+from logitleak.stages.check import Checked, check
 from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import footprint, largest
 from logitleak.types import MODEL_KINDS
@@ -132,17 +131,14 @@ def plan(config: Config) -> Plan:
     """
     d, f, g = config.data, config.federation, config.game
     found = check(config)
-    survey, people, left_out = found
-    scheme = scheme_of(f)
-    public, private = count_images(d, survey, people)
-    classes = len(people) if scheme.labelled else d.targets
-    outputs = public * classes * FLOAT
-    weights = sum(p.numel() * FLOAT for p in _bank(config, classes, f.models[0]).models[0].parameters())
-    upload = weights if scheme.upload_kind in MODEL_KINDS else outputs
+    size = found.sizes
+    outputs = size.public * size.classes * FLOAT
+    weights = sum(p.numel() * FLOAT for p in _bank(config, size.classes, f.models[0]).models[0].parameters())
+    upload = weights if found.scheme.upload_kind in MODEL_KINDS else outputs
     wire = f.rounds * ((f.clients + 1) * upload + outputs)
-    memory = footprint(config, scheme, public, private, len(people))
+    memory = footprint(config, found.scheme, size)
     return Plan(
-        data=PlannedData(d.source, len(people), left_out, public, private, d.targets),
+        data=PlannedData(d.source, size.people, found.left_out, size.public, size.private, size.targets),
         federation=PlannedFederation(f.scheme, f.clients, f.rounds, f.models),
         game=PlannedGame(g.design, g.simulations, g.share if g.design == "decoys" else None),
         attacks={name: entry.attack for name, entry in config.attacks.items()},
@@ -152,7 +148,7 @@ def plan(config: Config) -> Plan:
     )
 
 
-def foretell(config: Config, found: tuple[Survey, list[str], int], hurry: bool = False) -> float:
+def foretell(config: Config, found: Checked, hurry: bool = False) -> float:
     """About how many seconds the federation takes here, in all worlds: a few training steps are timed.
 
     Args:
@@ -160,14 +156,12 @@ def foretell(config: Config, found: tuple[Survey, list[str], int], hurry: bool =
         found: what `check` found of it.
         hurry: take two seconds or so, even where steps are slow, for a number that is less certain.
     """
-    f = config.federation
-    survey, people, _ = found
-    scheme = scheme_of(f)
-    public, private = count_images(config.data, survey, people)
-    classes = len(people) if scheme.labelled else config.data.targets
-    learnt = images_learnt(config, scheme.planned_epochs(f.clients, f.rounds), public, private)
-    predicted = config.game.simulations * f.rounds * (f.clients + 1) * public
-    return (learnt + predicted / STEP_TO_FORWARD) * _seconds_per_image(config, classes, hurry)
+    f, size = config.federation, found.sizes
+    learnt = images_learnt(
+        config, found.scheme.planned_epochs(f.clients, f.rounds), size.public, size.private
+    )
+    predicted = config.game.simulations * f.rounds * (f.clients + 1) * size.public
+    return (learnt + predicted / STEP_TO_FORWARD) * _seconds_per_image(config, size.classes, hurry)
 
 
 def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> float:

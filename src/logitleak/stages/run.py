@@ -13,13 +13,12 @@ from logitleak import report
 from logitleak.attacks.base import create
 from logitleak.config import AttackConfig, Config
 from logitleak.config.recorded import RunConfig
-from logitleak.data.base import Survey
 from logitleak.errors import UserError
 from logitleak.files.atomic import clean
 from logitleak.files.lock import alone
 from logitleak.machine.memory import is_out_of_memory
 from logitleak.progress import Progress, Quiet
-from logitleak.stages.check import check
+from logitleak.stages.check import Checked, check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, timed
@@ -206,7 +205,7 @@ def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
     return configs.parse(config)
 
 
-def _announcement(config: Config, folder: RunFolder, found: tuple[Survey, list[str], int]) -> str:
+def _announcement(config: Config, folder: RunFolder, found: Checked) -> str:
     """Where a run is written, and how long its federation will take where it is not finished."""
     if folder.status().get("federated"):
         return f"The run is written to {folder.path}; its federation is there."

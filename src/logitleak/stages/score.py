@@ -88,7 +88,7 @@ def score_attack(
     result = _final(folders, rounds, known, seat)
     scored = describe_attack(folders[0]) | summarize(result, verdicts, known, seat.members if game else None)
     scored["rounds"] = by_round
-    scored["client_ssim"] = _client_ssim(result.images, known.owners, seat.members)
+    scored["client_ssim"] = _client_ssim(result.images, known, seat.members)
     scored["prior"] = prior and {
         "accuracy": prior["accuracy"],
         "too_close_to_public": prior["too_close_to_public"],
@@ -265,12 +265,12 @@ def _final(folders: Sequence[Path], rounds: int, known: References, seat: _Seat)
     return Reconstructions(images, known.labels, chosen, scores)
 
 
-def _client_ssim(images: Tensor, owners: Tensor, members: Tensor) -> dict[str, list[float | None]] | None:
+def _client_ssim(images: Tensor, known: References, members: Tensor) -> dict[str, list[float | None]] | None:
     """Fig. 4: how like the other clients' reconstructions those of owners and of others are."""
-    if len(images) < 2 or bool((owners < 0).any()):
+    if len(images) < 2 or bool((known.owners < 0).any()):
         return None
     similarity = mean_ssim_to_others(images[:, members])
-    owns = torch.arange(len(images))[:, None] == owners[members][None]
+    owns = known.holds(len(images))[members].T
     return {
         "owner": [number(value) for value in similarity[owns]],
         "others": [number(value) for value in similarity[~owns]],

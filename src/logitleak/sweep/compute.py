@@ -141,8 +141,8 @@ def _cell(task: Task) -> None:
     spent = read_json(timing)["attack"] if timing.exists() else 0.0
     write_json(timing, {"attack": round(spent + time.perf_counter() - start, 2)})
     view, folders = Transcript(worlds[0].path), [home(world) for world in worlds]
-    known = references(read_truth(run.sealed), view.knowledge.public)
     game = read_game(run.sealed)
+    known = references(read_truth(run.sealed), view.knowledge.public, game)
     prior = score_prior(folders[0], known, members_of(game, known))
     found = score_attack(folders, known, game, view.rounds, Quiet(), prior)
     for t in range(1, view.rounds + 1) if len(worlds) > 1 else ():  # strips show the images in

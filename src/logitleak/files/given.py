@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from logitleak.capture.arrays import Array
 from logitleak.errors import UserError
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def array(values: Any, what: str) -> Array:

@@ -1,0 +1,106 @@
+"""Images of any classes: folders of class folders, or arrays. No second domain is needed (protocol "one-domain")."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from logitleak.data.arrays import count_labels, is_arrays, read_arrays
+from logitleak.data.base import Dataset, DataSource, ImageSet, Skipped, SourceSettings, Survey
+from logitleak.data.cache import load_images
+from logitleak.data.folder import images_in, list_identities, others_in, subfolders
+from logitleak.errors import UserError
+
+PRIVATE, PUBLIC = "private", "public"
+"""Folders of a root that holds both sets."""
+
+UNLABELLED = ""
+
+
+class ImagesSettings(SourceSettings):
+    """Settings of the images source.
+
+    Attributes:
+        private: images and labels in one .npz or .safetensors file, in place of ``data.root``.
+        public: the public set, where it is no share of the private one: a folder of class folders, a folder of images
+            (then nobody labels them), or an .npz or .safetensors file.
+        title: how to call these data; null for the name of the folder or file.
+        synthetic: whether the images are made up; it is said in the report.
+    """
+
+    private: Path | None = None
+    public: Path | None = None
+    title: str | None = None
+    synthetic: bool = False
+
+
+class Images(DataSource):
+    """A folder for each class and images in it at any depth, or arrays; gray or color, of any size.
+
+    Classes are in the order that people count in: 1, 2, 10. The public set may have other classes, or none. A root with
+    two folders called ``private`` and ``public`` holds both sets.
+    """
+
+    Settings = ImagesSettings
+    settings: ImagesSettings
+    needs_root = False
+    layout = "root/<class>/<image>, or root/private/<class>/<image> and root/public/…, or a file of arrays"
+
+    def __init__(self, settings: Any, root: Path | None, image_size: int) -> None:
+        super().__init__(settings, root, image_size)
+        if (self.settings.private is None) == (self.root is None):
+            raise UserError(
+                "The images source needs a folder (data.root) or a file of arrays (data.settings.private), one of both."
+            )
+        own, public = self.settings.private or self.root, self.settings.public
+        assert own is not None
+        if self.root is not None and {PRIVATE, PUBLIC} <= {folder.name for folder in subfolders(self.root)}:
+            if public is not None:
+                raise UserError(f"{self.root} holds a public set already; leave data.settings.public out.")
+            own, public = self.root / PRIVATE, self.root / PUBLIC
+        for path in (own, public):
+            if path is not None and not path.is_dir() and not is_arrays(path):
+                raise UserError(f"{path} is neither a folder nor an .npz or .safetensors file.")
+        if public is not None and own.is_dir() and public.is_dir():
+            a, b = own.resolve(), public.resolve()
+            if a.is_relative_to(b) or b.is_relative_to(a):
+                raise UserError(f"{own} and {public} overlap; private and public images need folders apart.")
+        self.own, self.public = own, public
+
+    def load(self) -> Dataset:
+        title = self.settings.title or (self.own.parent.name if self.own.name == PRIVATE else self.own.stem)
+        public = None if self.public is None else self._read(self.public, flat=True)
+        return Dataset(title, self.settings.synthetic, self._read(self.own, flat=False), public=public)
+
+    def survey(self) -> Survey:
+        public = None if self.public is None else _count(self.public, flat=True)
+        return Survey(_count(self.own, flat=False), public=public)
+
+    def _read(self, path: Path, flat: bool) -> ImageSet:
+        if not path.is_dir():
+            return read_arrays(path, self.image_size, labelled=not flat)
+        found = load_images(path, _list(path, flat), self.image_size)
+        others = others_in(path)
+        if not others:
+            return found
+        reason = f"{others} {'file is' if others == 1 else 'files are'} of no kind that is read"
+        return ImageSet(
+            found.pixels, found.identities, found.files, [*found.skipped, Skipped(path.name, reason)]
+        )
+
+
+def _list(folder: Path, flat: bool) -> list[tuple[str, Path]]:
+    """(class, path) of every image; a folder without class folders is one of images that nobody labelled."""
+    if flat and not any(images_in(inner, "**/*") for inner in subfolders(folder)):
+        files = [(UNLABELLED, path) for path in images_in(folder)]
+        if not files:
+            raise UserError(f"{folder} holds no images.")
+        return files
+    return list_identities(folder)
+
+
+def _count(path: Path, flat: bool) -> dict[str, int]:
+    if not path.is_dir():
+        return count_labels(path, labelled=not flat)
+    return dict(Counter(name for name, _ in _list(path, flat)))
