@@ -119,6 +119,13 @@ TABLES: dict[str, dict[str, Entry]] = {
         "cnn": Entry("logitleak.models.cnn:CNN", "The paper's classifier: one convolution, one linear layer"),
         "mlp": Entry("logitleak.models.mlp:MLP", "One hidden layer on the pixels"),
         "resnet": Entry("logitleak.models.resnet:ResNet", "A small residual network"),
+        "resnet8": Entry(
+            "logitleak.models.residual:ResNet8", "ResNet-8 with group normalization, for small images"
+        ),
+        "resnet18": Entry(
+            "logitleak.models.residual:ResNet18", "ResNet-18 with group normalization, for small images"
+        ),
+        "lenet": Entry("logitleak.models.lenet:LeNet", "LeNet-like, for images of 16 to 32 pixels"),
     },
     "metric": {
         "ssim": Entry("logitleak.metrics.image:SSIM", "Structural similarity, Gaussian window 11, on [0, 1]"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from logitleak import cli
-from logitleak.files import storage, whole
+from logitleak.files import atomic, storage
 
 Fails = Callable[..., str]
 
@@ -51,7 +51,7 @@ def test_a_disk_that_does_not_take_it(
         raise OSError(number, os.strerror(number), str(target))
 
     with monkeypatch.context() as patch:
-        patch.setattr(whole.os, "replace", refuse)
+        patch.setattr(atomic.os, "replace", refuse)
         said = fails("run", config_file(), "--out", tmp_path / "run", "--quiet")
     assert message in said
     assert str(tmp_path / "run") in said

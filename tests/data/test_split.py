@@ -73,7 +73,10 @@ def divide(
     insensitive = None if other is None else numbered(other, OTHER)
     Source.dataset = Dataset("numbered", True, numbered(counts, CLEAN), insensitive)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.registry, "load", lambda kind, name: Source)
+        load = module.registry.load
+        patch.setattr(
+            module.registry, "load", lambda kind, name: Source if kind == "data" else load(kind, name)
+        )
         patch.setattr(module, "degradation", lambda config: Marking() if config.degradation else None)
         return prepare(config, clients, seed)
 
@@ -215,7 +218,10 @@ def test_skipped_files_are_told() -> None:
     images = numbered(SIX, CLEAN)
     Source.dataset = Dataset("x", True, ImageSet(images.pixels, images.identities, images.files, [bad]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.registry, "load", lambda kind, name: Source)
+        load = module.registry.load
+        patch.setattr(
+            module.registry, "load", lambda kind, name: Source if kind == "data" else load(kind, name)
+        )
         patch.setattr(module, "degradation", lambda config: Marking())
         assert bad in prepare(DataConfig(targets=2, image_size=SIDE, degradation="blur"), 1, 0).skipped
 

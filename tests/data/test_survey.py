@@ -59,6 +59,12 @@ def make(tmp_path: Path, people: Callable[..., Path]) -> Make:
             people(tmp_path / "a", identities=3, images=2)
             people(tmp_path / "b", identities=2, images=3)
             return {"insensitive": tmp_path / "b"}, tmp_path / "a"
+        if name == "images":
+            people(tmp_path / "private", identities=3, images=2)
+            people(tmp_path / "public", identities=4, images=3)
+            return {}, tmp_path
+        if name == "digits":
+            pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
         return {}, None
 
     return lookalike
@@ -82,6 +88,9 @@ def test_survey_counts_what_loading_finds(name: str, make: Make) -> None:
     assert (survey.insensitive is None) == (dataset.insensitive is None)
     if survey.insensitive is not None and dataset.insensitive is not None:
         assert dict(survey.insensitive) == counts(dataset.insensitive)
+    assert (survey.public is None) == (dataset.public is None)
+    if survey.public is not None and dataset.public is not None:
+        assert dict(survey.public) == counts(dataset.public)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -90,7 +99,7 @@ def test_what_loading_gives(name: str, make: Make) -> None:
     dataset, again = source.load(), source.load()
     assert dataset.title
     side = SIDES.get(name, 16)
-    for images in filter(None, (dataset.sensitive, dataset.insensitive)):
+    for images in filter(None, (dataset.sensitive, dataset.insensitive, dataset.public)):
         assert images.pixels.dtype == np.uint8
         assert images.pixels.shape == (len(images), 3, side, side)
         assert len(set(images.files)) == len(images.files) == len(images)
@@ -108,7 +117,7 @@ def test_layout_and_root(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no folder"):
         build(name, {}, tmp_path / "none")
     for act in ("load", "survey"):
-        with pytest.raises(UserError, match=r"holds no images|There is no folder"):
+        with pytest.raises(UserError, match=r"holds no images|There is no folder|leave data.root out"):
             getattr(build(name, {}, tmp_path), act)()
 
 

@@ -52,7 +52,7 @@ def test_rows_that_are_no_probabilities(rows: list[list[float]]) -> None:
     assert "no probabilities" in str(CHANCES.fault(Payload({"p": torch.tensor(rows)})))
 
 
-@pytest.mark.parametrize("images", [0, -1, 10**12, 2.0, "7", True])
+@pytest.mark.parametrize("images", [-1, 10**12, 2.0, "7", True])
 def test_counts(images: object) -> None:
     assert "no number of images" in str(COUNTED.fault(Payload({}, {"images": images})))  # type: ignore[dict-item]
 

@@ -23,7 +23,7 @@ def bank(members: list[int], model: str = "cnn", dtype: torch.dtype = torch.floa
     return ModelBank(model, (16, 16), 4, members, OPTIMIZATION, seed=3, dtype=dtype)
 
 
-@pytest.mark.parametrize("model", ["cnn", "mlp", "resnet"])
+@pytest.mark.parametrize("model", ["cnn", "mlp", "resnet", "resnet8", "lenet"])
 def test_bank_equals_separate_models(model: str) -> None:
     sets = [data(13, 0), data(7, 1), data(20, 2)]
     stacked = bank([0, 1, 2], model)
@@ -44,7 +44,7 @@ def test_bank_equals_separate_models(model: str) -> None:
             torch.testing.assert_close(found[k], alone(sets[0][0]), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("model", ["cnn", "mlp", "resnet"])
+@pytest.mark.parametrize("model", ["cnn", "mlp", "resnet", "resnet8", "lenet"])
 @pytest.mark.parametrize("loss", [F.cross_entropy, F.l1_loss])
 def test_together_equals_one_after_the_other(model: str, loss: Loss) -> None:
     """Stacked steps against the plain loop, before and after an epoch that cannot be stacked."""

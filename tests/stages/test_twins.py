@@ -113,7 +113,7 @@ def test_what_is_measured(twins: Path) -> None:
     metrics = read_json(twins / "metrics.json")
     assert metrics["game"] == {
         "design": "twins", "unit": "person", "worlds": 2, "units": 6, "in": [3, 3],
-        "primary": {"attack": "gap", "image": "chosen", "round": 2},
+        "primary": {"attack": "gap", "image": "chosen", "round": 2}, "measure": "success",
     }  # fmt: skip
     for name in ("gap", "ridge", "pli"):
         leak = metrics["attacks"][name]["leak"]
@@ -205,9 +205,9 @@ class Killed(BaseException):
 def test_killed_between_any_two_writes(
     twins: Path, folder: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from logitleak.files import whole
+    from logitleak.files import atomic
 
-    replace, run, stop, kills = whole.os.replace, tmp_path / "killed", 4, 0
+    replace, run, stop, kills = atomic.os.replace, tmp_path / "killed", 4, 0
     while True:
         calls = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,7 @@ def print_result(result: RunResult, quiet: bool) -> None:
     """Print the result of a run for a person; nothing but the path where it is to be quiet."""
     if not quiet:
         for name, scored in result.metrics["attacks"].items():
-            print(f"{name:<14} {_in_words(scored)}")
+            print(f"{name:<14} {_in_words(scored, image_of(result.metrics))}")
     print(result.report)
 
 
@@ -49,16 +50,32 @@ def as_json(result: RunResult) -> dict[str, Any]:
     return {
         "report": str(result.report),
         "run": str(result.path),
-        "attacks": {name: _numbers(scored) for name, scored in result.metrics["attacks"].items()},
+        "attacks": {
+            name: _numbers(scored, image_of(result.metrics))
+            for name, scored in result.metrics["attacks"].items()
+        },
         "failed": dict(result.metrics["failed"]),
         "verdict": _verdict(result.path),
     }
 
 
-def _numbers(scored: dict[str, Any]) -> dict[str, Any]:
-    leak = scored.get("leak")
-    chosen = leak and {side: leak["chosen"][side] for side in ("in", "out", "leak", "wins")}
-    return {"kind": scored["kind"], "accuracy": scored.get("accuracy"), "leak": chosen or None}
+def image_of(metrics: Mapping[str, Any]) -> str:
+    """Which image of each target the game is about: "chosen", or that of its "owner"."""
+    primary = (metrics.get("game") or {}).get("primary") or {}
+    return str(primary.get("image", "chosen"))
+
+
+def _compared(scored: dict[str, Any], image: str) -> dict[str, Any] | None:
+    """The comparison of an attack's images; of the chosen ones where owners are not known."""
+    leak = scored.get("leak") or {}
+    found: dict[str, Any] | None = leak.get(image) or leak.get("chosen")
+    return found
+
+
+def _numbers(scored: dict[str, Any], image: str) -> dict[str, Any]:
+    found = _compared(scored, image)
+    leak = found and {side: found[side] for side in ("in", "out", "leak", "wins")}
+    return {"kind": scored["kind"], "accuracy": scored.get("accuracy"), "leak": leak or None}
 
 
 def _verdict(run: Path) -> dict[str, Any]:
@@ -73,17 +90,16 @@ def _verdict(run: Path) -> dict[str, Any]:
     }
 
 
-def _in_words(scored: dict[str, Any]) -> str:
+def _in_words(scored: dict[str, Any], image: str) -> str:
     """One attack's result: the leak where a game was played, else the paper's measure."""
-    accuracy, leak = scored.get("accuracy"), scored.get("leak")
+    accuracy, found = scored.get("accuracy"), _compared(scored, image)
     if accuracy is None:
         return "finished; there is no truth to score it with"
-    if not leak:
+    if not found:
         return (
             f"{100 * accuracy['value']:5.1f} %  [{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}]  "
             f"of {accuracy['trials']} people rebuilt, SSIM {scored['mean']['ssim']:.2f}"
         )
-    found = leak["chosen"]
     wins = found["wins"]
     won = f", better likeness for {wins['successes']} of {wins['trials']}" if wins else ""
     return (

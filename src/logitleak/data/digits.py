@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from logitleak.data.base import Dataset, DataSource, ImageSet, Survey
@@ -17,7 +20,12 @@ class Digits(DataSource):
     """Handwritten digits (Alpaydin and Kaynak, 1998, the test part), resized; no second domain."""
 
     needs_root = False
-    layout = "nothing: they come with scikit-learn (the extra `examples`)"
+    layout = "no root/: they come with scikit-learn (the extra `examples`)"
+
+    def __init__(self, settings: Any, root: Path | None, image_size: int) -> None:
+        super().__init__(settings, root, image_size)
+        if root is not None:
+            raise UserError("The digits come with scikit-learn, not in a folder; leave data.root out.")
 
     def load(self) -> Dataset:
         found = _digits()

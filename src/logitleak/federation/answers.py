@@ -67,7 +67,7 @@ class Form:
 
 
 def _count_fault(value: object) -> str | None:
-    if type(value) is not int or not 1 <= value <= MOST_IMAGES:
+    if type(value) is not int or not 0 <= value <= MOST_IMAGES:
         return f"is {printable(str(value))}, which is no number of images"
     return None
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from logitleak import __version__, registry
+from logitleak.config import Config
 from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json, write_tensors
@@ -68,7 +69,8 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     known = references(truth, view.knowledge.public, game)
     _check_game(run, game, known)
     primary = status.get("primary") or config.headline
-    metrics["game"] = _describe_game(game, primary, view)
+    one_domain = isinstance(config, Config) and config.data.one_domain
+    metrics["game"] = _describe_game(game, primary, view, one_domain)
     progress.stage("evaluation", len(names) * view.rounds + 2)
     members = members_of(game, known)
     rivals = _rivals(view, known, members)
@@ -124,7 +126,9 @@ def correct_for_many(attacks: dict[str, dict[str, Any]], primary: str | None) ->
         attacks[name]["leak"]["p_holm"] = float(f"{p:.6g}")
 
 
-def _describe_game(game: Game | None, primary: str | None, view: Transcript) -> dict[str, Any] | None:
+def _describe_game(
+    game: Game | None, primary: str | None, view: Transcript, one_domain: bool
+) -> dict[str, Any] | None:
     if game is None:
         return None
     return {
@@ -133,7 +137,14 @@ def _describe_game(game: Game | None, primary: str | None, view: Transcript) -> 
         "worlds": game.worlds,
         "units": len(game.units),
         "in": game.coins.sum(1).tolist(),
-        "primary": primary and {"attack": primary, "image": "chosen", "round": view.rounds},
+        # a coin about one client asks about that client; else who holds a target is for the attack to find out
+        "primary": primary
+        and {
+            "attack": primary,
+            "image": "chosen" if game.unit == "person" else "owner",
+            "round": view.rounds,
+        },
+        "measure": "wins" if one_domain else "success",
     }
 
 

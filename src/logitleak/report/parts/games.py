@@ -82,6 +82,14 @@ class Comparison:
     ssim_out: float | None = None
     ssim: Gap | None = None
 
+    @property
+    def likeness_shown(self) -> bool:
+        """Whether likeness to the truth is beyond chance: pairs by their wins, groups by the area under the curve. One
+        test only, so that no correction is due."""
+        if self.wins:
+            return self.wins.shown
+        return bool(self.auc and self.auc.value > 0.5 and self.auc.p is not None and self.auc.p < LEVEL)
+
 
 @dataclass(frozen=True)
 class Leak:
@@ -105,11 +113,24 @@ class Game:
     members: list[int]
     primary: str | None
     image: str
+    measure: str = "success"
 
     @property
     def paired(self) -> bool:
         """Whether every target was tried in both ways."""
         return self.design == "twins"
+
+    @property
+    def by_likeness(self) -> bool:
+        """Whether likeness decides: where public images are of the same classes and kind, the paper's test, which holds
+        a reconstruction against public means, says little."""
+        return self.measure == "wins"
+
+    def shows(self, main: Comparison) -> bool:
+        """Whether a comparison that was named beforehand is beyond chance."""
+        if not self.by_likeness:
+            return main.leak is not None and main.leak.shown
+        return main.likeness_shown
 
 
 @dataclass(frozen=True)
@@ -143,6 +164,7 @@ def game(run: Run) -> Game | None:
         members=[each for each in members if isinstance(each, int)] if isinstance(members, list) else [],
         primary=str(primary["attack"]) if primary.get("attack") else None,
         image="owner" if primary.get("image") == "owner" else "chosen",
+        measure=str(said.get("measure") or "success"),
     )
 
 

@@ -94,14 +94,18 @@ def accuracy(attack: Attack) -> dict[str, Any]:
 
 
 def owner_named(run: Run, attack: Attack) -> list[str]:
-    """How often Eq. 11 named the true owner, beside a blind guess."""
+    """How often the attack named an owner, beside a blind guess."""
     found, clients = share(attack.numbers, "owner_named"), run.data.get("clients")
     if not found or not isinstance(clients, int) or clients < 1:
         return []
+    held = [len(row["holders"]) for row in attack.per_target if isinstance(row.get("holders"), list)]
+    if held and min(held) >= clients:  # everybody holds everything: any answer is right
+        return []
+    blind = (sum(held) / len(held) if held else 1) / clients
+    who = "a client that holds images" if held else "the client that holds the images"
     return [
-        f"{attack.name} named the client that holds the images for {out_of(found)} targets "
-        f"({percent(found['value'])}, {interval(found)}; blind guessing among {clients} clients gives "
-        f"{percent(1 / clients)})."
+        f"{attack.name} named {who} for {out_of(found)} targets ({percent(found['value'])}, {interval(found)}; blind "
+        f"guessing among {clients} clients gives {percent(blind)})."
     ]
 
 

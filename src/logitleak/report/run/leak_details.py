@@ -23,7 +23,7 @@ from logitleak.report.parts.words import (
 
 IMAGES = {
     "chosen": "the image that the attack itself chooses among the clients’",
-    "owner": "the image rebuilt from the true owner’s uploads",
+    "owner": "the image rebuilt from the uploads of the client that holds the target",
 }
 
 
@@ -114,15 +114,16 @@ def paper(attack: Attack) -> list[str]:
 
 def means(run: Run, game: Game) -> list[str]:
     """What in and out are, and what counts as rebuilt."""
+    withheld = "withheld from everybody" if game.unit == "person" else "withheld"
     how = {
         "twins": (
             "In and out: the federation was run in several worlds, alike in everything but whose private images were "
-            "used. Each target is in (its images were used) in one half of the worlds and out (withheld from "
-            "everybody) in the other. What comes back only when it is in, its images gave away."
+            f"used. Each target is in (its images were used) in one half of the worlds and out ({withheld}) in the "
+            "other. What comes back only when it is in, its images gave away."
         ),
         "decoys": (
-            "In and out: sealed coins decided whose private images were used (in) and whose were withheld from "
-            "everybody (out). The server attacked all of them without knowing which is which."
+            f"In and out: sealed coins decided whose private images were used (in) and whose were {withheld} (out). "
+            "The server attacked all of them without knowing which is which."
         ),
     }
     how["canaries"] = (
@@ -130,7 +131,18 @@ def means(run: Run, game: Game) -> list[str]:
         "(in) and whose were withheld from everybody (out). They stand for the real targets, who all took part."
     )
     recorded = "In and out: the owner of the data said whose images took part (in) and whose did not (out)."
-    return [how.get(game.design, recorded), success(run), role(run)]
+    units = {
+        "person-at-client": (
+            f"One client's images of each {one(run)} are in or out; other clients keep theirs all the time. The client "
+            "was drawn beforehand among those that hold any, and its images are the truth that is compared with."
+        ),
+        "image": (
+            f"One image of each {one(run)} at one client is in or out; all others take part all the time. It was drawn "
+            "beforehand, and is the truth that is compared with."
+        ),
+    }
+    unit = [units[game.unit]] if game.unit in units else []
+    return [how.get(game.design, recorded), *unit, success(run), role(run)]
 
 
 def not_all(run: Run, main: Comparison) -> str:

@@ -6,7 +6,7 @@ other attacks are held to a test corrected for their number and never take the h
 
 from __future__ import annotations
 
-from logitleak.report.parts.games import LEVEL, Comparison, Game, Leak, central, leak
+from logitleak.report.parts.games import Comparison, Game, Leak, central, leak
 from logitleak.report.parts.load import Attack, Run
 from logitleak.report.parts.words import (
     NO_PROOF,
@@ -41,8 +41,8 @@ def judge(run: Run, game: Game) -> Verdict | None:
     assert main is not None
     assert main.leak is not None
     # An attack that was picked for its result is held to the corrected test; without one it cannot be clear.
-    passed = main.leak.shown if named else main.leak.corrected(found.p_holm)
-    grade, badge, reason = _grade(main, passed)
+    passed = game.shows(main) if named else not game.by_likeness and main.leak.corrected(found.p_holm)
+    grade, badge, reason = _by_likeness(main, passed) if game.by_likeness else _grade(main, passed)
     others = [pair for name, pair in compared.items() if name != attack.name]
     details = [
         reason,
@@ -79,7 +79,9 @@ def _size(game: Game, found: Leak) -> float:
 
 def _headline(run: Run, game: Game, main: Comparison, grade: str) -> str:
     assert main.leak is not None
-    who = many(run) if game.unit == "person" else "targets"
+    if game.by_likeness:
+        return _headline_by_likeness(run, game, main)
+    who = many(run)
     if run.data.get("synthetic"):
         who = "synthetic identities" if one(run) == "person" else f"synthetic {many(run)}"
     if game.design == "canaries":
@@ -114,6 +116,37 @@ def _headline(run: Run, game: Game, main: Comparison, grade: str) -> str:
         p = in_brackets(p_value(main.auc.p) if main.auc.p is not None else "")
         text += f" Likeness to the truth tells the two groups apart with an AUC of {main.auc.value:.2f}{p}."
     return text
+
+
+def _headline_by_likeness(run: Run, game: Game, main: Comparison) -> str:
+    """The headline where public and private images are of one kind: whose image came out nearer to the truth."""
+    where = " at one client" if game.unit != "person" else ""
+    if main.wins and main.wins.trials:
+        p = in_brackets(p_value(main.wins.p) if main.wins.p is not None else "")
+        return (
+            f"For {main.wins.successes} of {main.wins.trials} {many(run)} the image rebuilt where their private images"
+            f"{where} were used is nearer to the truth than the one rebuilt where they were not{p}."
+        )
+    if main.auc:
+        p = in_brackets(p_value(main.auc.p) if main.auc.p is not None else "")
+        return (
+            f"Likeness to the truth tells {many(run)} whose private images{where} were used from those whose were not "
+            f"with an AUC of {main.auc.value:.2f}{p}."
+        )
+    return f"No image of a {one(run)} differs between the worlds in which its private images{where} were used or not."
+
+
+def _by_likeness(main: Comparison, passed: bool) -> tuple[str, str, str]:
+    """The grade where likeness decides."""
+    why = "Public images are of the same classes, so the count of rebuilt targets says little, and likeness decides"
+    if passed:
+        return "clear", "Clear leak", f"{why}: it is beyond what a fair coin would do."
+    return (
+        "quiet",
+        "No leak shown",
+        f"{why}: this game does not show that the private images changed anything, and does not show that they did "
+        "not.",
+    )
 
 
 def _grade(main: Comparison, passed: bool) -> tuple[str, str, str]:
@@ -154,13 +187,12 @@ def _grade(main: Comparison, passed: bool) -> tuple[str, str, str]:
 
 
 def _sign(main: Comparison) -> str:
-    """What likeness says for a leak; empty where it says nothing. One test only, so that no correction is due: pairs
-    by their wins, groups by the AUC."""
-    if main.wins and main.wins.shown:
+    """What likeness says for a leak; empty where it says nothing."""
+    if not main.likeness_shown:
+        return ""
+    if main.wins:
         return "the images rebuilt with the private images win more often than a fair coin would"
-    if main.auc and main.auc.value > 0.5 and main.auc.p is not None and main.auc.p < LEVEL:
-        return "likeness tells the two groups apart better than a fair coin would"
-    return ""
+    return "likeness tells the two groups apart better than a fair coin would"
 
 
 def _about(game: Game, attack: Attack, image: str) -> list[str]:
