@@ -257,6 +257,7 @@ _KINDS = {
     "attack": ("Attacks", "Chosen by `attacks.NAME.attack`, with `attacks.NAME.settings`"),
     "prior": ("Priors", "Chosen by `attacks.NAME.prior`, with `attacks.NAME.prior_settings`"),
     "data": ("Data sources", "Chosen by `data.source`, with `data.settings`"),
+    "partition": ("Partitions", "Chosen by `data.partition`, with `data.partition_settings`"),
     "degradation": ("Degradations", "Chosen by `data.degradation`, with `data.degradation_settings`"),
     "model": ("Models", "Chosen by `federation.models` and `federation.server_model`"),
     "metric": ("Image metrics", "Computed for every rebuilt image"),

@@ -37,7 +37,7 @@ def test_a_complete_set(people: People, tmp_path: Path) -> None:
     assert said[:4] == [
         "AT&T faces",
         "  sensitive: 40 people, 400 images, 10 to 10 each, 16x16 pixels",
-        "  insensitive: none of its own; a degradation makes it",
+        "  insensitive: none of its own; a degradation makes it, or the protocol one-domain needs none",
         "  complete: all 40 people and 400 images that were published",
     ]
     assert said[-2:] == [f"  published: {ATT.origin.published}", f"  terms: {ATT.origin.terms}"]

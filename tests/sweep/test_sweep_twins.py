@@ -49,6 +49,7 @@ def test_cells_of_twins(write_sweep: WriteSweep, base: dict[str, Any], tmp_path:
             chosen["table"].values()
         )
         assert row["owner_leak"] == (leak["owner"] and leak["owner"]["leak"]["value"])
+        assert row["owner_wins"] == (leak["owner"] and leak["owner"]["wins"]["value"])
         cell = result.path / "cells" / row["id"]
         images = read_tensors(cell / "round-02.safetensors")["images"]
         gallery = read_tensors(tmp_path / "run" / "gallery.safetensors")

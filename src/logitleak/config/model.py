@@ -74,11 +74,11 @@ class Attacked(Section):
 
     def hash(self) -> str:
         """Content hash of the whole configuration."""
-        return _digest(self.model_dump(mode="json", exclude={"device", "noun"}))
+        return _digest(self.model_dump(mode="json", exclude={"device", "noun", "baselines"}))
 
     def federation_hash(self) -> str:
         """Content hash of what the transcript depends on: all but the attacks."""
-        values = self.model_dump(mode="json", exclude={"device", "attacks", "primary", "noun"})
+        values = self.model_dump(mode="json", exclude={"device", "attacks", "primary", "noun", "baselines"})
         for section, name in _LATER:  # runs from before there were these settings stay what they are
             if section in values and values[section].get(name) == _DEFAULTS[section][name]:
                 del values[section][name]
@@ -105,12 +105,15 @@ class Config(Attacked):
         seed: the root seed.
         device: "cpu", "cuda", or "auto" (CUDA where there is one).
         data, federation, game: see there.
+        baselines: whether every client is trained alone too, and one model on everybody's images, to show what
+            federating buys. It changes nothing else.
         attacks: name to attack; empty simulates the federation only.
     """
 
     data: DataConfig = DataConfig()
     federation: FederationConfig = FederationConfig()
     game: GameConfig = GameConfig()
+    baselines: bool = False
     attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
 
     def tuned(self, how: Tuning) -> Config:

@@ -41,9 +41,13 @@ def load(source: str, root: Path | None, image_size: int) -> Dataset:
 def describe(dataset: Dataset) -> Iterator[str]:
     """People and images of each domain, and files that were left out: the first ones, and how many more."""
     yield dataset.title
+    if dataset.public is not None:
+        classes = len(set(dataset.public.identities) - {""})
+        labelled = f"{classes} classes" if classes else "not labelled"
+        yield f"  public set of its own: {len(dataset.public)} images, {labelled}"
     for domain, images in (("sensitive", dataset.sensitive), ("insensitive", dataset.insensitive)):
         if images is None:
-            yield f"  {domain}: none of its own; a degradation makes it"
+            yield f"  {domain}: none of its own; a degradation makes it, or the protocol one-domain needs none"
             continue
         counts = [len(rows) for rows in images.by_identity().values()]
         yield (

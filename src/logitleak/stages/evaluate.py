@@ -21,6 +21,7 @@ from logitleak.progress import Progress
 from logitleak.sealed.files import read_game, read_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth
+from logitleak.stages import baselines
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.nulls import nulls
 from logitleak.stages.score import describe_attack, members_of, rival, score_attack, score_prior
@@ -92,6 +93,8 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     metrics["data"] = _describe_data(config, view, truth, training, known, game)
     metrics["confidence"] = training.get("confidence")
     metrics["utility"] = pooled_utility([t["utility"] for t in trainings], len(truth.held_labels))
+    if metrics["utility"] is not None:
+        metrics["utility"]["baselines"] = baselines.compare(run, truth, game)
     metrics["federation"]["losses"] = training.get("losses", [])
     write_tensors(run.path / "gallery.safetensors", gallery)
     write_json(run.path / "metrics.json", metrics)
@@ -205,11 +208,23 @@ def _describe_data(
         "public_sensitive": sensitive,
         "public_insensitive": len(public) - sensitive,
         "private": [len(truth.client(k, used)) for k in range(view.clients)] if truth and owned else None,
+        "holdings": _holdings(truth, view.clients) if truth and owned else None,
         "held_out": len(truth.held_labels) if truth and training else None,
         "image_size": public.image_size[0],
         "skipped": training.get("skipped", []),
         "chance": number(known.chance) if known else None,
     }
+
+
+def _holdings(truth: GroundTruth, clients: int) -> list[list[int]] | None:
+    """Private images of each target at each client; null where everybody is at one client only, which owners say."""
+    if not truth.shared:
+        return None
+    labels = truth.target_labels
+    found = torch.zeros(clients, len(labels), dtype=torch.int64)
+    places = torch.searchsorted(labels, truth.labels)
+    found.index_put_((truth.owners, places), torch.ones_like(places), accumulate=True)
+    return found.tolist()
 
 
 def pooled_utility(worlds: list[list[dict[str, Any]]], held_out: int) -> dict[str, Any] | None:

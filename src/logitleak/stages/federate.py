@@ -12,13 +12,14 @@ from logitleak.config import Config
 from logitleak.data.split import prepare
 from logitleak.errors import UserError
 from logitleak.federation.memo import Memo
-from logitleak.files.storage import read_tensors, write_json
+from logitleak.files.storage import read_tensors, write_json, write_tensors
 from logitleak.progress import Progress
 from logitleak.sealed import game as games
 from logitleak.sealed.files import read_game, read_truth, write_game, write_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth, Split, unlabelled
 from logitleak.stages.banks import scheme_of
+from logitleak.stages.baselines import train_baselines
 from logitleak.stages.folder import RunFolder, World
 from logitleak.stages.simulation import Simulation, last_checkpoint
 from logitleak.stages.traffic import weights_of
@@ -38,6 +39,9 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     run.refuse_deployed()
     if run.status().get("federated"):
         check_images(config, run)
+        if config.baselines and not run.baselines.exists():
+            split = _seen(config, prepare(config.data, config.federation.clients, config.seed).split)
+            train_baselines(config, run, split, read_game(run.sealed), progress)
         return
     progress.stage("data", 1)
     prepared = prepare(config.data, config.federation.clients, config.seed)
@@ -62,6 +66,7 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
             continue
         name = "federation" if len(worlds) == 1 else f"world {number + 1} of {len(worlds)}"
         _simulate(config, run, number, world, split, game, facts, memo, name, progress)
+    train_baselines(config, run, split, game, progress)
     weights = weights_of(config.federation, split.public.image_size, split.num_classes)
     run.update(federated=True, weights=weights)
     shutil.rmtree(run.memo, ignore_errors=True)
@@ -103,6 +108,8 @@ def _simulate(
     held = None if game is None else game.known(truth.held_labels, number)
     simulation = Simulation(config, world, split, used, held, progress, memo, name)
     simulation.go_on()
+    if number == 0:
+        write_tensors(run.predicted, simulation.predicted())
     write_json(
         run.training(world),
         facts

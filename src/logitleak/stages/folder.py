@@ -57,6 +57,16 @@ class RunFolder:
         return self.path / "sealed"
 
     @property
+    def baselines(self) -> Path:
+        """What clients alone and one model on all images say of held-out images."""
+        return self.sealed / "baselines.safetensors"
+
+    @property
+    def predicted(self) -> Path:
+        """What server and clients of the first world say of held-out images after the last round."""
+        return self.sealed / "predicted.safetensors"
+
+    @property
     def memo(self) -> Path:
         return self.path / "memo"
 

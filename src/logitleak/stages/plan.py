@@ -16,6 +16,7 @@ from logitleak.federation.bank import ModelBank
 from logitleak.machine.forecast import FLOAT
 from logitleak.schemes.base import Epochs
 from logitleak.stages.banks import bank_of
+from logitleak.stages.baselines import of_one_client
 from logitleak.stages.check import Checked, check
 from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import footprint, largest
@@ -160,6 +161,9 @@ def foretell(config: Config, found: Checked, hurry: bool = False) -> float:
     learnt = images_learnt(
         config, found.scheme.planned_epochs(f.clients, f.rounds), size.public, size.private
     )
+    if config.baselines:
+        one = of_one_client(found.scheme, f.rounds)
+        learnt += (f.clients + 1) * one.labels * size.public + 2 * one.private * size.private
     predicted = config.game.simulations * f.rounds * (f.clients + 1) * size.public
     return (learnt + predicted / STEP_TO_FORWARD) * _seconds_per_image(config, size.classes, hurry)
 

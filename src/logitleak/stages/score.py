@@ -37,7 +37,7 @@ class _Round:
     Attributes:
         chosen: verdicts on the chosen images, by world.
         owner: verdicts on the images of the targets' owners; None where nobody knows them, or all are one client's.
-        images: the chosen images, by world.
+        images: what is shown of the targets, by world: the chosen images, or those of the clients that are asked about.
     """
 
     chosen: list[Verdicts]
@@ -71,7 +71,7 @@ def score_attack(
     gallery: dict[str, Tensor] = {}
     name = folders[0].name
     for t in range(1, rounds + 1):
-        found = _round(folders, t, known)
+        found = _round(folders, t, known, game)
         verdicts = seat.inside(found.chosen)
         by_round.append(
             {
@@ -186,7 +186,7 @@ class _Seat:
         )
 
     def pictures(self, images: list[Tensor], name: str) -> dict[str, Tensor]:
-        """The chosen images in and out, uint8 [T, 3, H, W], by their names in the gallery."""
+        """The images that are shown, in and out, uint8 [T, 3, H, W], by their names in the gallery."""
         every, each = torch.stack(images), torch.arange(len(self.members))
         return {
             f"{side}/{name}": every[worlds, each].mul(255).round().to(torch.uint8)
@@ -198,15 +198,19 @@ class _Seat:
         return (self.members if side == "in" else self._out).to(torch.uint8)
 
 
-def _round(folders: Sequence[Path], t: int, known: References) -> _Round:
+def _round(folders: Sequence[Path], t: int, known: References, game: Game | None) -> _Round:
     chosen, owner, images = [], [], []
+    at_client = game is not None and game.unit != "person"  # then the client is a part of the question
     for folder in folders:
         tensors = read_tensors(folder / f"round-{t:02d}.safetensors")
         verdicts = judge(tensors["images"], known)
         chosen.append(verdicts)
-        images.append(tensors["images"])
-        if "clients" in tensors and bool((known.owners >= 0).all()):
+        owned = "clients" in tensors and bool((known.owners >= 0).all())
+        if owned:
             owner.append(_of_owners(tensors["clients"], tensors["chosen"], verdicts, known))
+        each = torch.arange(len(known.owners))
+        shown = tensors["clients"][known.owners, each].float() if owned and at_client else tensors["images"]
+        images.append(shown)
     return _Round(chosen, owner or None, images)
 
 
@@ -240,7 +244,8 @@ def _units(verdicts: list[Verdicts], seat: _Seat) -> tuple[Tensor, Tensor]:
 
 
 def _per_target(found: _Round, game: Game, seat: _Seat, known: References) -> list[dict[str, Any]]:
-    rows = sides_of(*_units(found.chosen, seat), game)
+    asked = found.owner if game.unit != "person" and found.owner is not None else found.chosen
+    rows = sides_of(*_units(asked, seat), game)
     return [
         {
             "label": int(known.labels[place]),

@@ -90,6 +90,15 @@ class Simulation:
             self._checkpoint(round)
             log.info("round %d of %d is finished", round, self.rounds)
 
+    def predicted(self) -> dict[str, Tensor]:
+        """What server and clients say of the held-out images that count, int64 [n] and [K, n]."""
+        clients = torch.empty(self.channel.clients, len(self.held_labels), dtype=torch.int64)
+        for group in self.groups:
+            for k, logits in zip(group.clients, group.bank.predict_each(self.held_images), strict=True):
+                clients[k] = logits.argmax(1)
+        server = self.server.bank.predict(self.held_images)[0].argmax(1)
+        return {"clients": clients, "server": server}
+
     def confidence(self) -> dict[str, Any]:
         """Fig. 3: histograms of the entropy of server and clients on public and private images."""
         classes = self.split.num_classes
@@ -172,7 +181,9 @@ class _Listener:
         who = "server" if client is None else f"client {client}"
         self._progress.advance(f"round {round} of {self._rounds}, {who}, {phase}, loss {loss:.4f}")
         if not math.isfinite(loss):
-            raise UserError(f"The loss of {who} in {phase} is not finite; lower federation.lr.")
+            raise UserError(
+                f"The loss of {who} in round {round}, {phase}, is not finite; lower federation.lr."
+            )
         value = round_loss(loss)
         self._losses.append({"round": round, "phase": phase, "client": client, "epoch": epoch, "loss": value})
 

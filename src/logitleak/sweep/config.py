@@ -53,7 +53,8 @@ class Show(Strict):
         size: the axis that dots of a trade-off are sized and labelled by.
         value: what tables and bars show. In sweeps with a game "accuracy" is success where the targets are in, "out"
             where they are out, "leak" the difference, "wins" the share of targets whose image is better where they
-            are in.
+            are in; "owner_leak" and "owner_wins" are of the image of the owner, or of the client that a
+            unit is at.
         strip: what strips show: the chosen image of every "round", of every value of ``columns`` ("cell"), or the
             "prior" images.
         targets: how many targets strips show.
@@ -76,6 +77,7 @@ class Show(Strict):
         "leak",
         "owner_leak",
         "wins",
+        "owner_wins",
         "ssim",
         "ssim_out",
         "too_close",

@@ -15,7 +15,8 @@ from logitleak.sweep.compute import failure_of, folder_of
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
     "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
-    "out_targets", "ssim_out", "owner_leak", "prior_accuracy", "prior_ssim", "utility_server", "utility_clients",
+    "out_targets", "ssim_out", "owner_leak", "owner_wins", "owner_ties",
+    "prior_accuracy", "prior_ssim", "utility_server", "utility_clients",
     "bytes_per_client_round", "seconds",
 )  # fmt: skip
 """What is known of a finished cell; shares are in [0, 1]."""
@@ -105,4 +106,6 @@ def _leak(leak: dict[str, Any] | None) -> dict[str, Any]:
         "ties": wins.get("ties"),
         "ssim_out": found["ssim"]["out"] if found else None,
         "owner_leak": owner["leak"]["value"] if owner else None,
+        "owner_wins": (owner.get("wins") or {}).get("value"),
+        "owner_ties": (owner.get("wins") or {}).get("ties"),
     }

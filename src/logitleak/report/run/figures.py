@@ -15,6 +15,7 @@ from logitleak.report.parts.series import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, end_
 from logitleak.report.parts.svg import CLIENTS, MID_GRAY, SERVER, Canvas, Scale, axes, short
 from logitleak.report.run import curves, leak_figures
 from logitleak.report.run.accuracy import accuracy
+from logitleak.report.run.holdings import holdings
 
 Reader = Callable[[dict[str, Any]], tuple[float, float, float] | None]
 
@@ -31,6 +32,7 @@ def draw_all(run: Run) -> dict[str, str]:
         "rounds-accuracy": rounds_accuracy(run),
         "rounds-ssim": rounds_ssim(run),
         "client-ssim": client_ssim(run),
+        "holdings": holdings(run),
         "utility-rounds": curves.utility_rounds(run),
         **confidence(run),
         **curves.federation_losses(run),

@@ -43,6 +43,7 @@ def context(run: Run) -> dict[str, Any] | None:
     return {
         "paired": played.paired,
         "design": played.design,
+        "unit": played.unit,
         "worlds": played.worlds,
         "primary": played.primary,
         "rows": [_row(run, attack, played.primary) for attack, _ in compared(run)],

@@ -9,9 +9,8 @@ from markupsafe import Markup
 from logitleak.report.parts import marks
 from logitleak.report.parts.load import SCHEMES, Attack, Run, rows, table
 from logitleak.report.parts.series import style
-from logitleak.report.parts.svg import CLIENTS, SERVER
 from logitleak.report.parts.words import many, one, percent
-from logitleak.report.run import gallery, leak_page, next_steps
+from logitleak.report.run import gallery, leak_page, next_steps, utility
 from logitleak.report.run.verdict import judge
 
 Row = tuple[str, str]
@@ -61,7 +60,8 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
         "grids": grids,
         "figures": {name: Markup(svg) for name, svg in figures.items()},
         "clients": run.data.get("clients"),
-        "utility": _utility(run),
+        "utility": utility.of_models(run),
+        "baselines": utility.baselines(run),
         "bytes": _bytes(run),
         "absent": _absent(run),
         "ended": table(table(run.metrics, "federation"), "ended"),
@@ -162,18 +162,6 @@ def _attack_row(run: Run, attack: Attack) -> dict[str, Any]:
         "mse": fixed(mean.get("mse"), 4),
         "nulls": leak_page.null_rows(run, attack),
     }
-
-
-def _utility(run: Run) -> dict[str, Any] | None:
-    utility = table(run.metrics, "utility")
-    models = [("server", leak_page.shown_share(utility.get("server"), None, SERVER))]
-    clients = utility.get("clients")
-    models += [
-        (f"client {k}", leak_page.shown_share(share, None, CLIENTS)) for k, share in enumerate(clients or [])
-    ]
-    if not any(share for _, share in models):
-        return None
-    return {"held_out": utility.get("held_out"), "models": models}
 
 
 def _bytes(run: Run) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from logitleak.metrics.paired import paired_leak
 from logitleak.metrics.proportion import wilson
 from logitleak.report.sweep.load import Cell, Sweep, spelled
 
-SHARES = ("accuracy", "out", "wins", "too_close", "owner_named", "prior_accuracy")
+SHARES = ("accuracy", "out", "wins", "owner_wins", "too_close", "owner_named", "prior_accuracy")
 
 LEAK = "leak"
 LEAKS = (LEAK, "owner_leak")
@@ -26,6 +26,7 @@ NAMES = {
     "leak": "leak: success with the target’s images less success without them",
     "owner_leak": "leak of the image that the target’s owner gives",
     "wins": "targets whose image with their data is the better likeness",
+    "owner_wins": "the same of the image that the target’s owner gives",
     "ssim_out": "mean SSIM to the truth where the target’s images were not used",
     "too_close": "too close to public",
     "owner_named": "owner named",
@@ -130,7 +131,8 @@ def _trials(cell: Cell, column: str) -> int:
     """How many targets a share is of: those that were out, those that did not tie, or all."""
     if column == "out" and cell.row.get("out_targets") is not None:
         return int(cell.row["out_targets"])
-    return int(cell.row["targets"]) - (int(cell.row.get("ties") or 0) if column == "wins" else 0)
+    ties = {"wins": "ties", "owner_wins": "owner_ties"}.get(column)
+    return int(cell.row["targets"]) - (int(cell.row.get(ties) or 0) if ties else 0)
 
 
 def _known(cell: Cell, column: str, share: bool) -> bool:
