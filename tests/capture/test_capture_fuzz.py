@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from make_capture import DESCRIPTION, J, N, describe, logits
 
 import logitleak
-from logitleak.capture.images import _as_counted
+from logitleak.text import as_counted
 from logitleak.capture.inspect import inspect
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors, write_tensors
@@ -148,7 +148,7 @@ def test_damaged_captures(every_format: Path, name: str, edit: Edit) -> None:
 @given(names=st.lists(st.text(st.sampled_from("a1209²①٣.-") | st.characters(), max_size=30), min_size=2))
 @example(names=["²1.png", "1.png"])
 def test_names_of_images_are_counted_in_any_script(names: list[str]) -> None:
-    assert sorted(sorted(names, key=_as_counted)) == sorted(names)
+    assert sorted(sorted(names, key=as_counted)) == sorted(names)
 
 
 @quick

@@ -105,7 +105,7 @@ def test_scores_and_report(imported: Path) -> None:
 
 def test_what_nobody_said_is_not_in_the_report(imported: Path) -> None:
     data = attack_run(imported, "ridge", AttackConfig(attack="ridge")).metrics["data"]
-    unsaid = {"source", "protocol", "identities", "held_out", "synthetic"}
+    unsaid = {"source", "protocol", "identities", "held_out", "holdings", "synthetic"}
     assert {key for key, value in data.items() if value is None} == unsaid
     assert data["recorded"] is True
     model = metrics(imported)["threat_model"]

@@ -46,7 +46,9 @@ def nested(tmp_path: Path) -> Path:
     picture(tmp_path / ".hidden" / "x.png", 1)
     (tmp_path / "1" / "notes.txt").write_text("mine")
     (tmp_path / "1" / "broken.jpg").write_bytes(b"no image")
+    picture(tmp_path / "1" / ".thumbs" / "0.png", 1)
     os.symlink(tmp_path, tmp_path / "2" / "loop")
+    os.symlink(tmp_path, tmp_path / "loop")
     return tmp_path
 
 
@@ -81,6 +83,22 @@ def test_a_share_is_public_and_nothing_is_on_two_sides(nested: Path) -> None:
         for images in (split.public.images, split.truth.images, split.truth.held_images)
     ]
     assert sum(map(len, values)) == len(set.union(*values)) == 12
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("held_out", [0, 0.5])
+def test_no_image_is_on_two_sides_at_any_share(nested: Path, share: float, held_out: float) -> None:
+    split = divided(nested, public_share=share, held_out=held_out).split
+    sides = (split.public.images, split.truth.images, split.truth.held_images)
+    values = [images[:, 0, 0, 0].tolist() for images in sides]
+    assert len({value for side in values for value in side}) == sum(map(len, values)) == 12
+    assert split.truth.target_labels.tolist() == [0, 1, 2]
+    assert split.truth.public_labels.unique().tolist() == [0, 1, 2]
+
+
+def test_one_image_of_a_class_is_too_few_for_two_sides(nested: Path) -> None:
+    with pytest.raises(UserError, match="raise data.max_images, or give a public set"):
+        divided(nested, max_images=1)
 
 
 @pytest.mark.parametrize("inside", [True, False])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from logitleak.data.division import Prepared
 from logitleak.data.selection import check_numbers, choose_identities
 from logitleak.data.split import degradation, prepare
 from logitleak.errors import UserError
+from logitleak.sealed.truth import Split, unlabelled
 
 SIDE = 16
 CLEAN, OTHER = 0, 1
@@ -359,3 +362,38 @@ def test_any_small_counts(data: st.DataObject) -> None:
         assert not set(found["held"]) & set(found["degraded"])
     if halved:
         assert not set(found["degraded"]) & set(found["private"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "labelled", "unlabelled_hash"),
+    [
+        ({"targets": 20}, "c692b8c155cc81c6", "e2d83eba0c32ed67"),
+        ({"targets": 10, "settings": {"insensitive": "masked"}}, "cd11bd2a273ad772", "24f0d95f4a4a04b7"),
+        (
+            {"targets": 20, "protocol": "half-degraded", "degradation": "blur"},
+            "41e130d1c3c76350",
+            "b5eb300ae42b3659",
+        ),
+        ({"targets": 12, "degradation": "mask", "disjoint": True}, "1d8e6326639d3580", "f370ff526b6c2f2c"),
+    ],
+)
+def test_the_papers_divisions_are_what_they_always_were(
+    changes: dict[str, Any], labelled: str, unlabelled_hash: str
+) -> None:
+    """Every byte of a division, as it was before there were other partitions."""
+    split = prepare(DataConfig.model_validate({"max_images": 4, **changes}), 4, 7).split
+    assert _digest(split) == labelled
+    assert _digest(unlabelled(split)) == unlabelled_hash
+
+
+def _digest(split: Split) -> str:
+    truth, total = split.truth, hashlib.sha256()
+    tensors = (
+        split.public.images, split.public.labels, split.public.sensitive, truth.images, truth.labels, truth.owners,
+        truth.held_images, truth.held_labels, truth.public_labels,
+    )  # fmt: skip
+    for tensor in tensors:
+        if tensor is not None:
+            total.update(tensor.numpy().tobytes())
+    total.update(json.dumps(list(truth.names)).encode())
+    return total.hexdigest()[:16]

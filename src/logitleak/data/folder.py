@@ -89,8 +89,14 @@ def list_identities(root: Path) -> list[tuple[str, Path]]:
 
 
 def subfolders(root: Path) -> list[Path]:
-    """Folders in a folder, by name; without hidden ones, and those that some archivers add."""
-    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+    """Folders in a folder, by name; without hidden ones, those that some archivers add, and links in a circle."""
+    own = root.resolve()
+    return sorted(
+        p
+        for p in root.iterdir()
+        # a link to a folder above leads around in a circle
+        if p.is_dir() and not p.name.startswith((".", "__MACOSX")) and not own.is_relative_to(p.resolve())
+    )
 
 
 def others_in(folder: Path) -> int:
@@ -107,5 +113,7 @@ def images_in(folder: Path, pattern: str = "*") -> list[Path]:
     return sorted(
         path
         for path in folder.glob(pattern)
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
     )

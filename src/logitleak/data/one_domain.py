@@ -34,14 +34,15 @@ def divide(dataset: Dataset, config: DataConfig, clients: int, seed: int) -> Pre
     rows = dataset.sensitive.by_identity()
     counts = {name: len(own) for name, own in rows.items()}
     chosen, left_out = choose_identities(counts, None, config, own_public=dataset.public is not None)
-    check_numbers(len(chosen), config, clients)
+    check_numbers(len(chosen), config, clients, own_public=dataset.public is not None)
     others = set() if dataset.public is None else set(dataset.public.identities) - {UNLABELLED}
     names = sorted({*chosen, *others}, key=as_counted)
     public, private, held = Pool(), Pool(), Pool()
     for name in chosen:
         label, own = names.index(name), shuffled(rows[name], derive_numpy(seed, "divide", name))
         own = own[: config.max_images]
-        shown = 0 if dataset.public is not None else max(1, round(config.public_share * len(own)))
+        share = min(max(1, round(config.public_share * len(own))), len(own) - 1)  # one image stays private
+        shown = 0 if dataset.public is not None else share
         kept_back = min(int(config.held_out * (len(own) - shown)), len(own) - shown - 1)
         public.add(own[:shown], label)
         held.add(own[shown : shown + kept_back], label)

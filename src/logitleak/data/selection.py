@@ -111,8 +111,15 @@ def choose_identities(
     return sorted(most, key=as_counted if config.one_domain else None), left_out
 
 
-def check_numbers(people: int, config: DataConfig, clients: int) -> None:
-    """Raise a `UserError` unless so many identities can be divided into targets, clients and the rest."""
+def check_numbers(people: int, config: DataConfig, clients: int, own_public: bool = False) -> None:
+    """Raise a `UserError` unless so many identities can be divided into targets, clients and the rest.
+
+    Args:
+        people: identities with images enough.
+        config: the data section.
+        clients: K.
+        own_public: with "one-domain": whether the source has a public set.
+    """
     if config.max_images == 1 and (
         config.protocol == "half-degraded" or (config.disjoint and config.degradation)
     ):
@@ -120,6 +127,11 @@ def check_numbers(people: int, config: DataConfig, clients: int) -> None:
     if people < 2:
         raise UserError(f"A federation needs at least two identities, and the data has {people} that fit.")
     if config.one_domain:
+        if config.max_images == 1 and not own_public:
+            raise UserError(
+                "A share of each class's images is public, so one image is too few; raise data.max_images, or give a "
+                "public set."
+            )
         partition_of(config).check(people, clients)
         return
     if config.targets > people:

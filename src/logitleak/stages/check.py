@@ -81,7 +81,7 @@ def check(config: Config) -> Checked:
         None if degrade is not None or survey.insensitive is None or d.one_domain else set(survey.insensitive)
     )
     people, left_out = choose_identities(survey.sensitive, other, d, own_public=survey.public is not None)
-    check_numbers(len(people), d, config.federation.clients)
+    check_numbers(len(people), d, config.federation.clients, own_public=survey.public is not None)
     found = sizes(d, survey, people, scheme.labelled)
     check_architectures(config.federation, scheme, (d.image_size, d.image_size), found.classes)
     counts = {

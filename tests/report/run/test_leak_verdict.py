@@ -128,7 +128,7 @@ def test_without_a_named_attack_the_corrected_test_decides() -> None:
 
 def test_both_images_are_mentioned() -> None:
     found = verdict({"gap": leak(comparison(14, 1, 20), owner=comparison(12, 2, 20))})
-    line = next(line for line in found.details if "true owner’s uploads" in line)
+    line = next(line for line in found.details if "uploads of the client that holds the target" in line)
     assert "12 of 20 in and 2 of 20 out: 50 points (95% interval" in line
 
 
