@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, example, given, settings
 from make_capture import DESCRIPTION, J, N, describe, logits
 
 import logitleak
-from logitleak.text import as_counted
 from logitleak.capture.inspect import inspect
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.stages.record import import_recorded
+from logitleak.text import as_counted
 from logitleak.wire.transcript import Transcript
 
 CAPTURE_FILES = [

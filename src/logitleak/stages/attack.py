@@ -11,6 +11,7 @@ import torch
 from logitleak.attacks.base import Attack
 from logitleak.config import AttackConfig
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
+from logitleak.formats import AttackFile
 from logitleak.progress import Progress
 from logitleak.stages.tune import Tuned, make_attack, tuning_of
 from logitleak.types import Reconstructions, ServerView
@@ -66,20 +67,22 @@ def attack(
         log.info("attack %s: round %d of %d", name, round, view.rounds)
     write_json(
         out / "attack.json",
-        {
-            "attack": config.attack,
-            "prior": config.prior if made.uses_prior else None,
-            "prior_settings": made.prior.settings.model_dump(mode="json") if made.uses_prior else None,
-            "tune": tuning_of(config),
-            "view": config.view,
-            "kind": made.kind,
-            "compares_clients": made.compares_clients,
-            "settings": made.settings.model_dump(mode="json"),
-            "needs": sorted(made.needs),
-            "assumptions": [*made.assumptions, *_assumed(config, tuned)],
-            "choices": made.trace.choices,
-            "losses": made.trace.losses,
-        },
+        AttackFile.checked(
+            {
+                "attack": config.attack,
+                "prior": config.prior if made.uses_prior else None,
+                "prior_settings": made.prior.settings.model_dump(mode="json") if made.uses_prior else None,
+                "tune": tuning_of(config),
+                "view": config.view,
+                "kind": made.kind,
+                "compares_clients": made.compares_clients,
+                "settings": made.settings.model_dump(mode="json"),
+                "needs": sorted(made.needs),
+                "assumptions": [*made.assumptions, *_assumed(config, tuned)],
+                "choices": made.trace.choices,
+                "losses": made.trace.losses,
+            }
+        ),
     )
     for leftover in out.glob("state-*"):
         leftover.unlink()

@@ -14,6 +14,7 @@ from logitleak.config import Config
 from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json, write_tensors
+from logitleak.formats import Metrics
 from logitleak.metrics.attack import References, number, references
 from logitleak.metrics.paired import holm
 from logitleak.metrics.proportion import Share, clustered
@@ -62,7 +63,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         metrics["attacks"] = {name: describe_attack(worlds[0].attack(name)) for name in names}
         metrics["confidence"], metrics["utility"] = None, None
         (run.path / "gallery.safetensors").unlink(missing_ok=True)  # it holds the truth, which was taken away
-        write_json(run.path / "metrics.json", metrics)
+        write_json(run.path / "metrics.json", Metrics.checked(metrics))
         return metrics
 
     truth, game = read_truth(run.sealed), read_game(run.sealed)
@@ -97,7 +98,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         metrics["utility"]["baselines"] = baselines.compare(run, truth, game)
     metrics["federation"]["losses"] = training.get("losses", [])
     write_tensors(run.path / "gallery.safetensors", gallery)
-    write_json(run.path / "metrics.json", metrics)
+    write_json(run.path / "metrics.json", Metrics.checked(metrics))
     return metrics
 
 

@@ -13,6 +13,7 @@ from logitleak.data.split import prepare
 from logitleak.errors import UserError
 from logitleak.federation.memo import Memo
 from logitleak.files.storage import read_tensors, write_json, write_tensors
+from logitleak.formats import TrainingFile
 from logitleak.progress import Progress
 from logitleak.sealed import game as games
 from logitleak.sealed.files import read_game, read_truth, write_game, write_truth
@@ -112,12 +113,14 @@ def _simulate(
         write_tensors(run.predicted, simulation.predicted())
     write_json(
         run.training(world),
-        facts
-        | {
-            "losses": simulation.losses,
-            "utility": simulation.utility,
-            "confidence": simulation.confidence(),
-        },
+        TrainingFile.checked(
+            facts
+            | {
+                "losses": simulation.losses,
+                "utility": simulation.utility,
+                "confidence": simulation.confidence(),
+            }
+        ),
     )
     shutil.rmtree(world.checkpoint, ignore_errors=True)
 

@@ -15,6 +15,7 @@ import torch
 from logitleak.config.recorded import RunConfig, load_run
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json
+from logitleak.formats import RunFile
 from logitleak.machine.allocator import keep_freed_memory
 from logitleak.machine.memory import peak_bytes
 
@@ -129,7 +130,8 @@ class RunFolder:
 
     def update(self, **changes: Any) -> None:
         """Change entries of ``run.json``."""
-        write_json(self.path / "run.json", {"format": FORMAT, **self.status(), **changes})
+        status = {"format": FORMAT, **self.status(), **changes}
+        write_json(self.path / "run.json", RunFile.checked(status))
 
     def config(self) -> RunConfig:
         """The configuration that the run was made with.

@@ -1,0 +1,20 @@
+"""What the JSON files of a run hold, declared once: who writes them checks against it, and its schema is published.
+
+Nothing here needs torch. ``python -m logitleak.formats FOLDER`` writes the schemas.
+"""
+
+from logitleak.formats.attack import AttackFile
+from logitleak.formats.metrics import Metrics
+from logitleak.formats.parts import Record
+from logitleak.formats.run import RunFile
+from logitleak.formats.training import TrainingFile
+
+FILES: dict[str, type[Record]] = {
+    "metrics": Metrics,
+    "attack": AttackFile,
+    "training": TrainingFile,
+    "run": RunFile,
+}
+"""The files by name, without ``.json``."""
+
+__all__ = ["FILES", "AttackFile", "Metrics", "RunFile", "TrainingFile"]

@@ -1,0 +1,37 @@
+"""``attacks/NAME/attack.json``: what an attack says of itself once it is finished."""
+
+from __future__ import annotations
+
+from logitleak.choices import Tuning, View
+from logitleak.formats.parts import AttackLoss, Free, Record
+
+
+class AttackFile(Record):
+    """A finished attack.
+
+    Attributes:
+        attack: the registered attack.
+        prior, prior_settings: null where the prior has no weight.
+        tune: how its settings were chosen.
+        view: what the server sees: clients, or their sum.
+        kind: "attack" or "baseline".
+        compares_clients: whether one client's images depend on what others sent.
+        settings: as used.
+        needs: what it needs of a transcript.
+        assumptions: sentences.
+        choices: what it chose by itself, such as τ and λ in every round.
+        losses: of its training; empty for closed forms.
+    """
+
+    attack: str
+    prior: str | None
+    prior_settings: Free | None
+    tune: Tuning
+    view: View
+    kind: str
+    compares_clients: bool
+    settings: Free
+    needs: list[str]
+    assumptions: list[str]
+    choices: Free
+    losses: list[AttackLoss]
