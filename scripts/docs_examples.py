@@ -44,8 +44,8 @@ def markdown(notebook: dict[str, Any], name: str) -> tuple[str, list[Picture]]:
 
 
 def _in_the_site(text: str) -> str:
-    """Links into ``docs/`` as they are from where the page stands."""
-    return re.sub(r"\]\((?:\.\./docs/)", "](../", text)
+    """Links into ``docs/`` as they are from where the page stands, and other notebooks as the pages that they are."""
+    return re.sub(r"\]\(([\w-]+)\.ipynb\)", r"](\1.md)", text.replace("](../docs/", "](../"))
 
 
 def _fenced(text: str, language: str) -> str:

@@ -1,7 +1,7 @@
 """Runs the notebooks of ``examples/`` and writes their outputs into them: ``make examples``.
 
-What differs from machine to machine is taken out, so that a change of a notebook shows what has changed. Needs the extra
-``notebooks``.
+What differs from machine to machine is taken out, so that a change of a notebook shows what has changed. Needs the
+extra ``notebooks``.
 """
 
 from __future__ import annotations
