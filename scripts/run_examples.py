@@ -35,11 +35,16 @@ def execute(path: Path, folder: Path, seconds: int = 600) -> Any:
 
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=seconds, resources={"metadata": {"path": str(folder)}}).execute()
-    return cleaned(notebook)
+    return cleaned(notebook, f"{folder}/")
 
 
-def cleaned(notebook: Any) -> Any:
-    """The notebook without times of execution and versions of a kernel, and with ids that stay."""
+def cleaned(notebook: Any, where: str = "") -> Any:
+    """The notebook without times of execution and versions of a kernel, and with ids that stay.
+
+    Args:
+        notebook: what was run.
+        where: how the paths begin that are of this machine alone.
+    """
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -51,6 +56,8 @@ def cleaned(notebook: Any) -> Any:
             # what a kernel says of itself, such as a cache that a library builds, is no result
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell.outputs:
+                if "text" in output:
+                    output.text = output.text.replace(where, "") if where else output.text
                 if "metadata" in output:
                     output.metadata = {}
                 if "image/png" in output.get("data", {}):
