@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def printable(text: str, most: int = 120) -> str:
     """A stranger's text, made fit for a log, a table and a terminal: one short line of printable characters."""
@@ -11,6 +13,11 @@ def printable(text: str, most: int = 120) -> str:
 
 NOUN = r"^[a-z][a-z-]{0,29}$"
 """What a word for what is audited looks like: person, class, product."""
+
+
+def noun_of(said: object) -> str:
+    """The word that somebody gave for what is audited; person where they gave none, or none that can be shown."""
+    return said if isinstance(said, str) and re.match(NOUN, said) else "person"
 
 
 def plural(noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from logitleak.errors import UserError
+from logitleak.text import noun_of, plural
 
 if TYPE_CHECKING:  # torch and the report are slow to import, and help needs neither
     from logitleak.stages.run import RunResult
@@ -35,7 +36,7 @@ def print_result(result: RunResult, quiet: bool) -> None:
     """Print the result of a run for a person; nothing but the path where it is to be quiet."""
     if not quiet:
         for name, scored in result.metrics["attacks"].items():
-            print(f"{name:<14} {_in_words(scored)}")
+            print(f"{name:<14} {_in_words(scored, plural(noun_of(result.metrics.get('noun'))))}")
     print(result.report)
 
 
@@ -73,15 +74,20 @@ def _verdict(run: Path) -> dict[str, Any]:
     }
 
 
-def _in_words(scored: dict[str, Any]) -> str:
-    """One attack's result: the leak where a game was played, else the paper's measure."""
+def _in_words(scored: dict[str, Any], many: str) -> str:
+    """One attack's result: the leak where a game was played, else the paper's measure.
+
+    Args:
+        scored: its entry in ``metrics.json``.
+        many: what several targets are called, such as people.
+    """
     accuracy, leak = scored.get("accuracy"), scored.get("leak")
     if accuracy is None:
         return "finished; there is no truth to score it with"
     if not leak:
         return (
             f"{100 * accuracy['value']:5.1f} %  [{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}]  "
-            f"of {accuracy['trials']} people rebuilt, SSIM {scored['mean']['ssim']:.2f}"
+            f"of {accuracy['trials']} {many} rebuilt, SSIM {scored['mean']['ssim']:.2f}"
         )
     found = leak["chosen"]
     wins = found["wins"]

@@ -185,7 +185,9 @@ def test_the_first_page_on_paper_has_the_verdict_and_what_now(
         tops = [driver.execute_script(top, part) for part in parts]
         assert tops == sorted(tops)
         assert driver.execute_script(bottom, ".next") < 964
-        assert driver.execute_script("return document.documentElement.scrollWidth") <= 703  # else all is scaled down
+        assert (
+            driver.execute_script("return document.documentElement.scrollWidth") <= 703
+        )  # else all is scaled down
         for behind in ("#threat", "#evidence", "#record", ".facts", ".pair"):
             assert driver.execute_script(top, behind) > driver.execute_script(bottom, ".next")
     finally:
