@@ -39,8 +39,9 @@ def markdown(notebook: dict[str, Any], name: str) -> tuple[str, list[Picture]]:
             blocks.append(_fenced(source, "python"))
             for output in cell["outputs"]:
                 blocks += _shown(output, name, pictures)
-    blocks.insert(1, f"[The notebook itself]({name}.ipynb){{: download }}, to run and to change.")
-    return "\n\n".join(blocks) + "\n", pictures
+    title, _, rest = "\n\n".join(blocks).partition("\n")
+    link = f"[The notebook itself]({name}.ipynb){{: download }}, to run and to change."
+    return f"{title}\n\n{link}\n{rest}\n", pictures
 
 
 def _in_the_site(text: str) -> str:
@@ -69,6 +70,7 @@ def _shown(output: dict[str, Any], name: str, pictures: list[Picture]) -> Iterat
             return
     if "text/html" in data:
         table = re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
+        table = re.sub(r"<table[^>]*>", "<table>", table)  # the site's own looks
         lines = (line.strip() for line in table.splitlines())
         yield "\n".join(line for line in lines if line)  # an indented line would be code
     elif "text/plain" in data:

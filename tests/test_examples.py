@@ -103,7 +103,10 @@ def test_outputs_of_every_kind_are_shown() -> None:
                 result(**{"text/plain": ["<Figure>"], "image/png": png}),
                 result(**{"text/plain": ["<Figure>"], "image/svg+xml": ["<svg>", "</svg>"]}),
                 result(
-                    **{"text/plain": "t", "text/html": "<style>th {}</style>\n\n<table>\n    <tr>\n</table>"}
+                    **{
+                        "text/plain": "t",
+                        "text/html": '<style>th {}</style>\n\n<table border="1">\n    <tr>\n</table>',
+                    }
                 ),
                 result(**{"text/plain": ["'text'"]}),
             ),
@@ -112,8 +115,8 @@ def test_outputs_of_every_kind_are_shown() -> None:
     page, pictures = docs_examples.markdown(notebook, "name")
     assert pictures == [("name-1.png", b"pixels"), ("name-2.svg", b"<svg></svg>")]
     assert page == (
-        "# Title\n[a page](../data.md#lfw), [b](b.md)\n\n"
-        "[The notebook itself](name.ipynb){: download }, to run and to change.\n\n"
+        "# Title\n\n[The notebook itself](name.ipynb){: download }, to run and to change.\n"
+        "[a page](../data.md#lfw), [b](b.md)\n\n"
         "````python\nx = '```'\nx\n````\n\n"
         "```text\none\ntwo\n```\n\n"
         "![What the cell above draws](name-1.png)\n\n"
