@@ -261,6 +261,7 @@ _KINDS = {
     "degradation": ("Degradations", "Chosen by `data.degradation`, with `data.degradation_settings`"),
     "model": ("Models", "Chosen by `federation.models` and `federation.server_model`"),
     "metric": ("Image metrics", "Computed for every rebuilt image"),
+    "tracker": ("Trackers", "Chosen by `logitleak export-metrics --to`"),
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from logitleak import registry
 from logitleak.attacks.base import create
+from logitleak.sweep.table import COLUMNS
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "attacks"))
@@ -28,6 +29,13 @@ def test_the_attack_of_extending_md(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     images = rounds[-1][1].images
     assert images.shape == (3, 2, 3, 16, 16)
     assert bool(((images >= 0) & (images <= 1)).all())
+
+
+def test_recipes_name_every_column_of_a_sweeps_table_in_order() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text()
+    rows = re.findall(r"^\| (.*?) \|", text.split("| columns |")[1], re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert named == ["seed", "status", *COLUMNS, "id", "federation", "error"]
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import docs_reference  # noqa: E402
 
 PAGES = sorted(DOCS.rglob("*.md"))
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
 def _listed(nav: Any) -> Iterator[str]:
@@ -48,7 +49,8 @@ def _cells(text: str, heading: str) -> list[str]:
 
 def test_every_page_is_in_the_navigation_once() -> None:
     listed = list(_listed(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
-    assert sorted(listed) == [str(page.relative_to(DOCS)) for page in PAGES]
+    pages = [str(page.relative_to(DOCS)) for page in PAGES]
+    assert sorted(listed) == sorted(pages + [f"examples/{notebook.stem}.md" for notebook in NOTEBOOKS])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))

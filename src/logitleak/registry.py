@@ -133,6 +133,10 @@ TABLES: dict[str, dict[str, Entry]] = {
         "psnr": Entry("logitleak.metrics.image:PSNR", "Peak signal-to-noise ratio in decibels"),
         "tv": Entry("logitleak.metrics.image:TV", "Total variation of the reconstruction alone"),
     },
+    "tracker": {
+        "mlflow": Entry("logitleak.trackers.mlflow:MLflow", "MLflow, as a file store"),
+        "wandb": Entry("logitleak.trackers.wandb:WandB", "Weights & Biases, as offline runs"),
+    },
 }
 
 

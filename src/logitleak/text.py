@@ -21,6 +21,11 @@ NOUN = r"^[a-z][a-z-]{0,29}$"
 """What a word for what is audited looks like: person, class, product."""
 
 
+def noun_of(said: object) -> str:
+    """The word that somebody gave for what is audited; person where they gave none, or none that can be shown."""
+    return said if isinstance(said, str) and re.match(NOUN, said) else "person"
+
+
 def plural(noun: str) -> str:
     """Such as people, classes, bodies, products."""
     if noun == "person":

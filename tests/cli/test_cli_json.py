@@ -200,3 +200,19 @@ def test_without_it_nothing_of_it_is_printed(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         cli.main(["report", "nowhere"])
     assert capsys.readouterr().out == ""
+
+
+def test_what_is_printed_for_people_calls_targets_what_they_are(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said() -> str:
+        capsys.readouterr()
+        cli.main(["report", str(run_folder)])
+        return capsys.readouterr().out
+
+    assert "of 2 people rebuilt" in said()
+    config = run_folder / "config.yaml"
+    config.write_text(config.read_text().replace("noun: person", "noun: body"))
+    told = said()
+    assert "of 2 bodies rebuilt" in told
+    assert "people" not in told

@@ -20,6 +20,7 @@ from logitleak.cli import capture as cli_capture
 from logitleak.cli import data as cli_data
 from logitleak.cli import deploy as cli_deploy
 from logitleak.cli import ls as cli_ls
+from logitleak.cli import metrics as cli_metrics
 from logitleak.cli import run as cli_run
 from logitleak.cli.results import Refused
 from logitleak.errors import UserError
@@ -60,6 +61,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "report": cli_run.report,
     "import": cli_capture.import_,
     "export": cli_capture.export,
+    "export-metrics": cli_metrics.export_metrics,
     "data": data,
     "deploy": deploy,
     "ls": cli_ls.ls,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from logitleak.errors import UserError
-from logitleak.text import plural
+from logitleak.text import noun_of, plural
 
 if TYPE_CHECKING:  # torch and the report are slow to import, and help needs neither
     from logitleak.stages.run import RunResult
@@ -37,8 +37,8 @@ def print_result(result: RunResult, quiet: bool) -> None:
     """Print the result of a run for a person; nothing but the path where it is to be quiet."""
     if not quiet:
         for name, scored in result.metrics["attacks"].items():
-            who = plural(str(result.metrics.get("noun", "person")))
-            print(f"{name:<14} {_in_words(scored, image_of(result.metrics), who)}")
+            many = plural(noun_of(result.metrics.get("noun")))
+            print(f"{name:<14} {_in_words(scored, image_of(result.metrics), many)}")
     print(result.report)
 
 
@@ -92,15 +92,21 @@ def _verdict(run: Path) -> dict[str, Any]:
     }
 
 
-def _in_words(scored: dict[str, Any], image: str, who: str) -> str:
-    """One attack's result: the leak where a game was played, else the paper's measure."""
+def _in_words(scored: dict[str, Any], image: str, many: str) -> str:
+    """One attack's result: the leak where a game was played, else the paper's measure.
+
+    Args:
+        scored: its entry in ``metrics.json``.
+        image: which image of each target the game is about.
+        many: what several targets are called, such as people.
+    """
     accuracy, found = scored.get("accuracy"), _compared(scored, image)
     if accuracy is None:
         return "finished; there is no truth to score it with"
     if not found:
         return (
             f"{100 * accuracy['value']:5.1f} %  [{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}]  "
-            f"of {accuracy['trials']} {who} rebuilt, SSIM {scored['mean']['ssim']:.2f}"
+            f"of {accuracy['trials']} {many} rebuilt, SSIM {scored['mean']['ssim']:.2f}"
         )
     wins = found["wins"]
     won = f", better likeness for {wins['successes']} of {wins['trials']}" if wins else ""

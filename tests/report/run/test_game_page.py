@@ -64,6 +64,19 @@ def test_the_table_of_the_leak_stands_before_the_papers_measure(twins: Path) -> 
     assert html.index("The leak: in against out") < html.index("<h3>The paper’s measure</h3>")
 
 
+def test_paper_gets_a_short_form_of_threat_model_and_leak(twins: Path, tmp_path: Path) -> None:
+    def printed(run: Path) -> str:
+        return re.sub(r"<[^>]+>", " ", read(run).split('<div class="printed">')[1].split("</div>")[0])
+
+    first = printed(twins)
+    assert "Threat model. A server that follows the protocol" in " ".join(first.split())
+    assert "(primary)" in first
+    assert "owner’s image" not in first
+    alone = printed(fabricate(tmp_path / "alone"))
+    assert "Attack or rival" in alone
+    assert "public-mean" in alone
+
+
 def test_the_primary_attack_comes_first(twins: Path) -> None:
     html = read(edit(twins, lambda metrics: metrics["game"]["primary"].update(attack="tbi")))
     assert re.findall(r'<p class="duo-title">(\w+)</p>', html)[:3] == ["tbi", "pli", "ridge"]

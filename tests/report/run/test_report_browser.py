@@ -168,3 +168,27 @@ def test_a_game_sorts_by_what_the_images_changed(driver: Any, game: str) -> None
     assert 0 < len(only) < 8
     assert labels(driver)[0] in only
     assert driver.get_log("browser") == []
+
+
+@pytest.mark.parametrize("which", ["url", "game"])
+def test_the_first_page_on_paper_has_the_verdict_and_what_now(
+    driver: Any, which: str, request: pytest.FixtureRequest
+) -> None:
+    size(driver, 703)  # what A4 leaves between its margins, in CSS pixels; letter is wider, and 964 high
+    driver.get(request.getfixturevalue(which))
+    top = "return document.querySelector(arguments[0]).getBoundingClientRect().top + scrollY"
+    bottom = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom + scrollY"
+    assert driver.execute_script("return document.querySelector('.printed').offsetHeight") == 0
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        parts = [".verdict", ".printed", ".next"]
+        tops = [driver.execute_script(top, part) for part in parts]
+        assert tops == sorted(tops)
+        assert driver.execute_script(bottom, ".next") < 964
+        assert (
+            driver.execute_script("return document.documentElement.scrollWidth") <= 703
+        )  # else all is scaled down
+        for behind in ("#threat", "#evidence", "#record", ".facts", ".pair"):
+            assert driver.execute_script(top, behind) > driver.execute_script(bottom, ".next")
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

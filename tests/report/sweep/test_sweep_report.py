@@ -189,3 +189,25 @@ def test_missing_or_broken_plan_or_table(tmp_path: Path) -> None:
     for content in (b"{", b"[]\n", b'{"seed": 0}\n', b"\xff\xfe\x00"):
         assert "table.jsonl" in str(damaged(sweep, "table.jsonl", content))
     assert "is missing" in str(damaged(sweep, "table.jsonl", None))
+
+
+def test_a_sweep_calls_targets_what_they_are(tmp_path: Path) -> None:
+    def said(nouns: list[str], synthetic: bool) -> str:
+        sweep = fabricate_sweep(
+            tmp_path / f"{nouns}{synthetic}", EVERY_KIND, seeds=(0, 1), synthetic=synthetic
+        )
+        for number, path in enumerate(sorted(sweep.glob("federations/*/metrics.json"))):
+            metrics = json.loads(path.read_text())
+            path.write_text(json.dumps(metrics | {"noun": nouns[number % len(nouns)]}))
+        return words(read(sweep))
+
+    for synthetic in (True, False):
+        of_products = said(["product"], synthetic)
+        assert "mean private image of their own product than" in of_products
+        assert "for the same products may be targets" in of_products
+        assert "no real person" not in of_products
+        assert ("private images of real products" in of_products) is not synthetic
+    assert "no real person is shown" in said(["person"], True)
+    mixed = said(["product", "class"], False)
+    assert "mean private image of their own identity than" in mixed
+    assert "private images of real people" in mixed

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from logitleak.report.parts.games import Gap, share
 from logitleak.report.parts.load import Attack, Run
-from logitleak.text import NOUN, plural
+from logitleak.text import noun_of, plural
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,7 @@ class Verdict:
 
 def one(run: Run) -> str:
     """What a label of this run stands for: person, class, product."""
-    said = run.metrics.get("noun")
-    return said if isinstance(said, str) and re.match(NOUN, said) else "person"
+    return noun_of(run.metrics.get("noun"))
 
 
 def many(run: Run) -> str:

@@ -18,6 +18,7 @@ from logitleak.report.parts.load import (
     rows,
     table,
 )
+from logitleak.text import noun_of
 
 NONE = "–"
 """The label of a cell on an axis that does not concern it."""
@@ -138,6 +139,12 @@ class Sweep:
     def real(self) -> bool:
         """Whether images of real people are among the data."""
         return any(table(self.metrics(id), "data").get("synthetic") is False for id in self.federations())
+
+    @property
+    def noun(self) -> str:
+        """What one label stands for: the word that all federations have, or else person."""
+        nouns = {noun_of(self.metrics(id).get("noun")) for id in self.federations()}
+        return nouns.pop() if len(nouns) == 1 else "person"
 
     def _json(self, kind: str, id: str, name: str) -> dict[str, Any]:
         path = self.place(kind, id) / name

@@ -19,11 +19,7 @@ from logitleak.report.sweep.histograms import client_ssim, confidence
 from logitleak.report.sweep.load import Cell, Show, Sweep, spelled, text
 from logitleak.report.sweep.pooling import chosen, pooled_over
 from logitleak.report.sweep.trade_off import trade_offs
-
-REAL = (
-    "The images are real data: this file and its grids show private images of real people and likenesses of them. "
-    "They are as sensitive as the data; share them only as the terms of the data allow."
-)
+from logitleak.text import plural
 
 
 def context(sweep: Sweep) -> tuple[dict[str, Any], dict[str, str], dict[str, bytes]]:
@@ -43,6 +39,8 @@ def context(sweep: Sweep) -> tuple[dict[str, Any], dict[str, str], dict[str, byt
         "cells": len(sweep.cells),
         "failed": sweep_record.failed(sweep),
         "nature": _nature(sweep),
+        "own": "identity" if sweep.noun == "person" else sweep.noun,
+        "many": plural(sweep.noun),
         "real": sweep.real,
         "has_truth": any(section["strips"] for section in sections),
         "seeds": sweep.labels("seed"),
@@ -157,7 +155,7 @@ def _strips(
     for strip in found:
         stem = "-".join(filter(None, [f"{index:02d}", slug(show.title), slug(strip.name)]))
         name = f"{unique(stem, {file.removesuffix('.png') for file in grids})}.png"
-        real = "Images of real people: share only as the terms of the data allow." if sweep.real else ""
+        real = f"Images of {_really(sweep)}: share only as the terms of the data allow." if sweep.real else ""
         grids[name] = sheets.sheet(strip, show.title, real)
         placed.append({**strips.placed(strip), "grid": name})
     what = {
@@ -203,8 +201,17 @@ def _nature(sweep: Sweep) -> str:
     if not data or any(one.get("synthetic") is None for one in data):
         return f"{said}The sweep does not say of all data whether they are synthetic or real."
     if sweep.real:
-        return said + REAL
-    return f"{said}The images are synthetic: no real person is shown, and rates on real data may differ."
+        return (
+            f"{said}The images are real data: this file and its grids show private images of {_really(sweep)} and "
+            "likenesses of them. They are as sensitive as the data; share them only as the terms of the data allow."
+        )
+    nobody = ": no real person is shown, and" if sweep.noun == "person" else ", and"
+    return f"{said}The images are synthetic{nobody} rates on real data may differ."
+
+
+def _really(sweep: Sweep) -> str:
+    """Who or what real images show."""
+    return "real people" if sweep.noun == "person" else f"real {plural(sweep.noun)}"
 
 
 def slug(name: str) -> str:
