@@ -14,7 +14,7 @@ class RunFile(Record):
 
     Attributes:
         format: 1.
-        federation: content hash of what the transcript depends on.
+        federation: content hash of what the transcript depends on; null where a federation is simulated by itself.
         attacks: content hash of each attack, by name.
         primary: the attack that the verdict rests on.
         failed: attacks that failed, with the reason.
@@ -26,7 +26,7 @@ class RunFile(Record):
     """
 
     format: Literal[1]
-    federation: str
+    federation: str | None = None
     attacks: dict[str, str] = Field(default_factory=dict)
     primary: str | None = None
     failed: dict[str, str] = Field(default_factory=dict)

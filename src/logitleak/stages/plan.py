@@ -20,6 +20,7 @@ from logitleak.stages.baselines import of_one_client
 from logitleak.stages.check import Checked, check
 from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import footprint, largest
+from logitleak.text import plural
 from logitleak.types import MODEL_KINDS
 
 WARM_UP, TIMED, PATIENCE = 3, 12, 2.0
@@ -38,6 +39,7 @@ class PlannedData:
 
     Attributes:
         left_out: people that are left out, for want of images.
+        noun: what they are called.
     """
 
     source: str
@@ -46,6 +48,7 @@ class PlannedData:
     public_images: int
     private_images: int
     targets: int
+    noun: str
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,11 @@ class Plan:
         """The same for a person to read."""
         d, f, g = self.data, self.federation, self.game
         yield (
-            f"data        {d.source}: {d.people} people, about {d.public_images} public and {d.private_images} "
-            "private images"
+            f"data        {d.source}: {d.people} {plural(d.noun)}, about {d.public_images} public and "
+            f"{d.private_images} private images"
         )
         if d.left_out:
-            yield f"            {d.left_out} people are left out, for want of images"
+            yield f"            {d.left_out} {plural(d.noun)} are left out, for want of images"
         models = ", ".join(f.models)
         yield f"federation  {f.scheme}, K = {f.clients} clients ({models}), T = {f.rounds} rounds"
         yield f"attacks     {', '.join(self.attacks) or 'none'} on {d.targets} targets"
@@ -139,7 +142,9 @@ def plan(config: Config) -> Plan:
     wire = f.rounds * ((f.clients + 1) * upload + outputs)
     memory = footprint(config, found.scheme, size)
     return Plan(
-        data=PlannedData(d.source, size.people, found.left_out, size.public, size.private, size.targets),
+        data=PlannedData(
+            d.source, size.people, found.left_out, size.public, size.private, size.targets, config.noun
+        ),
         federation=PlannedFederation(f.scheme, f.clients, f.rounds, f.models),
         game=PlannedGame(g.design, g.simulations, g.share if g.design == "decoys" else None),
         attacks={name: entry.attack for name, entry in config.attacks.items()},
