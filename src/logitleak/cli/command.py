@@ -19,6 +19,7 @@ import tyro
 from logitleak.cli import capture as cli_capture
 from logitleak.cli import data as cli_data
 from logitleak.cli import deploy as cli_deploy
+from logitleak.cli import init as cli_init
 from logitleak.cli import ls as cli_ls
 from logitleak.cli import metrics as cli_metrics
 from logitleak.cli import run as cli_run
@@ -55,6 +56,7 @@ def deploy() -> None:
 _GROUPS = {"data": _DATA, "deploy": _DEPLOY}
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
+    "init": cli_init.init,
     "run": cli_run.run,
     "attack": cli_run.attack,
     "sweep": cli_run.sweep,
