@@ -69,3 +69,27 @@ def test_lfw_leaks_in_twin_worlds(tmp_path: Path) -> None:
     assert gap["leak"]["value"] >= 0.5
     assert gap["wins"]["p"] < 0.05
     assert gap["leak"]["value"] > ridge["leak"]["value"]
+
+
+@pytest.mark.real
+def test_cifar_layout() -> None:
+    dataset = load("images", root("cifar10") / "test", 32)
+    counts = {name: len(rows) for name, rows in dataset.sensitive.by_identity().items()}
+    assert len(counts) == 10
+    assert set(counts.values()) == {500}
+    assert dataset.insensitive is None
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_cifar_leaks_who_used_a_class(tmp_path: Path) -> None:
+    """Four clients share ten classes at random; a coin says whether one of them used a class, and its logits tell."""
+    overrides = [
+        f"data.root={root('cifar10') / 'test'}", "data.max_images=100", "data.partition=iid",
+        "data.partition_settings={}",
+        "federation.clients=4", "federation.rounds=1", "federation.models=[cnn]", "federation.server_model=cnn",
+        "baselines=false", "attacks={gap: {tune: none}}", "game.worlds=4",
+    ]  # fmt: skip
+    result = logitleak.run(configs.load(CONFIGS / "cifar10.yaml", overrides), tmp_path / "cifar")
+    wins = result.metrics["attacks"]["gap"]["leak"]["owner"]["wins"]
+    assert wins["successes"] >= 9
