@@ -10,19 +10,20 @@ from logitleak.models.base import Classifier
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions and the identity, which is projected where the shape changes."""
+    """Two 3×3 convolutions with group normalization, and a shortcut.
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    Args:
+        channels_in, channels_out, stride: of the first convolution.
+        shortcut: from the block's input to the shape of its output.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: nn.Module) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
         self.norm1 = nn.GroupNorm(8, channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
         self.norm2 = nn.GroupNorm(8, channels_out)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or channels_in != channels_out:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.GroupNorm(8, channels_out)
-            )
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm1(self.conv1(x)))
@@ -48,7 +49,8 @@ class _Residual(Classifier):
         ]
         for stage, out in enumerate(channels):
             for block in range(blocks):
-                layers.append(BasicBlock(width, out, 2 if stage > 0 and block == 0 else 1))
+                stride = 2 if stage > 0 and block == 0 else 1
+                layers.append(BasicBlock(width, out, stride, _identity(width, out, stride)))
                 width = out
         self.layers = nn.Sequential(
             *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes)
@@ -57,6 +59,15 @@ class _Residual(Classifier):
     def logits(self, x: Tensor) -> Tensor:
         out: Tensor = self.layers(x)
         return out
+
+
+def _identity(channels_in: int, channels_out: int, stride: int) -> nn.Module:
+    """The identity, projected where the shape changes."""
+    if stride == 1 and channels_in == channels_out:
+        return nn.Identity()
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.GroupNorm(8, channels_out)
+    )
 
 
 class ResNet8(_Residual):

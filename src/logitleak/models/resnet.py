@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from logitleak.models.base import Classifier
+from logitleak.models.residual import BasicBlock
 
 
-class Block(nn.Module):
-    """Two 3×3 convolutions with group normalization (no batch statistics to leak or drift) and a shortcut."""
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
-        self.norm1 = nn.GroupNorm(8, channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
-        self.norm2 = nn.GroupNorm(8, channels_out)
-        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+def _block(channels_in: int, channels_out: int, stride: int) -> BasicBlock:
+    """A block whose shortcut is always a projection."""
+    shortcut = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+    return BasicBlock(channels_in, channels_out, stride, shortcut)
 
 
 class ResNet(Classifier):
@@ -30,7 +20,7 @@ class ResNet(Classifier):
     def __init__(self, image_size: tuple[int, int], num_classes: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2),
+            nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), _block(16, 16, 1), _block(16, 32, 2), _block(32, 64, 2),
             nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(64 * 16, num_classes),
         )  # fmt: skip
 

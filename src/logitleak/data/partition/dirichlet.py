@@ -32,12 +32,17 @@ class Dirichlet(Partition):
         owners = np.empty(len(labels), np.int64)
         for label in np.unique(labels).tolist():
             rows = np.flatnonzero(labels == label)
-            ends = np.rint(np.cumsum(shares(clients, self.settings.alpha, random)) * len(rows))
-            order = random.permutation(len(rows))
-            owners[rows[order]] = np.searchsorted(ends, np.arange(len(rows)), side="right").clip(
-                0, clients - 1
-            )
+            owners[rows] = cut(len(rows), clients, self.settings.alpha, random)
         return raise_smallest(owners, clients, self.settings.smallest, random)
+
+
+def cut(images: int, clients: int, alpha: float, random: np.random.Generator) -> Integers:
+    """Owners [n] of some images by drawn shares, the images in a random order."""
+    ends = np.rint(np.cumsum(shares(clients, alpha, random)) * images)
+    owners = np.empty(images, np.int64)
+    order = random.permutation(images)
+    owners[order] = np.searchsorted(ends, np.arange(images), side="right").clip(0, clients - 1)
+    return owners
 
 
 def shares(

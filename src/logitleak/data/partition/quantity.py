@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import NonNegativeInt
 
-from logitleak.data.partition.base import Integers, Partition, PartitionSettings, raise_smallest
-from logitleak.data.partition.dirichlet import shares
+from logitleak.data.partition.base import Integers, Partition, raise_smallest
+from logitleak.data.partition.dirichlet import DirichletSettings, cut
 
 
-class QuantitySettings(PartitionSettings):
+class QuantitySettings(DirichletSettings):
     """Settings of the quantity partition.
 
     Attributes:
@@ -17,7 +17,6 @@ class QuantitySettings(PartitionSettings):
         smallest: images that every client has at least.
     """
 
-    alpha: PositiveFloat = 1.0
     smallest: NonNegativeInt = 1
 
 
@@ -28,8 +27,5 @@ class Quantity(Partition):
     settings: QuantitySettings
 
     def divide(self, labels: Integers, clients: int, random: np.random.Generator) -> Integers:
-        ends = np.rint(np.cumsum(shares(clients, self.settings.alpha, random)) * len(labels))
-        owners = np.empty(len(labels), np.int64)
-        order = random.permutation(len(labels))
-        owners[order] = np.searchsorted(ends, np.arange(len(labels)), side="right").clip(0, clients - 1)
+        owners = cut(len(labels), clients, self.settings.alpha, random)
         return raise_smallest(owners, clients, self.settings.smallest, random)
