@@ -85,6 +85,8 @@ def mock_twins(
     """
     if knowledge.public.labels is None:
         return "the public set has no labels, so nobody in it can play a private person"
+    if bool(knowledge.public.sensitive.all()):
+        return "the public set is of one domain, and the mock federation is made for two"
     people = candidates_for_targets(knowledge.public)
     most = min(len(knowledge.target_labels), len(people) // SHARE)
     clients = min(config.federation.clients, most // 2)
