@@ -11,6 +11,7 @@ import torch
 
 import logitleak
 from logitleak import config as configs
+from logitleak import registry
 from logitleak.data.split import prepare
 from logitleak.errors import UserError
 from logitleak.report import verdict
@@ -194,3 +195,41 @@ def test_why_nothing_is_tuned_in_one_domain(people: People, tmp_path: Path) -> N
     run = logitleak.run(one_domain(root, design="twins", unit="image"), tmp_path / "run")
     account = run.metrics["attacks"]["gap"]["choices"]["tuned on public data"]
     assert "one domain" in account["not tuned"]
+
+
+@pytest.mark.parametrize("unit", ["person-at-client", "image"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_who_looks_at_no_upload_leaks_nothing(
+    unit: str, seed: int, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: all targets tie, and nothing is shown."""
+    entry = registry.Entry("blind:Blind", "Looks at no upload")
+    monkeypatch.setitem(registry.TABLES["attack"], "blind", entry)
+    values = tiny(
+        data={"partition": "iid"}, game={"design": "twins", "unit": unit}, federation={"clients": 2}
+    )
+    run = logitleak.run(values | {"attacks": {"blind": {"attack": "blind"}}, "seed": seed}, tmp_path / "run")
+    for image in ("chosen", "owner"):
+        found = run.metrics["attacks"]["blind"]["leak"][image]
+        assert found["leak"]["value"] == 0
+        assert (found["wins"]["trials"], found["wins"]["ties"]) == (0, 3)
+    assert verdict(run.path).badge == "No leak shown"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["person-at-client", "person"])
+def test_the_digits_tell_which_client_used_them(unit: str, tmp_path: Path) -> None:
+    """What must be found: with ten classes at four clients, whether one of them used a class shows in its logits."""
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    path = Path(__file__).parents[2] / "configs" / "digits.yaml"
+    partition = "iid" if unit == "person-at-client" else "identity"
+    overrides = [
+        f"game.unit={unit}",
+        f"data.partition={partition}",
+        "data.partition_settings={}",
+        "game.worlds=4",
+    ]
+    run = logitleak.run(configs.load(path, overrides), tmp_path / "run")
+    found = run.metrics["attacks"]["gap"]["leak"]["owner"]
+    assert found["wins"]["successes"] >= 9
+    assert verdict(run.path).badge == "Clear leak"
