@@ -7,9 +7,9 @@ repository, so none of it can be out of date.
 from __future__ import annotations
 
 import re
+import sys
 import types
 import typing
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -20,44 +20,12 @@ from pydantic.fields import FieldInfo
 
 from logitleak.strict import Strict, docstring
 
+sys.path.insert(0, str(Path(__file__).parent))  # mkdocs loads a hook by its path
+
+from docs_commands import write_commands
+from docs_text import code, prose, sentence, table
+
 MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
-
-# ---- text
-
-
-def prose(text: str) -> str:
-    """Text of a docstring as Markdown on one line; outside of `code` and *emphasis*, nothing in it is markup."""
-    text = re.sub(r"``(.*?)``", r"`\1`", " ".join(text.split()))
-    pieces = re.split(r"(`[^`]*`|(?<![\w*])\*{1,2}\w[^*]*\*{1,2}(?![\w*]))", text)
-    pieces[::2] = [_plain(piece) for piece in pieces[::2]]
-    return "".join(pieces)
-
-
-def _plain(text: str) -> str:
-    """Text without markup, and a page that it names as a link."""
-    text = re.sub(r"([*_|<>\[\]])", r"\\\1", text)
-    return re.sub(r"docs/([\w-]+)\.md", r"[\1](../\1.md)", text)
-
-
-def code(text: str) -> str:
-    """Text as code in a cell of a table."""
-    return f"`{text}`" if text else ""
-
-
-def sentence(text: str) -> str:
-    """The same text with a capital and a full stop, and without one where there is no text."""
-    text = text.strip()
-    if not text:
-        return ""
-    first = text[0].upper() if text[:2].islower() or text[1:2] in " '" else text[0]
-    return first + text[1:] + ("" if text.endswith((".", "?", "!", ":")) else ".")
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
 
 # ---- types
 
@@ -146,69 +114,6 @@ def settings_table(model: type[Strict], also: type[Strict] | None = None) -> str
     if not any(row[-1] for row in rows):
         return table(["key", "type", "default"], [row[:-1] for row in rows])
     return table(["key", "type", "default", "meaning"], rows)
-
-
-# ---- commands
-
-
-def commands() -> dict[str, Callable[..., Any]]:
-    """Every command of the command line, those of groups too."""
-    from logitleak.cli import command
-
-    found: dict[str, Callable[..., Any]] = {}
-    for name, function in command._COMMANDS.items():
-        if name in command._GROUPS:
-            found |= {f"{name} {inner}": one for inner, one in command._GROUPS[name].items()}
-        else:
-            found[name] = function
-    return found
-
-
-def write_commands() -> Iterator[str]:
-    """For every command what it does, its arguments and its options."""
-    import tyro
-
-    for name, function in commands().items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            parser = tyro.extras.get_parser(
-                function, config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
-            )
-        actions = [action for action in parser._actions if action.dest != "help"]
-        places = [_place(action) for action in actions if not action.option_strings]
-        usage = " ".join(
-            [f"logitleak {name}", *places, *(["[OPTIONS]"] if len(places) < len(actions) else [])]
-        )
-        yield f"## {name}\n\n```sh\n{usage}\n```\n"
-        for paragraph in (parser.description or "").split("\n\n"):
-            yield prose(paragraph) + "\n"
-        rows = []
-        for action in actions:
-            said, given = _without_default(action.help or "")
-            metavar = str(action.metavar) if action.metavar and action.option_strings else ""
-            metavar = re.sub(r"\[(\w+) \[\1 \.\.\.\]\]", r"\1", metavar)
-            more = " ..." if action.nargs == "*" else ""
-            called = " ".join(filter(None, [*action.option_strings, metavar])) or _place(action)
-            rows.append([code(called + more), given, prose(said)])
-        if rows:
-            yield table(["argument", "default", "meaning"], rows) + "\n"
-
-
-def _place(argument: Any) -> str:
-    """How an argument without a name is shown: in brackets where it may be left out."""
-    name = argument.dest.replace("_", "-").upper()
-    return f"[{name}]" if argument.nargs == "?" else name
-
-
-def _without_default(text: str) -> tuple[str, str]:
-    """The help of an option, and its default by itself."""
-    found = re.search(r"\s*\((required|default: (.*?))\)\s*$", text, re.DOTALL)
-    if found is None:
-        return text, ""
-    given = (
-        "required" if found[1] == "required" else {"None": "", "False": "off"}.get(found[2], code(found[2]))
-    )
-    return text[: found.start()], given
 
 
 # ---- configuration
