@@ -233,3 +233,21 @@ def test_the_digits_tell_which_client_used_them(unit: str, tmp_path: Path) -> No
     found = run.metrics["attacks"]["gap"]["leak"]["owner"]
     assert found["wins"]["successes"] >= 9
     assert verdict(run.path).badge == "Clear leak"
+
+
+def test_other_attacks_are_corrected_by_the_image_that_is_asked_for() -> None:
+    from logitleak.stages.evaluate import correct_for_many
+
+    def entry(chosen: float, owner: float) -> dict[str, Any]:
+        return {"leak": {"chosen": {"leak": {"p": chosen}}, "owner": {"leak": {"p": owner}}, "p_holm": None}}
+
+    attacks = {
+        "gap": entry(0.5, 0.5),
+        "ridge": entry(0.9, 0.01),
+        "pli": entry(0.001, 0.04),
+        "prior": {"leak": None},
+    }
+    correct_for_many(attacks, "gap", "owner")
+    assert [attacks[name]["leak"]["p_holm"] for name in ("gap", "ridge", "pli")] == [None, 0.02, 0.04]
+    correct_for_many(attacks, "gap", "chosen")
+    assert attacks["pli"]["leak"]["p_holm"] == 0.002

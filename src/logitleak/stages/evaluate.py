@@ -87,7 +87,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         gallery |= scored.gallery
         if prior is not None and scored.entry["settings"]["prior"] != "mean":  # that one is there
             rivals[f"prior of {name}"] = prior
-    correct_for_many(metrics["attacks"], primary)
+    correct_for_many(metrics["attacks"], primary, _image(game))
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
     training = trainings[0] if trainings else {}
@@ -119,15 +119,28 @@ def _check_game(run: RunFolder, game: Game | None, known: References) -> None:
         raise UserError(f"{path} has nobody in, or nobody out; there is nothing to compare.")
 
 
-def correct_for_many(attacks: dict[str, dict[str, Any]], primary: str | None) -> None:
-    """Holm's correction of the p-values of all attacks but the primary, which was named before the truth was opened."""
-    others = {
-        name: entry["leak"]["chosen"]["leak"]["p"]
-        for name, entry in attacks.items()
-        if name != primary and entry["leak"] is not None and entry["leak"]["chosen"]["leak"]["p"] is not None
-    }
+def correct_for_many(attacks: dict[str, dict[str, Any]], primary: str | None, image: str) -> None:
+    """Holm's correction of the p-values of all attacks but the primary, which was named before the truth was opened.
+
+    Args:
+        attacks: their entries in metrics.json.
+        primary: the one that was named.
+        image: which image the game is about; of the chosen one where owners are not known.
+    """
+    others = {}
+    for name, entry in attacks.items():
+        leak = entry["leak"]
+        p = leak and (leak[image] or leak["chosen"])["leak"]["p"]
+        if name != primary and p is not None:
+            others[name] = p
     for name, p in zip(others, holm(list(others.values())), strict=True):
         attacks[name]["leak"]["p_holm"] = float(f"{p:.6g}")
+
+
+def _image(game: Game | None) -> str:
+    """Which image of a target a game is about: a coin about one client asks about that client; else who holds a target is
+    for the attack to find out."""
+    return "chosen" if game is None or game.unit == "person" else "owner"
 
 
 def _describe_game(
@@ -141,11 +154,10 @@ def _describe_game(
         "worlds": game.worlds,
         "units": len(game.units),
         "in": game.coins.sum(1).tolist(),
-        # a coin about one client asks about that client; else who holds a target is for the attack to find out
         "primary": primary
         and {
             "attack": primary,
-            "image": "chosen" if game.unit == "person" else "owner",
+            "image": _image(game),
             "round": view.rounds,
         },
         "measure": "wins" if one_domain else "success",
