@@ -43,11 +43,12 @@ def reply(node: int, arrays: dict[str, Any] | None) -> Any:
 def replies(round: int) -> list[Any]:
     """Two clients' answers, one of a client that failed, one without outputs, and one of a wrong shape."""
     return [
-        reply(10, {"logits": outputs(round)}),
+        reply(10, {"logits": outputs(round), "rows": np.arange(N)}),
         reply(11, {"logits": outputs(20 + round)[:2], "rows": np.array([3, 1])}),
         reply(13, None),
         reply(14, {"weights": outputs(1)}),
-        reply(15, {"logits": outputs(1)[:, :2]}),
+        reply(15, {"logits": outputs(1)[:, :2], "rows": np.arange(N)}),
+        reply(16, {"logits": outputs(1)}),
     ]
 
 
@@ -76,10 +77,11 @@ def test_replies_are_recorded_and_handed_on(tmp_path: Path, caplog: pytest.LogCa
             for round in (1, 2):
                 found = strategy.aggregate_train(round, iter(replies(round)))
                 assert found == ("arrays", "metrics")
-    assert strategy.seen == 10
+    assert strategy.seen == 12
     other.aggregate_train(3, [])  # nothing of the class was changed
     assert 'client 14 is not recorded: There is no array "logits" in it, but weights' in caplog.text
     assert "client 15 is not recorded" in caplog.text
+    assert 'client 16 is not recorded: There is no array "rows" in it' in caplog.text
     main(["import", str(tmp_path / "capture"), "--out", str(tmp_path / "run")])
     view = Transcript(tmp_path / "run")
     assert (view.clients, view.rounds) == (2, 2)

@@ -50,19 +50,22 @@ def record(
         for reply in kept:
             if reply.has_error():
                 continue
-            name = client(reply)
+            name: int | str = "?"
             try:
-                found = arrays(reply)
-                if outputs not in found:
-                    raise UserError(
-                        f'There is no array "{outputs}" in it, but {", ".join(found) or "none at all"}.'
-                    )
-                writer.upload(server_round, name, found[outputs], None if rows is None else found.get(rows))
-            except UserError as error:
+                name, found = client(reply), arrays(reply)
+                missing = [wanted for wanted in (outputs, rows) if wanted is not None and wanted not in found]
+                if missing:
+                    there = ", ".join(found) or "none at all"
+                    raise UserError(f'There is no array "{missing[0]}" in it, but {there}.')
+                writer.upload(server_round, name, found[outputs], None if rows is None else found[rows])
+            except Exception as error:  # whatever it is, the federation goes on
                 log.warning("round %d: the reply of client %s is not recorded: %s", server_round, name, error)
         result = aggregate(server_round, kept)
         if server is not None:
-            writer.server(server_round, server())
+            try:
+                writer.server(server_round, server())
+            except Exception as error:
+                log.warning("round %d: the server's own outputs are not recorded: %s", server_round, error)
         return result
 
     vars(strategy)["aggregate_train"] = watched  # of this object; its class stays as it is

@@ -267,7 +267,11 @@ class CaptureWriter:
     def _resume(self) -> None:
         path = self.folder / "capture.yaml"
         if not path.is_file():  # no round was whole
+            known = {"logits", "public", "public.csv"}
+            if {left.name for left in self.folder.iterdir()} - known:
+                raise UserError(f"{self.folder} holds no capture that was begun; choose another folder.")
             shutil.rmtree(self.folder / "logits", ignore_errors=True)
+            (self.folder / "public.csv").unlink(missing_ok=True)  # the public set is written again
             return
         kept = Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         facts = Description.model_validate(self._facts | {"clients": kept.clients, "rounds": kept.rounds})

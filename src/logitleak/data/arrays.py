@@ -59,6 +59,10 @@ def _labels(path: Path, labelled: bool, count: int) -> list[str]:
         raise UserError(
             f"{path}: labels must be {count} integers, one for each image, not {found.dtype} {list(found.shape)}."
         )
+    if (found < 0).any():
+        raise UserError(
+            f"{path}: labels must be 0 or more, and some are {int(found.min())}; leave labels out where nobody knows."
+        )
     return [str(label) for label in found.tolist()]
 
 
@@ -76,7 +80,7 @@ def _named(path: Path, wanted: tuple[str, ...]) -> Array:
     try:
         with np.load(path, allow_pickle=False) as file:
             found: Array = file[name]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from None
     return found
 
@@ -87,5 +91,5 @@ def _names(path: Path) -> list[str]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return list(file.files)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from None

@@ -62,7 +62,7 @@ class Images(DataSource):
         for path in (own, public):
             if path is not None and not path.is_dir() and not is_arrays(path):
                 raise UserError(f"{path} is neither a folder nor an .npz or .safetensors file.")
-        if public is not None and own.is_dir() and public.is_dir():
+        if public is not None:
             a, b = own.resolve(), public.resolve()
             if a.is_relative_to(b) or b.is_relative_to(a):
                 raise UserError(f"{own} and {public} overlap; private and public images need folders apart.")

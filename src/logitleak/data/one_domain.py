@@ -36,7 +36,7 @@ def divide(dataset: Dataset, config: DataConfig, clients: int, seed: int) -> Pre
     chosen, left_out = choose_identities(counts, None, config, own_public=dataset.public is not None)
     check_numbers(len(chosen), config, clients, own_public=dataset.public is not None)
     others = set() if dataset.public is None else set(dataset.public.identities) - {UNLABELLED}
-    names = sorted({*chosen, *others}, key=as_counted)
+    names = sorted({*chosen, *others}, key=lambda name: (as_counted(name), name))
     public, private, held = Pool(), Pool(), Pool()
     for name in chosen:
         label, own = names.index(name), shuffled(rows[name], derive_numpy(seed, "divide", name))

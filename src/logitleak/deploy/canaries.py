@@ -102,6 +102,7 @@ def plant(split: Split, data: DataConfig, clients: int, count: int) -> Split:
             held_labels=truth.held_labels,
             public_labels=torch.cat([truth.public_labels, shown]),
             names=[*truth.names, *(f"canary-{number:03d}" for number in range(count))],
+            designated=None if truth.designated is None else torch.cat([truth.designated, owners]),
         ),
         num_classes=split.num_classes + count,
     )

@@ -116,7 +116,7 @@ class AttackLoss(Record):
     """
 
     round: int
-    client: int
+    client: int | None
     step: int
     loss: float | None
 

@@ -7,6 +7,7 @@ the mean private image of every other target and to the mean public image of eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -203,6 +204,6 @@ def summarize(
 
 
 def number(value: Tensor | float) -> float | None:
-    """A number for JSON: six significant decimals, null for nan."""
+    """A number for JSON: six significant decimals, null for what is not finite."""
     plain = float(value)
-    return None if plain != plain else round(plain, 6)
+    return round(plain, 6) if math.isfinite(plain) else None

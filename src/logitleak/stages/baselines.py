@@ -92,6 +92,8 @@ def compare(run: RunFolder, truth: GroundTruth, game: Game | None) -> dict[str, 
         if game is None
         else game.known(truth.held_labels, 0)
     )
+    if not bool(kept.any()):
+        return None
     labels = truth.held_labels[kept]
     said = {**read_tensors(run.baselines), **read_tensors(run.predicted)}
     right = {

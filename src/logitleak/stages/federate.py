@@ -42,6 +42,8 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
         check_images(config, run)
         if config.baselines and not run.baselines.exists():
             split = _seen(config, prepare(config.data, config.federation.clients, config.seed).split)
+            if not _same_data(run.worlds[0].wire, read_truth(run.sealed), split):
+                raise _changed(run)
             train_baselines(config, run, split, read_game(run.sealed), progress)
         return
     progress.stage("data", 1)
