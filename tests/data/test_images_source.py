@@ -191,3 +191,16 @@ def test_the_seed_decides_and_owners_hold_what_they_own(nested: Path) -> None:
     assert first.truth.shared
     for label in first.truth.target_labels.tolist():
         assert first.truth.owner_of(label) in first.truth.holders_of(label)
+
+
+def test_names_that_count_alike_have_one_order(tmp_path: Path) -> None:
+    for name in ("cls1", "cls01", "cls001"):
+        for number in range(4):
+            picture(tmp_path / name / f"{number}.png", 100 + number)
+    assert list(divided(tmp_path).split.truth.names) == ["cls001", "cls01", "cls1"]
+
+
+def test_labels_below_zero_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", images=np.zeros((4, 16, 16), np.uint8), labels=np.array([0, 1, -1, 1]))
+    with pytest.raises(UserError, match="labels must be 0 or more"):
+        source(None, private=tmp_path / "x.npz").load()
