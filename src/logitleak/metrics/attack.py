@@ -198,7 +198,7 @@ def summarize(
         "accuracy": share(verdicts.success[kept].tolist()),
         "too_close_to_public": share(verdicts.too_close[kept].tolist()),
         "owner_named": share(named) if owned else None,
-        "mean": {name: number(column[kept].mean()) for name, column in values.items()},
+        "mean": {name: number(column[kept].double().mean()) for name, column in values.items()},
         "per_target": per_target,
     }
 
