@@ -166,11 +166,10 @@ class Attack(ABC):
         shape = (len(view.knowledge.target_labels), *view.knowledge.public.images.shape[1:])
         fault = None if found is None else _fault(found, shape)
         if fault is not None:
-            name = type(self).__name__
-            raise UserError(
-                f"The attack {name} {fault} in round {round} for client {client}; see Attack.reconstruct_client."
-            )
+            raise UserError(_refusal(self, fault, round, client))
         if found is not None and all_finite(found):
+            if found.numel() and (float(found.min()) < 0 or float(found.max()) > 1):
+                raise UserError(_refusal(self, "gives pixels outside [0, 1]", round, client))
             self.unheard.discard(client)
             return found
         self.unheard.add(client)
@@ -239,15 +238,18 @@ class Attack(ABC):
 
 
 def _fault(found: Tensor, shape: tuple[int, ...]) -> str | None:
-    """Why a tensor is not the images that it should be; None if it is."""
+    """Why a tensor has not the shape and type of the images that it should be; None if it has."""
     if not isinstance(found, Tensor) or tuple(found.shape) != shape:
         given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         return f"gives {given} and not images of shape {shape}"
     if found.dtype != torch.float32:
         return f"gives numbers of type {str(found.dtype).removeprefix('torch.')} and not float32"
-    if found.numel() and all_finite(found) and (float(found.min()) < 0 or float(found.max()) > 1):
-        return "gives pixels outside [0, 1]"
     return None
+
+
+def _refusal(attack: Attack, fault: str, round: int, client: int) -> str:
+    name = type(attack).__name__
+    return f"The attack {name} {fault} in round {round} for client {client}; see Attack.reconstruct_client."
 
 
 def create(

@@ -18,9 +18,8 @@ import numpy as np
 import torch
 
 from logitleak.errors import UserError
+from logitleak.files.given import Array
 from logitleak.files.storage import TensorFile
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _DTYPE = re.compile(r"[<>|=]?([fiu])([1248])")
 _HEADER = 4096  # bytes of a .npy header; numpy writes 118

@@ -13,13 +13,14 @@ import numpy as np
 from torch import Tensor
 
 from logitleak.capture import description as descriptions
-from logitleak.capture.arrays import Array, Wanted
+from logitleak.capture.arrays import Wanted
 from logitleak.capture.description import Description
 from logitleak.capture.findings import Findings, count, listed
 from logitleak.capture.images import PublicSet, read_private, read_public
 from logitleak.capture.outputs import Kind, Outputs, check_kind, oddities, read_outputs
 from logitleak.capture.places import fill, inside
 from logitleak.capture.targets import check_targets
+from logitleak.files.given import Array
 
 _MOST_VALUES = 2**30  # of one file: 4 GiB as they are kept
 _ENOUGH_ROWS = 20  # to tell an accuracy from chance

@@ -10,11 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from logitleak.capture.arrays import Array, Wanted, read_npy, read_npz, read_safetensors
+from logitleak.capture.arrays import Wanted, read_npy, read_npz, read_safetensors
 from logitleak.capture.findings import count
 from logitleak.capture.places import inside
 from logitleak.capture.tables import read_csv
 from logitleak.errors import UserError
+from logitleak.files.given import Array
 
 Kind = Literal["logits", "probabilities"]
 

@@ -15,12 +15,12 @@ MOST_ROWS = 1_000_000
 """Public images, or rows of no images."""
 
 _MOST_SETTINGS = 100  # of one part; there are fewer than 20
-_CLIENT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
+CLIENT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Inside = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_relative)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(check_pattern)]
-Client = Annotated[str, Field(pattern=_CLIENT)]
+Client = Annotated[str, Field(pattern=CLIENT)]
 Round = Annotated[int, Field(ge=0, lt=10**9)]
 Label = Annotated[int, Field(ge=0, lt=MOST_CLASSES)] | Text
 
@@ -29,7 +29,7 @@ def _check_owners(owners: Any) -> Any:
     """The owners as they are, if they are all of the right kind. Pydantic would list every wrong one: a stranger's
     million of them is a gigabyte of errors. Lists have `fail_fast` for that."""
     for target, client in owners.items() if isinstance(owners, dict) else ():
-        named = isinstance(client, str) and re.fullmatch(_CLIENT, client) is not None
+        named = isinstance(client, str) and re.fullmatch(CLIENT, client) is not None
         if not (isinstance(target, str) and 1 <= len(target) <= 200 and (named or type(client) is int)):
             raise ValueError(
                 f"a target in quotes, and a client's name or number, must be a pair, not {short({target: client})}"

@@ -7,10 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from logitleak.capture.arrays import Array
 from logitleak.errors import UserError
 from logitleak.files.atomic import write_atomic
-from logitleak.files.given import array
+from logitleak.files.given import Array, array
 from logitleak.files.storage import write_text
 
 

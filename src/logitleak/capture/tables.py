@@ -12,8 +12,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from logitleak.capture.arrays import Array, Wanted
+from logitleak.capture.arrays import Wanted
 from logitleak.errors import UserError
+from logitleak.files.given import Array
 
 _CELL = 64  # characters of a number with its comma
 _LINE = 10_000  # characters of a line of the public table

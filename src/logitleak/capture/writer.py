@@ -13,13 +13,13 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from logitleak.capture.arrays import Array
 from logitleak.capture.description import Description, problems
 from logitleak.capture.outputs import check_kind, check_rows
+from logitleak.capture.parts import CLIENT
 from logitleak.capture.public import public_table, write_public
 from logitleak.errors import UserError
 from logitleak.files.atomic import restore, write_atomic
-from logitleak.files.given import array, pixels
+from logitleak.files.given import Array, array, pixels
 from logitleak.files.storage import write_text
 
 _UPLOADS = "logits/round-{round}/client-{client}.npz"
@@ -103,9 +103,8 @@ class CaptureWriter:
         }  # fmt: skip
         self._describe([1], {1: ["0"]}, {1})  # what is wrong with it is said before anything is written
         self._open_folder(resume)
-        if self._whole or (self.folder / "public.csv").exists():
-            return
-        write_public(self.folder, images, table)
+        if not self._whole:
+            write_public(self.folder, images, table)
 
     def __enter__(self) -> CaptureWriter:
         return self
@@ -134,7 +133,7 @@ class CaptureWriter:
             UserError: a value does not fit, the client has sent already, or the round is over. Nothing is written.
         """
         name = str(client)
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
+        if not re.fullmatch(CLIENT, name):
             raise UserError(
                 f"A client is called by a number, or by a name of letters and digits, not {name!r:.60}."
             )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from logitleak.data.base import ImageSet
+from logitleak.data.base import UNLABELLED, ImageSet
 from logitleak.data.decode import square
 from logitleak.errors import UserError
 from logitleak.files.given import Array, array, pixels
@@ -30,7 +33,7 @@ def read_arrays(path: Path, side: int, labelled: bool = True) -> ImageSet:
     Args:
         path: an .npz or .safetensors file with images (see `pixels`) and integer labels [n].
         side: of the squares in pixels.
-        labelled: whether there must be labels; without any all are of the class "".
+        labelled: whether there must be labels; without any all are of the class `UNLABELLED`.
 
     Raises:
         UserError: there are none, or they do not fit.
@@ -53,7 +56,7 @@ def count_labels(path: Path, labelled: bool = True) -> dict[str, int]:
 def _labels(path: Path, labelled: bool, count: int) -> list[str]:
     present = _names(path)
     if not labelled and not any(name in present for name in LABELS):
-        return [""] * count
+        return [UNLABELLED] * count
     found = array(_named(path, LABELS), f"{path}, labels")
     if found.shape != (count,) or found.dtype.kind not in "iu":
         raise UserError(
@@ -77,19 +80,23 @@ def _named(path: Path, wanted: tuple[str, ...]) -> Array:
         )
     if path.suffix == ".safetensors":
         return array(TensorFile(path).read(name), f"{path}, {name}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found: Array = file[name]
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from None
+    with _npz(path) as file:
+        found: Array = file[name]
     return found
 
 
 def _names(path: Path) -> list[str]:
     if path.suffix == ".safetensors":
         return list(TensorFile(path).names())
+    with _npz(path) as file:
+        return list(file.files)
+
+
+@contextmanager
+def _npz(path: Path) -> Iterator[Any]:
+    """An open .npz file; what is wrong with it, even later in the block, is a `UserError`."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return list(file.files)
+            yield file
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from None

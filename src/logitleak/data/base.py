@@ -13,6 +13,9 @@ import numpy as np
 from logitleak.errors import UserError
 from logitleak.strict import Strict
 
+UNLABELLED = ""
+"""The class of images that nobody labelled."""
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -59,7 +62,7 @@ class Dataset:
         sensitive: the domain that is private for targets.
         insensitive: the other domain, or None where a degradation must make it.
         public: a public set of the source's own, for the protocol "one-domain": of the same classes or of others, and
-            of the class "" where nobody labelled it. None where a share of the images is public.
+            of the class `UNLABELLED` where nobody labelled it. None where a share of the images is public.
     """
 
     title: str

@@ -104,7 +104,7 @@ def others_in(folder: Path) -> int:
     return sum(
         path.is_file() and path.suffix.lower() not in SUFFIXES
         for path in folder.rglob("*")
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not _hidden(path, folder)
     )
 
 
@@ -113,7 +113,10 @@ def images_in(folder: Path, pattern: str = "*") -> list[Path]:
     return sorted(
         path
         for path in folder.glob(pattern)
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        if path.suffix.lower() in SUFFIXES and not _hidden(path, folder) and path.is_file()
     )
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    """Whether a file, or a folder that it is in below this one, is hidden."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from logitleak.data.arrays import count_labels, is_arrays, read_arrays
-from logitleak.data.base import Dataset, DataSource, ImageSet, Skipped, SourceSettings, Survey
+from logitleak.data.base import UNLABELLED, Dataset, DataSource, ImageSet, Skipped, SourceSettings, Survey
 from logitleak.data.cache import load_images
 from logitleak.data.folder import images_in, list_identities, others_in, subfolders
 from logitleak.errors import UserError
 
 PRIVATE, PUBLIC = "private", "public"
 """Folders of a root that holds both sets."""
-
-UNLABELLED = ""
 
 
 class ImagesSettings(SourceSettings):

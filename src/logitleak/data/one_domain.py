@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from logitleak.config import DataConfig
-from logitleak.data.base import Dataset, ImageSet, Skipped
+from logitleak.data.base import UNLABELLED, Dataset, ImageSet, Skipped
 from logitleak.data.division import Pool, Prepared, owners_of, shuffled
 from logitleak.data.selection import check_numbers, choose_identities
 from logitleak.sealed.truth import GroundTruth, Split
@@ -65,10 +65,6 @@ def divide(dataset: Dataset, config: DataConfig, clients: int, seed: int) -> Pre
     skipped += [] if dataset.public is None else dataset.public.skipped
     split = Split(PublicData(seen, known, torch.ones(len(seen), dtype=torch.bool)), truth, len(names))
     return Prepared(split, dataset.title, dataset.synthetic, skipped)
-
-
-UNLABELLED = ""
-"""The class of images that nobody labelled."""
 
 
 def _public(dataset: Dataset, share: Pool, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from logitleak import registry
-from logitleak.data.base import Dataset, DataSource, ImageSet
+from logitleak.data.base import UNLABELLED, Dataset, DataSource, ImageSet
 from logitleak.errors import UserError
 from logitleak.files.atomic import write_atomic
 
@@ -42,7 +42,7 @@ def describe(dataset: Dataset) -> Iterator[str]:
     """People and images of each domain, and files that were left out: the first ones, and how many more."""
     yield dataset.title
     if dataset.public is not None:
-        classes = len(set(dataset.public.identities) - {""})
+        classes = len(set(dataset.public.identities) - {UNLABELLED})
         labelled = f"{classes} classes" if classes else "not labelled"
         yield f"  public set of its own: {len(dataset.public)} images, {labelled}"
     for domain, images in (("sensitive", dataset.sensitive), ("insensitive", dataset.insensitive)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from logitleak import registry
 from logitleak.config import DataConfig
-from logitleak.data.base import Skipped, Survey
+from logitleak.data.base import UNLABELLED, Skipped, Survey
 from logitleak.data.partition.base import Partition
 from logitleak.errors import UserError
 from logitleak.text import as_counted
@@ -59,7 +59,7 @@ def sizes(config: DataConfig, survey: Survey, people: list[str], labelled: bool)
         own = survey.public
         public = round(sensitive * config.public_share) if own is None else sum(own.values())
         private = round((sensitive - (public if own is None else 0)) * (1 - config.held_out))
-        every = len({*people, *(own or ())} - {""})
+        every = len({*people, *(own or ())} - {UNLABELLED})
         return Sizes(len(people), len(people), every if labelled else len(people), public, private)
     share = config.targets / len(people)
     classes = len(people) if labelled else config.targets

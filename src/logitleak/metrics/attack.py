@@ -84,7 +84,7 @@ def references(truth: GroundTruth, public: PublicData, game: Game | None = None)
     labels, public_labels = truth.target_labels, torch.unique(truth.public_labels)
     public_labels = public_labels[public_labels >= 0]  # below: nobody said whom an image shows
     private = label_means(truth.images, truth.labels, labels)
-    if game is not None and game.unit != "person":
+    if game is not None and game.at_client:
         places = torch.searchsorted(labels, game.units)
         own = [truth.images[rows].to(torch.float64).mean(0).div(255) for rows in game.belonging(truth)]
         private[places] = torch.stack(own).to(torch.float32)

@@ -56,6 +56,11 @@ class Game:
             raise ValueError("a game of images needs one of them for each unit, and no other game does")
 
     @property
+    def at_client(self) -> bool:
+        """Whether a coin is about one client's images, so that the client is a part of the question."""
+        return self.unit != "person"
+
+    @property
     def worlds(self) -> int:
         """W, how often the federation runs."""
         return len(self.coins)

@@ -9,7 +9,7 @@ import torch
 from logitleak import registry
 from logitleak.attacks.base import create
 from logitleak.config import Config, DataConfig, FederationConfig
-from logitleak.data.base import DataSource
+from logitleak.data.base import UNLABELLED, DataSource
 from logitleak.data.partition.base import Partition
 from logitleak.data.selection import Sizes, check_numbers, choose_identities, partition_of, sizes
 from logitleak.data.split import degradation
@@ -72,7 +72,7 @@ def check(config: Config) -> Checked:
             "These images have no insensitive counterpart; set data.degradation to mask or blur, or data.protocol to "
             "one-domain."
         )
-    if d.one_domain and scheme.labelled and "" in (survey.public or {}):
+    if d.one_domain and scheme.labelled and UNLABELLED in (survey.public or {}):
         raise UserError(
             f"The scheme {config.federation.scheme} needs a labelled public set, and this one is not in folders of "
             "classes; use dsfl, which needs no labels."
@@ -84,10 +84,8 @@ def check(config: Config) -> Checked:
     check_numbers(len(people), d, config.federation.clients, own_public=survey.public is not None)
     found = sizes(d, survey, people, scheme.labelled)
     check_architectures(config.federation, scheme, (d.image_size, d.image_size), found.classes)
-    counts = {
-        "sensitive": found.public,
-        "all": found.public,
-    }  # how many are sensitive is known when they are divided
+    # how many of them are sensitive is known when they are divided
+    counts = dict.fromkeys(("sensitive", "all"), found.public)
     for made in attacks.values():
         made.check_public((d.image_size, d.image_size), counts)
     return Checked(scheme, found, len(left_out))

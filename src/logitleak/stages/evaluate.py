@@ -140,7 +140,7 @@ def correct_for_many(attacks: dict[str, dict[str, Any]], primary: str | None, im
 def _image(game: Game | None) -> str:
     """Which image of a target a game is about. A coin about one client asks about that client; else who holds a target
     is for the attack to find out."""
-    return "chosen" if game is None or game.unit == "person" else "owner"
+    return "owner" if game is not None and game.at_client else "chosen"
 
 
 def _describe_game(

@@ -39,8 +39,9 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     """
     run.refuse_deployed()
     if run.status().get("federated"):
-        check_images(config, run)
-        if config.baselines and not run.baselines.exists():
+        if not config.baselines or run.baselines.exists():
+            check_images(config, run)
+        else:
             split = _seen(config, prepare(config.data, config.federation.clients, config.seed).split)
             if not _same_data(run.worlds[0].wire, read_truth(run.sealed), split):
                 raise _changed(run)

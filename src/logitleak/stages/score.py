@@ -200,7 +200,7 @@ class _Seat:
 
 def _round(folders: Sequence[Path], t: int, known: References, game: Game | None) -> _Round:
     chosen, owner, images = [], [], []
-    at_client = game is not None and game.unit != "person"  # then the client is a part of the question
+    at_client = game is not None and game.at_client
     for folder in folders:
         tensors = read_tensors(folder / f"round-{t:02d}.safetensors")
         verdicts = judge(tensors["images"], known)
@@ -244,7 +244,7 @@ def _units(verdicts: list[Verdicts], seat: _Seat) -> tuple[Tensor, Tensor]:
 
 
 def _per_target(found: _Round, game: Game, seat: _Seat, known: References) -> list[dict[str, Any]]:
-    asked = found.owner if game.unit != "person" and found.owner is not None else found.chosen
+    asked = found.owner if game.at_client and found.owner is not None else found.chosen
     rows = sides_of(*_units(asked, seat), game)
     return [
         {

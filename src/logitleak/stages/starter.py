@@ -7,7 +7,7 @@ from pathlib import Path
 
 from logitleak import config as configs
 from logitleak.data.arrays import is_arrays
-from logitleak.data.base import Survey
+from logitleak.data.base import UNLABELLED, Survey
 from logitleak.data.decode import dimensions
 from logitleak.data.folder import images_in
 from logitleak.data.images import Images, ImagesSettings
@@ -68,7 +68,7 @@ def starter(path: Path, out: Path) -> str:
     arrays = is_arrays(path)
     source = Images(ImagesSettings(private=path if arrays else None), None if arrays else path, side)
     survey = source.survey()
-    unlabelled = survey.public is not None and "" in survey.public
+    unlabelled = UNLABELLED in (survey.public or {})
     where = (
         f"  settings: {{private: {json.dumps(str(path))}}}" if arrays else f"  root: {json.dumps(str(path))}"
     )
