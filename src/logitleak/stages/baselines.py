@@ -36,7 +36,8 @@ def train_baselines(
     if not config.baselines or run.baselines.exists():
         return
     scheme, truth, public = scheme_of(config.federation), split.truth, split.public
-    used = torch.ones(len(truth.labels), dtype=torch.bool) if game is None else game.used(truth, 0)
+    used, kept = _taking_part(truth, game)
+    held = truth.held_images[kept]
     epochs = of_one_client(scheme, config.federation.rounds)
     groups, _ = build_banks(config, split, used)
     everybody = bank_of(
@@ -44,16 +45,24 @@ def train_baselines(
         choose_device(config.device),
     )  # fmt: skip
     progress.stage("baselines", len(groups) + 1)
-    alone = torch.empty(config.federation.clients, len(truth.held_labels), dtype=torch.int64)
+    alone = torch.empty(config.federation.clients, len(held), dtype=torch.int64)
     for group in groups:
         _learn(group.bank, split, [d.images for d in group.data], [d.labels for d in group.data], epochs)
-        for client, logits in zip(group.clients, group.bank.predict_each(truth.held_images), strict=True):
+        for client, logits in zip(group.clients, group.bank.predict_each(held), strict=True):
             alone[client] = logits.argmax(1)
         progress.advance("clients alone")
     _learn(everybody, split, [truth.images[used]], [truth.labels[used]], epochs)
-    central = everybody.predict(truth.held_images)[0].argmax(1)
+    central = everybody.predict(held)[0].argmax(1)
     progress.advance("one model on all images")
     write_tensors(run.baselines, {"alone": alone, CENTRAL: central})
+
+
+def _taking_part(truth: GroundTruth, game: Game | None) -> tuple[Tensor, Tensor]:
+    """Which private images train in the first world, and which held-out ones count, bool each."""
+    if game is None:
+        images, held = (torch.ones(len(each), dtype=torch.bool) for each in (truth.labels, truth.held_labels))
+        return images, held
+    return game.used(truth, 0), game.known(truth.held_labels, 0)
 
 
 def of_one_client(scheme: Scheme, rounds: int) -> Epochs:
@@ -87,20 +96,12 @@ def compare(run: RunFolder, truth: GroundTruth, game: Game | None) -> dict[str, 
     """
     if not (run.baselines.exists() and run.predicted.exists()) or len(truth.held_labels) == 0:
         return None
-    kept = (
-        torch.ones(len(truth.held_labels), dtype=torch.bool)
-        if game is None
-        else game.known(truth.held_labels, 0)
-    )
+    used, kept = _taking_part(truth, game)
     if not bool(kept.any()):
         return None
     labels = truth.held_labels[kept]
     said = {**read_tensors(run.baselines), **read_tensors(run.predicted)}
-    right = {
-        name: (value[..., kept] if value.shape[-1] == len(kept) else value) == labels
-        for name, value in said.items()
-    }
-    used = torch.ones(len(truth.labels), dtype=torch.bool) if game is None else game.used(truth, 0)
+    right = {name: value == labels for name, value in said.items()}
     owns = [
         torch.isin(labels, truth.client(k, used).labels) for k in range(len(right["alone"]))
     ]  # which held-out images are of a client's own classes
