@@ -66,6 +66,17 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.attacks.tbi:TBI", "Training-based inversion: the baseline, client logits only"
         ),
     },
+    "audit": {
+        "identity": Entry("logitleak.audits.identity:Identity", "Who is at which client"),
+        "never-queried": Entry(
+            "logitleak.audits.records:NeverQueried", "Which images were used, from the transcript alone"
+        ),
+        "queried": Entry(
+            "logitleak.audits.records:Queried", "Which images were used, where the server may ask about them"
+        ),
+        "shares": Entry("logitleak.audits.shares:Shares", "How much of each class a client holds"),
+        "stealing": Entry("logitleak.audits.stealing:Stealing", "How much of a client's model is given away"),
+    },
     "prior": {
         "mean": Entry("logitleak.priors.mean:MeanPrior", "The mean sensitive public image, Eq. 8"),
         "paired": Entry(

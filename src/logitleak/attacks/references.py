@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from logitleak.attacks.features import tempered
-from logitleak.types import ServerView
+from logitleak.types import Domain, ServerView
 
 
 class Reference(ABC):
@@ -17,18 +17,20 @@ class Reference(ABC):
 
     Args:
         tau: softmax temperature of both sides.
+        domain: which public images are looked at.
     """
 
-    def __init__(self, tau: float) -> None:
+    def __init__(self, tau: float, domain: Domain = "sensitive") -> None:
         self.tau = tau
+        self.domain: Domain = domain
 
     def gap(self, view: ServerView, client: int, round: int) -> tuple[Tensor, Tensor]:
-        """softmax(lᵏ, τ) minus the reference, on the sensitive public images that the client answered for.
+        """softmax(lᵏ, τ) minus the reference, on the public images of the domain that the client answered for.
 
         Returns:
             rows int64 [n], ascending, and gaps float32 [n, J]; there may be none.
         """
-        rows, values = sensitive_outputs(view, client, round, self.tau)
+        rows, values = outputs(view, client, round, self.tau, self.domain)
         expected, known = self.expected(view, client, round, rows, values)
         return rows[known], values[known] - expected[known]
 
@@ -84,8 +86,8 @@ class OthersReference(Reference):
     """The mean of the other clients that answered for the same image. The sum over all of them is kept for each
     round, so that every upload is read twice and not K times."""
 
-    def __init__(self, tau: float) -> None:
-        super().__init__(tau)
+    def __init__(self, tau: float, domain: Domain = "sensitive") -> None:
+        super().__init__(tau, domain)
         self._sums: dict[int, tuple[Tensor, Tensor]] = {}
 
     def expected(
@@ -103,13 +105,13 @@ class OthersReference(Reference):
         public, classes = len(view.knowledge.public), view.knowledge.num_classes
         total, count = torch.zeros(public, classes), torch.zeros(public, dtype=torch.int64)
         for client in range(view.clients):
-            rows, values = sensitive_outputs(view, client, round, self.tau)
+            rows, values = outputs(view, client, round, self.tau, self.domain)
             total[rows] += values
             count[rows] += 1
         return total, count
 
 
-_KINDS: dict[str, Callable[[float], Reference]] = {
+_KINDS: dict[str, Callable[[float, Domain], Reference]] = {
     "server": ServerReference,
     "others": OthersReference,
     "shadow": ShadowReference,
@@ -117,16 +119,20 @@ _KINDS: dict[str, Callable[[float], Reference]] = {
 }
 
 
-def reference_of(kind: str, tau: float) -> Reference:
+def reference_of(kind: str, tau: float, domain: Domain = "sensitive") -> Reference:
     """The reference of this name: "server", "others", "shadow" or "none"."""
-    return _KINDS[kind](tau)
+    return _KINDS[kind](tau, domain)
 
 
-def sensitive_outputs(view: ServerView, client: int, round: int, tau: float) -> tuple[Tensor, Tensor]:
-    """Tempered outputs of a client on the images of D_0 that it answered for: rows int64 [n], ascending, and
+def outputs(
+    view: ServerView, client: int, round: int, tau: float, domain: Domain = "sensitive"
+) -> tuple[Tensor, Tensor]:
+    """Tempered outputs of a client on the images of a domain that it answered for: rows int64 [n], ascending, and
     float32 [n, J]."""
     rows, logits = view.client_logits(client, round)
-    keep = view.knowledge.public.sensitive[rows]
-    rows, logits = rows[keep], logits[keep]
+    if domain != "all":
+        sensitive = view.knowledge.public.sensitive[rows]
+        keep = sensitive if domain == "sensitive" else ~sensitive
+        rows, logits = rows[keep], logits[keep]
     order = rows.argsort()
     return rows[order], tempered(logits[order], tau)

@@ -1,8 +1,9 @@
-"""Other views of the same federation: what a server sees behind a secure sum, and views for controls."""
+"""Other views of the same federation: what a server sees behind a secure sum, what less of it shows, and views for
+controls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -45,12 +46,18 @@ class SumView(ViewOf):
     It is the mean of what is averaged: of probabilities where those are sent (DS-FL), of logits where logits are. Rows
     that some client that took part in the round did not answer for have no sum.
 
+    Args:
+        view: all uploads.
+        members: whose mean it is; None for everybody. The others collude with the server, which takes their uploads
+            from the sum.
+
     Raises:
         UserError: clients send models, not outputs.
     """
 
-    def __init__(self, view: ServerView) -> None:
+    def __init__(self, view: ServerView, members: Sequence[int] | None = None) -> None:
         super().__init__(view)
+        self.members = range(view.clients) if members is None else members
         if view.upload_kind in MODEL_KINDS:
             raise UserError(
                 "The view of a sum is made of outputs on the public set; these clients send models."
@@ -61,7 +68,7 @@ class SumView(ViewOf):
         """The mean upload of a round, as `ServerView.client_logits` gives one client's."""
         total, common, heard = torch.empty(0), torch.empty(0, dtype=torch.int64), 0
         as_probabilities = self.upload_kind == "probabilities"
-        for k in range(self.inner.clients):
+        for k in self.members:
             rows, values = self.inner.client_logits(k, round)
             if len(rows) == 0:
                 continue
@@ -76,7 +83,7 @@ class SumView(ViewOf):
                 common = common[torch.isin(common, rows)]
             heard += 1
         if heard == 0:
-            return self.inner.client_logits(0, round)
+            return self.inner.client_logits(self.members[0], round)
         mean = total / heard
         return common, mean.clamp_min(torch.finfo(torch.float32).tiny).log() if as_probabilities else mean
 
@@ -115,3 +122,34 @@ class FirstRounds(ViewOf):
     def __init__(self, view: ServerView, rounds: int) -> None:
         super().__init__(view)
         self.rounds = min(rounds, view.rounds)
+
+
+class LastRound(ViewOf):
+    """The same federation of which the last round alone was kept, as round 1."""
+
+    def __init__(self, view: ServerView) -> None:
+        super().__init__(view)
+        self.rounds = min(1, view.rounds)
+
+    def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        """The upload of the last round."""
+        return self.inner.client_logits(client, self.inner.rounds)
+
+    def server_logits(self, round: int) -> Tensor:
+        """The server's own outputs in the last round."""
+        return self.inner.server_logits(self.inner.rounds)
+
+
+class HardLabels(ViewOf):
+    """The same federation whose clients name the likeliest class and nothing else."""
+
+    certain = 1e4
+    """How much larger that class's logit is: its probability is 1 at any temperature that is used."""
+
+    def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        """0 for the likeliest class, and far less for the others."""
+        rows, values = self.inner.client_logits(client, round)
+        hard = torch.full_like(values, -self.certain)
+        if len(values):
+            hard.scatter_(1, values.argmax(1, keepdim=True), 0.0)
+        return rows, hard

@@ -16,6 +16,7 @@ from typing import Any
 
 import tyro
 
+from logitleak.cli import audit as cli_audit
 from logitleak.cli import capture as cli_capture
 from logitleak.cli import data as cli_data
 from logitleak.cli import deploy as cli_deploy
@@ -59,6 +60,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "init": cli_init.init,
     "run": cli_run.run,
     "attack": cli_run.attack,
+    "audit": cli_audit.audit,
     "sweep": cli_run.sweep,
     "report": cli_run.report,
     "import": cli_capture.import_,
@@ -105,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(json.dumps(found, allow_nan=False))
         sys.stdout.flush()  # here, where somebody listens to what goes wrong
     except UserError as error:
-        _fail(str(error), as_json, error.found if isinstance(error, Refused) else {})
+        refused = error if isinstance(error, Refused) else Refused(str(error), {})
+        _fail(str(error), as_json, refused.found, refused.code)
     except BrokenPipeError:  # whoever read our output has seen enough, as with `| head`
         # what is left in the buffer must not be tried again when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -172,11 +175,11 @@ def _explain(error: OSError) -> str:
     return f"{error.strerror or error}{where}."
 
 
-def _fail(message: str, as_json: bool, found: dict[str, Any] | None = None) -> None:
+def _fail(message: str, as_json: bool, found: dict[str, Any] | None = None, code: int = 2) -> None:
     print(f"logitleak: {printable(message, 2000)}", file=sys.stderr)
     if as_json:
         print(json.dumps({**(found or {}), "error": message}, allow_nan=False))
-    sys.exit(2)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,12 @@ class Refused(UserError):
     Args:
         message: one line, as of any `UserError`.
         found: what ``--json`` prints beside the error.
+
+    Attributes:
+        code: what the command ends with.
     """
+
+    code = 2
 
     def __init__(self, message: str, found: dict[str, Any]) -> None:
         super().__init__(message)

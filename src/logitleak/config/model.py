@@ -41,6 +41,9 @@ _DEFAULTS = {
 }
 _BEFORE_UNITS = {name: value for name, value in _DEFAULTS["game"].items() if name != "unit"}
 
+_BESIDE = {"device", "noun", "baselines", "candidates"}
+"""Settings that change nothing of what travels and of what is made of it."""
+
 _RIVALS = ("prior", "public-mean")
 """Names that evaluation gives to its trivial rivals."""
 
@@ -74,11 +77,11 @@ class Attacked(Section):
 
     def hash(self) -> str:
         """Content hash of the whole configuration."""
-        return _digest(self.model_dump(mode="json", exclude={"device", "noun", "baselines"}))
+        return _digest(self.model_dump(mode="json", exclude=_BESIDE))
 
     def federation_hash(self) -> str:
         """Content hash of what the transcript depends on: all but the attacks."""
-        values = self.model_dump(mode="json", exclude={"device", "attacks", "primary", "noun", "baselines"})
+        values = self.model_dump(mode="json", exclude={*_BESIDE, "attacks", "primary"})
         for section, name in _LATER:  # runs from before there were these settings stay what they are
             if section in values and values[section].get(name) == _DEFAULTS[section][name]:
                 del values[section][name]
@@ -107,6 +110,8 @@ class Config(Attacked):
         data, federation, game: see there.
         baselines: whether every client is trained alone too, and one model on everybody's images, to show what
             federating buys. It changes nothing else.
+        candidates: of how many images, used ones and others in turn, it is kept what clients would answer if the server
+            asked about them, for the audit of single records. It changes nothing else.
         attacks: name to attack; empty simulates the federation only.
     """
 
@@ -114,6 +119,7 @@ class Config(Attacked):
     federation: FederationConfig = FederationConfig()
     game: GameConfig = GameConfig()
     baselines: bool = False
+    candidates: NonNegativeInt = 0
     attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
 
     def tuned(self, how: Tuning) -> Config:

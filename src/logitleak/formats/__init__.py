@@ -4,6 +4,7 @@ Nothing here needs torch. ``python -m logitleak.formats FOLDER`` writes the sche
 """
 
 from logitleak.formats.attack import AttackFile
+from logitleak.formats.audit import AuditFile
 from logitleak.formats.metrics import Metrics
 from logitleak.formats.parts import Record
 from logitleak.formats.run import RunFile
@@ -12,9 +13,10 @@ from logitleak.formats.training import TrainingFile
 FILES: dict[str, type[Record]] = {
     "metrics": Metrics,
     "attack": AttackFile,
+    "audit": AuditFile,
     "training": TrainingFile,
     "run": RunFile,
 }
 """The files by name, without ``.json``."""
 
-__all__ = ["FILES", "AttackFile", "Metrics", "RunFile", "TrainingFile"]
+__all__ = ["FILES", "AttackFile", "AuditFile", "Metrics", "RunFile", "TrainingFile"]

@@ -52,7 +52,7 @@ def area(members: Sequence[float], others: Sequence[float]) -> Area:
     m, n = len(a), len(b)
     ranks = stats.rankdata(np.concatenate([a, b]))  # ties share their rank
     value = float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
-    low, high = _newcombe_area(value, m, n)
+    low, high = interval(value, m, n)
     return Area(value=value, low=low, high=high, positives=m, negatives=n)
 
 
@@ -89,8 +89,9 @@ def _threshold(others: Floats, rate: float) -> float:
     return float(np.sort(others)[::-1][allowed])
 
 
-def _newcombe_area(value: float, m: int, n: int) -> tuple[float, float]:
-    """Ends θ of the interval: those with (θ − found)² = z² · variance(θ)."""
+def interval(value: float, m: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of an area that was found with m members and n others: its ends θ are those with
+    (θ − found)² = z² · variance(θ)."""
 
     def beyond(theta: float) -> float:
         spread = 1 + ((m + n) / 2 - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))

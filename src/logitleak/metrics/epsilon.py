@@ -1,7 +1,7 @@
 """Lower bounds on ε from games: what must have leaked, never what may have.
 
 A bound says: with 95 % confidence over the game's coins, no mechanism that is (ε, δ)-differentially private with a
-smaller ε would have let so much be guessed. It is a statement about the unit that the coins were thrown for, and it says
+smaller ε would have let so much be guessed. It is a statement about the unit that the coins were thrown for, and says
 nothing of what a better attacker would have found. Few coins cannot show a large ε; `ceiling` says how much they could.
 """
 
@@ -84,7 +84,7 @@ def of_one_run(coins: int, guesses: int, right: int, delta: float) -> float:
 
 def of_one_run_gaussian(coins: int, guesses: int, right: int, delta: float) -> float:
     """The same game read under the hypothesis that the mechanism is no better to guess from than a Gaussian one
-    (Mahloujifar, Melis and Chaudhuri, 2024, "Auditing f-differential privacy in one run"): the largest μ that is refuted
+    (Mahloujifar, Melis and Chaudhuri, 2024, "Auditing f-differential privacy in one run"): the largest refuted μ
     among the trade-off curves of N(0, 1) against N(μ, 1), as ε at this δ. It is larger than `of_one_run` where δ > 0,
     and a bound for mechanisms of that family only.
 

@@ -72,7 +72,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     _check_game(run, game, known)
     primary = status.get("primary") or config.headline
     one_domain = isinstance(config, Config) and config.data.one_domain
-    metrics["game"] = _describe_game(game, primary, view, one_domain)
+    metrics["game"] = describe_game(game, primary, view, one_domain)
     progress.stage("evaluation", len(names) * view.rounds + 2)
     members = members_of(game, known)
     rivals = _rivals(view, known, members)
@@ -143,9 +143,10 @@ def _image(game: Game | None) -> str:
     return "owner" if game is not None and game.at_client else "chosen"
 
 
-def _describe_game(
+def describe_game(
     game: Game | None, primary: str | None, view: Transcript, one_domain: bool
 ) -> dict[str, Any] | None:
+    """How it was decided who is in, as it stands in metrics.json; None where nothing was."""
     if game is None:
         return None
     return {

@@ -21,6 +21,7 @@ from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth, Split, unlabelled
 from logitleak.stages.banks import scheme_of
 from logitleak.stages.baselines import train_baselines
+from logitleak.stages.candidates import draw_candidates
 from logitleak.stages.folder import RunFolder, World
 from logitleak.stages.simulation import Simulation, last_checkpoint
 from logitleak.stages.traffic import weights_of
@@ -110,7 +111,12 @@ def _simulate(
     truth = split.truth
     used = None if game is None else game.used(truth, number)
     held = None if game is None else game.known(truth.held_labels, number)
-    simulation = Simulation(config, world, split, used, held, progress, memo, name)
+    everywhere = game is not None and game.rows is not None  # else candidates are images of the first world
+    candidates = None
+    if config.candidates and (number == 0 or everywhere):
+        candidates = draw_candidates(truth, game, config.candidates, config.seed)
+    asked = None if candidates is None else (candidates.images, run.replies(world))
+    simulation = Simulation(config, world, split, used, held, progress, memo, name, asked)
     simulation.go_on()
     if number == 0:
         write_tensors(run.predicted, simulation.predicted())

@@ -98,6 +98,16 @@ class RunFolder:
             f"training-{world.path.name}.json" if world.path != self.path else "training.json"
         )
 
+    def replies(self, world: World) -> Path:
+        """What clients of a world would say of candidates, see `Config.candidates`. It is sealed: only a server that
+        asks would know it."""
+        return self.sealed / f"replies-{world.path.name if world.path != self.path else 0}"
+
+    @property
+    def audit(self) -> Path:
+        """The audit's scores and files."""
+        return self.path / "audit"
+
     def refuse_unfinished(self, worlds: int) -> None:
         """Raise a `UserError` unless there are as many worlds as the configuration has."""
         if len(self.worlds) != worlds:

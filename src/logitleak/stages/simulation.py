@@ -6,6 +6,7 @@ import logging
 import math
 import shutil
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from logitleak.config import Config, FederationConfig
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.batches import PREDICTED
-from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder
+from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, Transport
 from logitleak.federation.memo import Memo
 from logitleak.federation.rounds import play
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
@@ -25,6 +26,7 @@ from logitleak.progress import Progress
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.sealed.truth import Split
 from logitleak.stages.banks import bank_of, scheme_of
+from logitleak.stages.candidates import AskingTransport
 from logitleak.stages.folder import World, choose_device
 from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
 
@@ -43,6 +45,8 @@ class Simulation:
         progress: where it reports to.
         memo: where models that learn from the public set alone are kept for other worlds; None for nowhere.
         name: what to call this world in the progress.
+        asked: images uint8 [n, 3, H, W] of which it is kept what clients would say of them, and the folder for that;
+            None where nobody asks.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Simulation:
         progress: Progress,
         memo: Memo | None = None,
         name: str = "federation",
+        asked: tuple[Tensor, Path] | None = None,
     ) -> None:
         self.rounds = config.federation.rounds
         self.world, self.split, self.progress, self.name = world, split, progress, name
@@ -68,7 +73,9 @@ class Simulation:
         listener = _Listener(self.losses, self.rounds, progress)
         self.server = Server(server_bank, split.public, listener)
         context = ClientContext(split.public, listener=listener)
-        channel = InProcessChannel(self.scheme, self.groups, context)
+        channel: Transport = InProcessChannel(self.scheme, self.groups, context)
+        if asked is not None:
+            channel = AskingTransport(channel, self.groups, self.scheme.uploads[0], *asked)
         manifest = manifest_of(
             config.federation, self.scheme, split.num_classes, split.truth.target_labels.tolist()
         )

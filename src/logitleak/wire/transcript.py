@@ -170,6 +170,12 @@ class Transcript:
                 check_finite(value, f"What the server sent for {action} in round {round}")
         return Payload(tensors) if tensors else None
 
+    def actions(self, round: int) -> list[str]:
+        """The actions on record for a round, by name."""
+        return sorted(
+            path.stem for path in round_folder(self.folder, round).glob("*.safetensors") if path.stem != OWN
+        )
+
     def absent(self, round: int) -> dict[str, dict[int, str]]:
         """Who was missing in a round (0 is before the first), and why: by action, then by client.
 

@@ -1,0 +1,188 @@
+"""What an audit found, question by question, in plain sentences: what the page says first, and what a gate looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from logitleak.report.parts.load import rows, table
+from logitleak.report.parts.words import percent
+from logitleak.text import noun_of, plural
+
+CLEAR = 0.8
+"""An area whose whole interval is above this gives members away."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One answer.
+
+    Attributes:
+        audit: the audit's name, or "epsilon".
+        title: what it is about.
+        grade: "clear", "likely", "none" (nothing was shown) or "unknown" (nobody can say).
+        sentence: the answer.
+        value, low, high: the number behind it and its interval; None where there is none.
+    """
+
+    audit: str
+    title: str
+    grade: str
+    sentence: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+_TITLES = {
+    "identity": "Who is where",
+    "never-queried": "Single images, never asked about",
+    "queried": "Single images, asked about",
+    "shares": "How much of each class",
+    "stealing": "The model itself",
+}
+
+
+def findings(found: dict[str, Any]) -> list[Finding]:
+    """The answers of ``audit.json``, in the order of its audits, and the bound on ε at the end."""
+    listed = []
+    for question in rows(found, "audits"):
+        name = str(question.get("audit"))
+        title = _TITLES.get(name, str(question.get("summary")))
+        listed.append(_finding(name, title, question, found))
+    return [*listed, _epsilon(found)]
+
+
+def main_result(question: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of the variant that was named beforehand, for who sees most; None where there is none."""
+    return next(iter(rows(strongest(question), "variants")), None)
+
+
+def strongest(question: dict[str, Any]) -> dict[str, Any]:
+    """What who sees most finds; empty where nobody sees anything."""
+    return next(iter(rows(question, "views")), {})
+
+
+def _finding(name: str, title: str, question: dict[str, Any], found: dict[str, Any]) -> Finding:
+    seen = strongest(question)
+    if seen.get("refused"):
+        return Finding(name, title, "unknown", seen["refused"])
+    result = main_result(question)
+    answer = question.get("answer")
+    if not result or not any(result.get(key) for key in ("game", "clients", "shares", "models")):
+        return _unjudged(name, title, question, found)
+    if answer in ("membership", "records"):
+        return _detected(name, title, result, answer == "records", found)
+    if answer == "shares":
+        return _shares(name, title, question, result)
+    return _models(name, title, result)
+
+
+def _unjudged(name: str, title: str, question: dict[str, Any], found: dict[str, Any]) -> Finding:
+    estimate = table(table(question, "estimate"), "game")
+    if estimate:
+        area = estimate["area"]
+        return Finding(
+            name, title, "unknown",
+            "Nobody said who holds what, so the scores of this federation are not judged. Estimate: in a federation of "
+            f"public people that the server played by itself, the same audit has an area of {_area(area)}.",
+        )  # fmt: skip
+    if found.get("truth"):
+        return Finding(name, title, "unknown", "There is nobody to compare with in this federation.")
+    return Finding(
+        name, title, "unknown",
+        "Nobody said who holds what, so its scores are not judged; they are in audit/scores.csv. Twins, decoys or "
+        "canaries would give the truth.",
+    )  # fmt: skip
+
+
+def _detected(name: str, title: str, result: dict[str, Any], records: bool, found: dict[str, Any]) -> Finding:
+    game, clients = table(result, "game"), table(result, "clients")
+    area = table(game or clients, "area")
+    what = "images" if records else plural(noun_of(found.get("noun")))
+    parts = []
+    if (pairs := game.get("pairs")) and pairs["trials"]:
+        parts.append(
+            f"{pairs['successes']:g} of {pairs['trials'] + pairs['ties']:g} {what} score higher when they were used"
+        )
+    if named := clients.get("named"):
+        parts.append(f"a client that holds them is named for {named['successes']:g} of {named['trials']:g}")
+    rest = f"; {', and '.join(parts)}" if parts else ""
+    grade = "clear" if area["low"] > CLEAR else "likely" if area["low"] > 0.5 else "none"
+    about = f"which {what} were used" if records else f"at which client which {what} are"
+    said = {
+        "clear": f"The uploads tell {about}",
+        "likely": f"The uploads say something of {about}",
+        "none": f"Nothing was shown of {about}",
+    }[grade]
+    power = ""
+    if grade == "none" and game:
+        power = (
+            f" So many would have shown an area of {game['detectable']:.2f} with a chance of 80%; what is smaller may "
+            "still be there."
+        )
+    sentence = f"{said}: area under the curve {_area(area)}{rest}.{power}"
+    return Finding(name, title, grade, sentence, area["value"], area["low"], area["high"])
+
+
+def _shares(name: str, title: str, question: dict[str, Any], result: dict[str, Any]) -> Finding:
+    shares = table(result, "shares")
+    ours = table(shares, "mean").get("total_variation")
+    uniform = next((one for one in rows(strongest(question), "variants") if one["variant"] == "uniform"), {})
+    blind = table(table(uniform, "shares"), "mean").get("total_variation")
+    if ours is None or blind is None:
+        return Finding(name, title, "unknown", "No client answered, so there is nothing to say.")
+    grade = "clear" if ours < 0.5 * blind else "likely" if ours < blind else "none"
+    said = (
+        f"The shares of the classes at a client are estimated with an error of {percent(ours)} of its images (total "
+        f"variation); without looking it would be {percent(blind)}."
+    )
+    if presence := shares.get("presence"):
+        said += f" Whether a class is at a client at all: area {_area(presence)}."
+    return Finding(name, title, grade, said, ours)
+
+
+def _models(name: str, title: str, result: dict[str, Any]) -> Finding:
+    models = table(result, "models")
+    agreement, gain = models["agreement"], table(models, "gain")
+    low = gain.get("low")
+    grade = "unknown" if low is None else "clear" if low > 0.1 else "likely" if low > 0 else "none"
+    said = (
+        f"A student of the last upload says what the client's model says for {percent(agreement['value'])} of held-out "
+        "images"
+    )
+    if low is not None:
+        said += (
+            f", {100 * gain['difference']:+.0f} points [{100 * low:+.0f} to {100 * gain['high']:+.0f}] against the "
+            "server's own model"
+        ).replace("-", "−")
+    return Finding(name, title, grade, f"{said}.", gain.get("difference"), low, gain.get("high"))
+
+
+def _epsilon(found: dict[str, Any]) -> Finding:
+    title, bounds = "Empirical epsilon", []
+    why = "no audit of this federation has coins to guess."
+    for question in rows(found, "audits"):
+        name = str(question.get("audit"))
+        epsilon = table(main_result(question) or {}, "epsilon")
+        if epsilon.get("bound") is not None:
+            bounds.append((epsilon["bound"], name, epsilon))
+        elif epsilon.get("none") and name == "identity":
+            why = str(epsilon["none"])
+    if not bounds:
+        return Finding("epsilon", title, "unknown", f"There is no bound: {why}")
+    bound, name, epsilon = bounds[
+        0
+    ]  # audits in their order: the largest of several would have to be paid for
+    sentence = (
+        f"ε ≥ {bound:.2f} at δ = {epsilon['delta']:g}, unit: {epsilon['unit']}, adjacency: {epsilon['adjacency']} "
+        f"(95%, {epsilon['right']} of {epsilon['guesses']} guesses right for {epsilon['coins']} coins, by {name}). "
+        f"This game could have shown {epsilon['ceiling']:.2f} at most. A lower bound: a better attack may show more."
+    )
+    grade = "clear" if bound > 1 else "likely" if bound > 0 else "none"
+    return Finding("epsilon", title, grade, sentence, bound, bound)
+
+
+def _area(area: dict[str, Any]) -> str:
+    """Such as `0.98 [0.91 to 1.00]`."""
+    return f"{area['value']:.3f} [{area['low']:.2f} to {area['high']:.2f}]"

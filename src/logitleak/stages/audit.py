@@ -1,0 +1,260 @@
+"""The audit of a run: every question, for everybody who may look, with the truth where somebody has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from logitleak import registry, report
+from logitleak.audits.base import Asked, Audit, create
+from logitleak.config import Config
+from logitleak.config.recorded import RecordedConfig, RunConfig
+from logitleak.errors import UserError
+from logitleak.files.lock import alone
+from logitleak.files.storage import write_json
+from logitleak.formats import AuditFile
+from logitleak.progress import Progress, Quiet
+from logitleak.seeds import derive_int
+from logitleak.stages.audit_truth import Scored, Truth, judge, truth_of, write_scores
+from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
+from logitleak.stages.evaluate import describe_game, versions
+from logitleak.stages.folder import RunFolder, choose_device
+from logitleak.stages.lab import MockTwins, mock_twins
+from logitleak.stages.seen import ONLOOKERS
+from logitleak.stages.students import train_students
+from logitleak.stages.threat import threat_model
+from logitleak.stages.worlds import attack_seed
+from logitleak.wire.transcript import Transcript
+
+FORMAT = 1
+
+_EVERYBODY = next(iter(ONLOOKERS))
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit left: every number, and the page."""
+
+    path: Path
+    found: Mapping[str, Any]
+    report: Path
+
+
+def audit_run(
+    path: Path | str, *, fast: bool = False, device: str = "auto", progress: Progress | None = None
+) -> AuditResult:
+    """Ask every registered audit of a run, a recorded federation or an imported capture; write ``audit.json``, the raw
+    scores and the page.
+
+    Args:
+        path: the run folder. Without its sealed folder scores are written and nothing is judged.
+        fast: train nothing: no students, and no federation of the server's own.
+        device: where models are trained.
+        progress: where it reports to.
+
+    Raises:
+        UserError: this is no run folder, its worlds are not finished, or its clients send models.
+    """
+    progress = progress or Quiet()
+    folder = RunFolder(Path(path))
+    folder.config()  # a folder that is none is not locked
+    with alone(folder.path):
+        config = folder.config()
+        if isinstance(config, Config):
+            folder.refuse_unfinished(config.game.simulations)
+        battery = _Battery(folder, config, fast, device, progress)
+        found = battery.run()
+        write_json(folder.path / "audit.json", AuditFile.checked(found))
+        write_scores(folder.audit, battery.scored)
+        progress.stage("report", 1)
+        try:
+            page = report.build_audit(folder.path)
+        except report.ReportError as error:
+            raise UserError(str(error)) from None
+    return AuditResult(folder.path, found, page)
+
+
+class _Battery:
+    """All audits of one run."""
+
+    def __init__(
+        self, folder: RunFolder, config: RunConfig, fast: bool, device: str, progress: Progress
+    ) -> None:
+        self.folder, self.config, self.fast, self.progress = folder, config, fast, progress
+        self.device = choose_device(device)
+        self.views = [Transcript(world.path) for world in folder.worlds]
+        if self.views[0].upload_kind in ("weights", "gradients"):
+            raise UserError(
+                "This federation shares models, not outputs on a public set; its audit is `logitleak attack RUN "
+                "gradients`."
+            )
+        self.seed = derive_int(attack_seed(config.seed), "audit")
+        self.truth = truth_of(folder, config, self.views[0])
+        self.scored: list[Scored] = []
+
+    def run(self) -> dict[str, Any]:
+        """Everything that ``audit.json`` holds."""
+        config, view = self.config, self.views[0]
+        twins = self._lab()
+        lab = twins.views if isinstance(twins, MockTwins) else ()
+        asked = self._asked()
+        names = registry.names("audit")
+        self.progress.stage("audits", len(names) * len(ONLOOKERS))
+        audits = [self._question(name, asked, lab, twins) for name in names]
+        recorded = isinstance(config, RecordedConfig)
+        game = self.truth.game if self.truth else None
+        one_domain = isinstance(config, Config) and config.data.one_domain
+        return {
+            "format": FORMAT,
+            "title": config.recorded.title if isinstance(config, RecordedConfig) else config.data.source,
+            "noun": config.noun,
+            "seed": config.seed,
+            "config_hash": config.hash(),
+            "versions": versions(),
+            "threat_model": threat_model(view, recorded),
+            "truth": self.truth is not None,
+            "game": describe_game(game, None, view, one_domain),
+            "data": self._data(),
+            "fast": self.fast,
+            "lab": twins if isinstance(twins, str) else None,
+            "audits": audits,
+        }
+
+    def _question(
+        self, name: str, asked: Mapping[str, Sequence[Asked]], lab: Sequence[Any], twins: MockTwins | str
+    ) -> dict[str, Any]:
+        """One audit, for everybody who may look."""
+        start = time.perf_counter()
+        audit = create(name, seed=self.seed, device=self.device)
+        onlookers = list(ONLOOKERS) if audit.answer == "membership" else [_EVERYBODY]
+        views = []
+        for who in onlookers:
+            found = self._seen(name, audit, who, asked.get(audit.answer, ()), lab)
+            self.progress.advance(f"{name}, {who}", steps=1 if len(onlookers) > 1 else len(ONLOOKERS))
+            if found is not None:
+                views.append(found)
+        return {
+            "audit": name,
+            "question": audit.question,
+            "answer": audit.answer,
+            "summary": registry.entries("audit")[name].summary,
+            "assumptions": list(audit.assumptions),
+            "settings": audit.settings.model_dump(mode="json"),
+            "views": views,
+            "estimate": _estimate(audit, twins),
+            "seconds": round(time.perf_counter() - start, 2),
+        }
+
+    def _seen(
+        self, name: str, audit: Audit, who: str, asked: Sequence[Asked], lab: Sequence[Any]
+    ) -> dict[str, Any] | None:
+        """One audit for one onlooker, in all worlds; None where there is nothing to see."""
+        look = ONLOOKERS[who]
+        answers: list[list[tuple[Sequence[int], bool, dict[str, Tensor]]]] = []
+        for number, view in enumerate(self.views):
+            if audit.needs_candidates and number >= len(asked) > 0:
+                break  # candidates are images of the first world alone
+            sights = look.sights(view)
+            if not sights:
+                return None
+            about = asked[number] if asked else Asked.nothing()
+            if lab and who != _EVERYBODY:
+                about = replace(about, lab=[sight.view for played in lab for sight in look.sights(played)])
+            if why := audit.refusal(sights[0].view, about):
+                return {"onlooker": who, "sees": look.sees, "refused": why, "primary": None, "variants": []}
+            answers.append([(s.about, s.single, audit.ask(s.view, about)) for s in sights])
+        variants = list(answers[0][0][2])
+        results = []
+        for variant in variants:
+            scored = Scored(name, who, variant, audit.answer, [
+                [(about, single, found[variant]) for about, single, found in world] for world in answers
+            ])  # fmt: skip
+            self.scored.append(scored)
+            results.append(judge(scored, self.truth, first=variant == variants[0]))
+        return {
+            "onlooker": who,
+            "sees": look.sees,
+            "refused": None,
+            "primary": variants[0],
+            "variants": results,
+        }
+
+    def _lab(self) -> MockTwins | str:
+        """Federations of public people, for calibration; or why there are none."""
+        if self.fast:
+            return "left out by --fast"
+        if not isinstance(self.config, Config):
+            return "how the clients of a recorded federation train is not known, so it cannot be played again"
+        seed = attack_seed(self.config.seed)  # the same that attacks are tuned on
+        return mock_twins(self.views[0].knowledge, self.config, seed, self.folder.lab, self.progress)
+
+    def _asked(self) -> dict[str, list[Asked]]:
+        """What audits of images are asked about, by kind of answer, for each world that it is from: candidates that may
+        have been used, and held-out images on which models are compared. Empty without the truth."""
+        truth, config = self.truth, self.config
+        if truth is None:
+            return {}
+        count = (config.candidates if isinstance(config, Config) else 0) or USUAL
+        candidates = draw_candidates(truth.truth, truth.game, count, config.seed)
+        truth.members = None if candidates is None else candidates.members
+        records, probes = [], []
+        for number in range(1 if candidates is None else len(candidates.members)):
+            world, view = self.folder.worlds[number], self.views[number]
+            about = Asked.nothing()
+            if candidates is not None:
+                replies = read_replies(self.folder.replies(world), view.rounds)
+                fits = all(said.shape[1] == len(candidates) for said in replies.values())
+                about = Asked(
+                    candidates.images, candidates.labels, candidates.clients, replies if fits else {}
+                )  # else they were kept for another number of candidates
+            held = truth.probes() if number == 0 else Asked.nothing()
+            records.append(about)
+            probes.append(held)
+            if not self.fast and isinstance(config, Config) and len(about) + len(held):
+                records[-1], probes[-1] = self._taught(view, config, about, held)
+        return {"records": records, "agreement": probes[:1]}
+
+    def _taught(self, view: Transcript, config: Config, about: Asked, held: Asked) -> tuple[Asked, Asked]:
+        """The same questions, with what students of the uploads say of both kinds of images."""
+        images = torch.cat([one.images for one in (about, held) if len(one)])
+        taught = train_students(view, config.federation, images, self.seed, self.device, self.progress)
+        cut = len(about)
+        parts = []
+        for one, part in ((about, slice(0, cut)), (held, slice(cut, None))):
+            students = {name: said[:, part] for name, said in taught.by_source.items()}
+            rivals = {**one.rivals, **{name: said[:, part] for name, said in taught.rivals.items()}}
+            parts.append(replace(one, students=students, rivals=rivals))
+        return parts[0], parts[1]
+
+    def _data(self) -> dict[str, Any]:
+        knowledge, view = self.views[0].knowledge, self.views[0]
+        truth = self.truth
+        return {
+            "classes": knowledge.num_classes,
+            "targets": len(knowledge.target_labels),
+            "clients": view.clients,
+            "rounds": view.rounds,
+            "public": len(knowledge.public),
+            "names": [truth.truth.names[int(j)] for j in knowledge.target_labels] if truth else None,
+            "owners": truth.owners.tolist() if truth else None,
+        }
+
+
+def _estimate(audit: Audit, twins: MockTwins | str) -> dict[str, Any] | None:
+    """The audit of identities in the server's own federation, where everything is known; None for other audits, and
+    where there is none."""
+    if isinstance(twins, str) or audit.answer != "membership":
+        return None
+    truth = Truth.of_mock(twins)
+    worlds = [[(range(view.clients), True, audit.ask(view))] for view in twins.views]
+    first = next(iter(worlds[0][0][2]))
+    scored = Scored("", _EVERYBODY, first, audit.answer, [
+        [(about, single, found[first]) for about, single, found in world] for world in worlds
+    ])  # fmt: skip
+    return judge(scored, truth, first=False)

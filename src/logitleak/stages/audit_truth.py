@@ -1,0 +1,294 @@
+"""Where the scores of audits meet the truth: who holds what, and by which coin."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from logitleak.audits.base import Answer, Asked
+from logitleak.config import Config
+from logitleak.config.recorded import RunConfig
+from logitleak.files.atomic import write_atomic
+from logitleak.files.storage import read_tensors
+from logitleak.metrics import exposure
+from logitleak.metrics.detection import area
+from logitleak.metrics.leak import rounded
+from logitleak.metrics.paired import paired_difference
+from logitleak.metrics.proportion import clustered
+from logitleak.sealed.files import read_game, read_truth
+from logitleak.sealed.game import Game
+from logitleak.sealed.truth import GroundTruth
+from logitleak.stages.folder import RunFolder
+from logitleak.stages.lab import MockTwins
+from logitleak.types import ServerView
+
+Answers = Sequence[tuple[Sequence[int], bool, Tensor]]
+"""Of one world: whom an answer is about, whether these are its clients one by one, and the numbers."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one variant of an audit answered.
+
+    Attributes:
+        audit, onlooker, variant: which.
+        answer: what the numbers are.
+        worlds: the numbers, by world.
+    """
+
+    audit: str
+    onlooker: str
+    variant: str
+    answer: Answer
+    worlds: Sequence[Answers]
+
+
+@dataclass
+class Truth:
+    """What is known of a run.
+
+    Attributes:
+        truth: who holds which image.
+        game: who was in; None where everybody was.
+        worlds: W.
+        targets: int64 [T].
+        owners: int64 [T], the client that stands for each; −1 where nobody said.
+        fair: the probability with which a coin withheld its unit; None where nobody said.
+        predicted: what clients [K, n] and server [n] say of the held-out images; None where nobody measured it.
+        members: of candidates, bool [W, n].
+    """
+
+    truth: GroundTruth
+    game: Game | None
+    worlds: int
+    targets: Tensor
+    owners: Tensor
+    fair: float | None
+    predicted: dict[str, Tensor] | None = None
+    members: Tensor | None = None
+
+    @classmethod
+    def of_mock(cls, twins: MockTwins) -> Truth:
+        """Of the server's own federation."""
+        known = twins.known
+        none = torch.empty(0, dtype=torch.int64)
+        nobody = GroundTruth(none, none, none, none, none, none, ())
+        return cls(nobody, twins.game, len(twins.views), known.labels, known.owners, None)
+
+    @property
+    def places(self) -> Tensor:
+        """Where the units of the game are among the targets, int64 [n]."""
+        return (
+            torch.searchsorted(self.targets, self.game.units)
+            if self.game
+            else torch.arange(len(self.targets))
+        )
+
+    def used(self, world: int) -> Tensor:
+        """Which private images train in a world, bool [m]."""
+        everything = torch.ones(len(self.truth.labels), dtype=torch.bool)
+        return everything if self.game is None else self.game.used(self.truth, world)
+
+    def holdings(self, world: int, clients: int) -> Tensor:
+        """Images of each target that each client uses in a world, int64 [K, T]."""
+        used = self.used(world) & (self.truth.owners >= 0)
+        held = torch.zeros(clients, len(self.targets), dtype=torch.int64)
+        columns = torch.searchsorted(self.targets, self.truth.labels[used])
+        held.index_put_((self.truth.owners[used], columns), torch.ones_like(columns), accumulate=True)
+        return held
+
+    def probes(self) -> Asked:
+        """The held-out images on which models of the first world were compared, with what the server's own says."""
+        if self.predicted is None:
+            return Asked.nothing()
+        labels = self.truth.held_labels
+        kept = torch.ones(len(labels), dtype=torch.bool) if self.game is None else self.game.known(labels, 0)
+        if int(kept.sum()) != len(self.predicted["server"]) or not bool(kept.any()):
+            return Asked.nothing()
+        server = F.one_hot(self.predicted["server"]).float()[None]
+        nobody = torch.zeros(int(kept.sum()), dtype=torch.int64)
+        return Asked(
+            self.truth.held_images[kept], labels[kept], nobody, rivals={"server's own model": server}
+        )
+
+
+def truth_of(folder: RunFolder, config: RunConfig, view: ServerView) -> Truth | None:
+    """What the sealed folder says; None without one."""
+    if not (folder.sealed / "truth.safetensors").exists():
+        return None
+    truth, game = read_truth(folder.sealed), read_game(folder.sealed)
+    targets = view.knowledge.target_labels
+    known = set(truth.labels.tolist())
+    owners = torch.tensor([truth.owner_of(j) if j in known else -1 for j in targets.tolist()])
+    fair = None
+    if game is not None and game.design == "canaries":
+        fair = 0.5
+    elif game is not None and game.design == "decoys" and isinstance(config, Config):
+        fair = config.game.share
+    predicted = read_tensors(folder.predicted) if folder.predicted.exists() else None
+    return Truth(truth, game, len(folder.worlds), targets, owners, fair, predicted)
+
+
+def judge(scored: Scored, truth: Truth | None, first: bool) -> dict[str, Any]:
+    """What one variant's numbers are worth; its name alone without the truth.
+
+    Args:
+        scored: the numbers.
+        truth: None where nobody has it.
+        first: whether this is the variant that was named beforehand: the only one that a bound on ε is taken from.
+    """
+    found: dict[str, Any] = {}
+    if truth is not None and scored.answer == "membership":
+        found = _membership(scored, truth, first)
+    elif truth is not None and scored.answer == "records":
+        found = _records(scored, truth, first)
+    elif truth is not None and scored.answer == "shares":
+        found = {"shares": _shares(scored, truth)}
+    elif truth is not None:
+        found = {"models": _models(scored, truth)}
+    return {"variant": scored.variant} | found
+
+
+def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if truth.game is not None:
+        units = torch.stack([_of_owners(world, truth) for world in scored.worlds])[:, truth.places]
+        found["game"] = _game(exposure.of_game(units, truth.game, truth.places))
+        if first:
+            found["epsilon"] = exposure.of_epsilon(units, truth.game, truth.fair)
+    elif first:
+        found["epsilon"] = {"none": exposure.no_epsilon(None, None)}
+    single = [values for ((_, single, values),) in [w for w in scored.worlds if len(w) == 1] if single]
+    if len(single) == len(scored.worlds) and len(truth.truth.labels) and bool((truth.owners >= 0).all()):
+        held = torch.stack([truth.holdings(number, len(values)) for number, values in enumerate(single)])
+        found["clients"] = exposure.among_clients(torch.stack(single), held > 0, (held > 0).any(1))
+    return found
+
+
+def _of_owners(world: Answers, truth: Truth) -> Tensor:
+    """Of each target the score of the client that stands for it, or of the sum that its data are in, float64 [T]; nan
+    where nobody was asked about it."""
+    scores = torch.full((len(truth.targets),), torch.nan, dtype=torch.float64)
+    for about, single, values in world:
+        for row, client in enumerate(about):
+            mine = truth.owners == client
+            scores[mine] = values[row if single else 0, mine]
+        if not single:
+            unsaid = truth.owners < 0
+            scores[unsaid] = values[0, unsaid]
+    return scores
+
+
+def _records(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
+    if truth.members is None:
+        return {}
+    members = truth.members
+    values = torch.stack([values for ((_, _, values),) in scored.worlds])
+    count = members.shape[1]
+    everything = torch.arange(count)
+    played = truth.game is not None and truth.game.rows is not None
+    game = truth.game if played and truth.game else Game("recorded", everything, everything, members)
+    found = {"game": _game(exposure.of_game(values, game, everything))}
+    if first:
+        found["epsilon"] = (
+            exposure.of_epsilon(values, game, truth.fair)
+            if played
+            else {
+                "none": "no coins were thrown for single images; use game.design=decoys and game.unit=image."
+            }
+        )
+    return found
+
+
+def _game(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    if found is not None:
+        sizes = found["area"]["positives"], found["area"]["negatives"]
+        found["detectable"] = float(f"{exposure.detectable(*sizes):.6g}")
+    return found
+
+
+def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
+    """Distances of estimated shares from those of the images that clients used."""
+    if bool((truth.truth.owners < 0).any()):
+        return None
+    rows, present, absent = [], [], []
+    for number, ((_, _, values),) in enumerate(scored.worlds):
+        held = truth.holdings(number, len(values)).double()
+        exact = held / held.sum(1, keepdim=True).clamp_min(1)
+        estimate = values[:, truth.targets]  # which classes are private is known
+        estimate = estimate / estimate.sum(1, keepdim=True).clamp_min(1e-12)
+        for client in range(len(values)):
+            if bool(estimate[client].isnan().any()) or held[client].sum() == 0:
+                continue
+            rows.append((number, exposure.distances(estimate[client], exact[client])))
+            asked = estimate[client]
+            present += asked[held[client] > 0].tolist()
+            absent += asked[held[client] == 0].tolist()
+    if not rows:
+        return None
+    names = ("total_variation", "largest", "kl")
+    return {
+        "mean": rounded({name: float(np.mean([row[name] for _, row in rows])) for name in names}),
+        "clients": [row for number, row in rows if number == 0],
+        "presence": rounded(area(present, absent)) if present and absent else None,
+    }
+
+
+def _models(scored: Scored, truth: Truth) -> dict[str, Any] | None:
+    """How often a substitute says what the client's model says, and how much more often than the server's own model."""
+    if truth.predicted is None:
+        return None
+    ((_, _, said),) = scored.worlds[0]
+    same = (said == truth.predicted["clients"]).double()
+    server = (truth.predicted["server"] == truth.predicted["clients"]).double()
+    clients, images = same.shape
+    gain = paired_difference(same.mean(0).tolist(), server.mean(0).tolist())
+    return {
+        "agreement": rounded(clustered(int(same.sum()), clients * images, images)),
+        "gain": rounded(dict(gain)) if scored.variant not in _RIVALS else None,
+    }
+
+
+_RIVALS = ("public labels", "student of the server", "server's own model")
+
+
+def write_scores(folder: Path, scored: Sequence[Scored]) -> None:
+    """Write every score, for other tools: ``scores.npz``, an array for each audit, onlooker, variant, world and group
+    of clients, and ``scores.csv``, a row for each number. They hold no truth."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays, rows = {}, []
+    for one in scored:
+        for number, world in enumerate(one.worlds):
+            for group, (about, single, values) in enumerate(world):
+                arrays["/".join((one.audit, one.onlooker, one.variant, str(number), str(group)))] = (
+                    values.numpy()
+                )
+                if values.dim() == 1:
+                    rows += [(one.audit, one.onlooker, one.variant, number, "", place, f"{value:.9g}")
+                             for place, value in enumerate(values.tolist())]  # fmt: skip
+                    continue
+                for row, line in enumerate(values.tolist()):
+                    who = str(about[row]) if single else "+".join(map(str, about))
+                    rows += [(one.audit, one.onlooker, one.variant, number, who, place, f"{value:.9g}")
+                             for place, value in enumerate(line)]  # fmt: skip
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("audit", "onlooker", "variant", "world", "client", "place", "score"))
+    writer.writerows(rows)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    write_atomic(folder / "scores.csv", lambda target: _fill(target, table.getvalue().encode()))
+    write_atomic(folder / "scores.npz", lambda target: _fill(target, packed.getvalue()))
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

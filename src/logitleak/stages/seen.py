@@ -1,0 +1,143 @@
+"""Who may look at a federation, and what each of them sees: from every upload down to what one client gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from logitleak.attacks.views import HardLabels, LastRound, SumView, ViewOf
+from logitleak.types import ServerView
+from logitleak.wire.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One view of a world.
+
+    Attributes:
+        view: what is seen.
+        about: the clients that are asked about with it: its own clients one by one, or, where it shows only one
+            "client", those whose data are in that.
+    """
+
+    view: ServerView
+    about: Sequence[int]
+
+    @property
+    def single(self) -> bool:
+        """Whether its clients are single clients of the federation."""
+        return self.view.clients == len(self.about)
+
+
+@dataclass(frozen=True)
+class Onlooker:
+    """Somebody who looks.
+
+    Attributes:
+        sees: what, in a sentence.
+        sights: from a transcript to views that together ask about every client once; none where there is nothing to
+            see.
+    """
+
+    sees: str
+    sights: Callable[[Transcript], list[Sight]]
+
+
+def _everybody(view: ServerView) -> list[Sight]:
+    return [Sight(view, range(view.clients))]
+
+
+def _sum(view: Transcript) -> list[Sight]:
+    return [Sight(SumView(view), range(view.clients))] if view.clients > 1 else []
+
+
+def _half_colluding(view: Transcript) -> list[Sight]:
+    """Two groups of clients; each is asked about while the other colludes."""
+    if view.clients < 4:
+        return []
+    groups = [range(0, view.clients // 2), range(view.clients // 2, view.clients)]
+    return [Sight(SumView(view, group), group) for group in groups]
+
+
+def _curious(view: Transcript) -> list[Sight]:
+    """Every client is asked about by the next one."""
+    if view.clients < 2 or not any(
+        _sent_outputs(view, round) is not None for round in range(1, view.rounds + 1)
+    ):
+        return []
+    return [Sight(ClientView(view, (k + 1) % view.clients), [k]) for k in range(view.clients)]
+
+
+ONLOOKERS: dict[str, Onlooker] = {
+    "server": Onlooker("Every client's upload of every round, and who sent it.", _everybody),
+    "last round": Onlooker(
+        "Every client's upload of the last round alone.", lambda view: _everybody(LastRound(view))
+    ),
+    "hard labels": Onlooker(
+        "Of every client's outputs the likeliest class alone.", lambda view: _everybody(HardLabels(view))
+    ),
+    "sum, half colluding": Onlooker(
+        "The sum of all uploads, as behind secure aggregation; half of the clients collude and tell their own. With "
+        "all others colluding the sum is the client's upload.",
+        _half_colluding,
+    ),
+    "sum": Onlooker("The sum of all uploads alone, as behind secure aggregation.", _sum),
+    "sum, last round": Onlooker(
+        "The sum of the last round's uploads alone.",
+        lambda view: [Sight(LastRound(one.view), one.about) for one in _sum(view)],
+    ),
+    "another client": Onlooker(
+        "What one other client gets: the consensus of every round; and what it says itself.", _curious
+    ),
+}
+"""By name, from the one that sees most."""
+
+
+class ClientView(ViewOf):
+    """What a curious client sees of all the others: the outputs on the public set that the server sent out, as those of
+    one client; and what it uploaded itself, in the server's place.
+
+    Args:
+        view: the transcript.
+        client: who looks.
+    """
+
+    def __init__(self, view: Transcript, client: int) -> None:
+        super().__init__(view)
+        self.inner: Transcript = view
+        self.client = client
+        self.clients = 1
+        self.provides = view.provides | {"server_logits"}
+
+    def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+        """What was sent out in a round, on the rows that the curious client answered for itself."""
+        sent = _sent_outputs(self.inner, round)
+        rows, _ = self.inner.client_logits(self.client, round)
+        if sent is None:
+            return rows[:0], torch.empty(0, self.knowledge.num_classes)
+        return rows, sent[rows]
+
+    def server_logits(self, round: int) -> Tensor:
+        """The curious client's own outputs, float32 [N, J]; zeros where it gave none."""
+        own = torch.zeros(len(self.knowledge.public), self.knowledge.num_classes)
+        rows, values = self.inner.client_logits(self.client, round)
+        own[rows] = values
+        return own
+
+
+def _sent_outputs(view: Transcript, round: int) -> Tensor | None:
+    """The outputs on the whole public set that the server sent to clients in a round, as logits; None where there are
+    none."""
+    shape = (len(view.knowledge.public), view.knowledge.num_classes)
+    for action in view.actions(round):
+        payload = view.sent(action, round)
+        for value in payload.tensors.values() if payload is not None else ():
+            if tuple(value.shape) == shape and value.is_floating_point():
+                floats = value.to(torch.float32)
+                if view.upload_kind == "probabilities":
+                    return floats.clamp_min(torch.finfo(torch.float32).tiny).log()
+                return floats
+    return None
