@@ -16,15 +16,15 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from logitleak.attacks.references import Reference, reference_of
+from logitleak.attacks.features import tempered
 from logitleak.audits.base import Asked, Audit, AuditSettings
-from logitleak.types import Domain, ServerView
+from logitleak.types import ServerView
 
 Feature = tuple[Literal["sensitive", "own"], float]
 """A kind of public rows, and a softmax temperature."""
 
 Differences = dict[Feature, Tensor]
-"""By feature the mean difference of every client and target, float64 [K, T]; nan where no row is."""
+"""By feature a number for every client and target, float64 [K, T], or for one client [T]; nan where no row is."""
 
 
 class IdentitySettings(AuditSettings):
@@ -67,38 +67,93 @@ class Identity(Audit):
 
     def _differences(self, view: ServerView, round: int) -> Differences:
         """How much more every client believes in every target, by feature."""
-        s, targets, public = self.settings, view.knowledge.target_labels, view.knowledge.public
-        domain: Domain = "all" if bool(public.sensitive.all()) else "sensitive"
-        unknown = torch.full((view.clients, len(targets)), torch.nan, dtype=torch.float64)
-        found: Differences = {}
-        for tau in s.tau_sensitive:
-            reference, values = self._reference(view, tau, domain), unknown.clone()
-            for client in range(view.clients):
-                _, gap = reference.gap(view, client, round)
-                if len(gap):
-                    values[client] = self._level(gap[:, targets].double(), view)
-            found["sensitive", tau] = values
-        for tau in s.tau_own if public.labels is not None else ():
-            reference, values = self._reference(view, tau, "all"), unknown.clone()
-            for client in range(view.clients):
-                rows, gap = reference.gap(view, client, round)
-                values[client] = own_means(public.labels[rows], gap, targets)
-            found["own", tau] = values
+        if view.clients == 1:
+            return self._alone(view, round)
+        heard = {k: rows for k in range(view.clients) if len(rows := view.client_logits(k, round)[0])}
+        common = _common(list(heard.values()))
+        levels = {k: self._levels(view, common, _on(common, *view.client_logits(k, round))) for k in heard}
+        unknown = torch.full(
+            (view.clients, len(view.knowledge.target_labels)), torch.nan, dtype=torch.float64
+        )
+        found = {feature: unknown.clone() for feature in self._features(view)}
+        against = self.settings.reference == "server" and "server_logits" in view.provides
+        own = self._levels(view, common, view.server_logits(round)[common]) if against and heard else {}
+        for feature, values in found.items():
+            total = torch.stack([level[feature] for level in levels.values()]).sum(0) if levels else 0.0
+            for k, level in levels.items():
+                if against:
+                    values[k] = level[feature] - own[feature]
+                elif len(levels) > 1:
+                    values[k] = level[feature] - (total - level[feature]) / (len(levels) - 1)
         return found
 
-    def _level(self, gaps: Tensor, view: ServerView) -> Tensor:
-        """One number for each target from its differences [n, T]: their mean; for a sum, the mean of the largest."""
-        if view.clients > 1 or len(gaps) <= self.settings.largest:
-            return gaps.mean(0)
-        return gaps.topk(self.settings.largest, dim=0).values.mean(0)
+    def _alone(self, view: ServerView, round: int) -> Differences:
+        """The same where one client is all that is seen, or a sum: against the server, or against nothing."""
+        rows, values = view.client_logits(0, round)
+        if len(rows) == 0:
+            return self._levels(view, rows, values, keep=True)
+        if "server_logits" not in view.provides:
+            return self._levels(view, rows, values, keep=True)
+        return self._levels(view, rows, values, view.server_logits(round)[rows], keep=True)
 
-    def _reference(self, view: ServerView, tau: float, domain: Domain) -> Reference:
-        kind = self.settings.reference
-        if kind == "auto":
-            kind = "others" if view.clients > 1 else "server"
-        if kind == "server" and "server_logits" not in view.provides:
-            return reference_of("none", tau, domain)
-        return reference_of(kind, tau, domain)
+    def _features(self, view: ServerView) -> list[Feature]:
+        """What is measured of a view."""
+        own = self.settings.tau_own if view.knowledge.public.labels is not None else []
+        return [("sensitive", tau) for tau in self.settings.tau_sensitive] + [("own", tau) for tau in own]
+
+    def _levels(
+        self, view: ServerView, rows: Tensor, values: Tensor, less: Tensor | None = None, keep: bool = False
+    ) -> Differences:
+        """By feature the mean belief in every target over the rows that the feature is about, float64 [T]; nan where
+        there are none.
+
+        Args:
+            view: whose public set the rows are of.
+            rows: int64 [n].
+            values: logits [n, J].
+            less: logits [n, J] of which the beliefs are subtracted.
+            keep: on sensitive rows the mean of the largest is taken, and the result is [1, T].
+        """
+        public, targets, found = view.knowledge.public, view.knowledge.target_labels, Differences()
+        sensitive = public.sensitive[rows]
+        for kind, tau in self._features(view):
+            if len(rows) == 0:
+                level = torch.full((len(targets),), torch.nan, dtype=torch.float64)
+            elif kind == "own" and public.labels is not None:
+                mine = torch.isin(public.labels[rows], targets)
+                level = own_means(public.labels[rows[mine]], _beliefs(values, less, tau, mine), targets)
+            else:
+                beliefs = _beliefs(values, less, tau, sensitive)[:, targets].double()
+                if keep and len(beliefs) > self.settings.largest:
+                    beliefs = beliefs.topk(self.settings.largest, dim=0).values
+                level = beliefs.mean(0)
+            found[kind, tau] = level[None] if keep else level
+        return found
+
+
+def _beliefs(values: Tensor, less: Tensor | None, tau: float, chosen: Tensor) -> Tensor:
+    """softmax(values/τ) of some rows, minus that of others where there are any."""
+    beliefs = tempered(values[chosen], tau)
+    return beliefs if less is None else beliefs - tempered(less[chosen], tau)
+
+
+def _common(rows: Sequence[Tensor]) -> Tensor:
+    """The public rows that all answered for, int64 [n]."""
+    if not rows:
+        return torch.empty(0, dtype=torch.int64)
+    common = rows[0]
+    for other in rows[1:]:
+        if not torch.equal(common, other):
+            common = common[torch.isin(common, other)]
+    return common
+
+
+def _on(common: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+    """A client's outputs on the common rows, in their order."""
+    if torch.equal(common, rows):
+        return values
+    order = rows.argsort()
+    return values[order[torch.searchsorted(rows[order], common)]]
 
 
 def joined(found: Differences, ruler: Sequence[Differences]) -> Tensor:
