@@ -45,7 +45,9 @@ class PlantedView:
             sensitive = (labels >= self.targets) & (torch.arange(len(labels)) % 2 == 0)
         images = torch.randint(0, 256, (len(labels), 3, 8, 8), generator=generator, dtype=torch.uint8)
         self.knowledge = Knowledge(
-            PublicData(images, labels if self.labelled else None, sensitive), torch.arange(self.targets), self.classes
+            PublicData(images, labels if self.labelled else None, sensitive),
+            torch.arange(self.targets),
+            self.classes,
         )
         signal = 3 * torch.nn.functional.one_hot(labels, self.classes).float()
         shape = (self.clients + 1, self.rounds, len(labels), self.classes)

@@ -112,7 +112,9 @@ def test_records_that_are_planted_are_found_and_others_are_not(name: str) -> Non
         asked = asked_of(view, members=300, strength=strength)
         for variant, scores in audit.ask(view, asked).items():
             found = area(scores[:300].tolist(), scores[300:].tolist())
-            if strength == 0 or variant.startswith("linear"):  # the transcript of this view knows no candidate
+            if strength == 0 or variant.startswith(
+                "linear"
+            ):  # the transcript of this view knows no candidate
                 assert found["low"] - 0.02 <= 0.5 <= found["high"] + 0.02, (variant, found)
             else:
                 assert found["low"] > 0.7, (variant, found)

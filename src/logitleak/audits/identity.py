@@ -33,15 +33,16 @@ class IdentitySettings(AuditSettings):
     Attributes:
         reference: whose outputs are subtracted. "others": the mean of the other clients. "server": f_0. "auto": others
             where there are any, else the server, which is also taken for the sum of many.
-        tau_sensitive: softmax temperatures on sensitive images of others.
+        tau_sensitive: softmax temperature on sensitive images of others.
         tau_own: softmax temperatures on the target's own public images.
-        largest: on sensitive images, how many of the largest differences are averaged where clients are seen as a sum
-            only; of single clients all are.
+        tau_sum: softmax temperature on sensitive images where one client is seen, or a sum of many.
+        largest: there, how many of the largest differences are averaged; of single clients among others all are.
     """
 
     reference: Literal["auto", "others", "server"] = "auto"
-    tau_sensitive: list[PositiveFloat] = Field(default=[10.0], min_length=1)
+    tau_sensitive: PositiveFloat = 10.0
     tau_own: list[PositiveFloat] = Field(default=[3.0, 10.0], min_length=1)
+    tau_sum: PositiveFloat = 3.0
     largest: PositiveInt = 20
 
 
@@ -55,15 +56,22 @@ class Identity(Audit):
     settings: IdentitySettings
 
     def probe(self, view: ServerView, asked: Asked) -> Mapping[str, Tensor]:
-        """See `Audit.probe`: "all rounds", then every round by itself. Round t counts 1/t: what clients say later, they
-        have from everybody."""
+        """See `Audit.probe`: "all rounds", then every round by itself; and, where there is a lab, all rounds against
+        what is usual there. Of single clients round t counts 1/t, since what they say later they have from everybody;
+        of a sum all rounds count alike."""
         rounds = range(1, view.rounds + 1)
-        by_round = {}
-        for round in rounds:
-            ruler = [self._differences(played, min(round, played.rounds)) for played in asked.lab]
-            by_round[round] = joined(self._differences(view, round), ruler)
-        together = summed([value / round for round, value in by_round.items()])
-        return {"all rounds": together} | {f"round {round}": value for round, value in by_round.items()}
+        seen = {round: self._differences(view, round) for round in rounds}
+        weights = {round: 1 / round if view.clients > 1 else 1.0 for round in rounds}
+        by_round = {round: joined(found) for round, found in seen.items()}
+        found = {"all rounds": summed([weights[round] * value for round, value in by_round.items()])}
+        found |= {f"round {round}": value for round, value in by_round.items()}
+        if asked.lab:
+            ruled = []
+            for round, differences in seen.items():
+                usual = [self._differences(played, min(round, played.rounds)) for played in asked.lab]
+                ruled.append(weights[round] * against(differences, usual))
+            found["all rounds, against shadows"] = summed(ruled)
+        return found
 
     def _differences(self, view: ServerView, round: int) -> Differences:
         """How much more every client believes in every target, by feature."""
@@ -99,7 +107,8 @@ class Identity(Audit):
     def _features(self, view: ServerView) -> list[Feature]:
         """What is measured of a view."""
         own = self.settings.tau_own if view.knowledge.public.labels is not None else []
-        return [("sensitive", tau) for tau in self.settings.tau_sensitive] + [("own", tau) for tau in own]
+        tau = self.settings.tau_sensitive if view.clients > 1 else self.settings.tau_sum
+        return [("sensitive", tau), *(("own", each) for each in own)]
 
     def _levels(
         self, view: ServerView, rows: Tensor, values: Tensor, less: Tensor | None = None, keep: bool = False
@@ -156,25 +165,23 @@ def _on(common: Tensor, rows: Tensor, values: Tensor) -> Tensor:
     return values[order[torch.searchsorted(rows[order], common)]]
 
 
-def joined(found: Differences, ruler: Sequence[Differences]) -> Tensor:
-    """All features of a round as one score [K, T], each in units of its own spread.
+def joined(found: Differences) -> Tensor:
+    """All features of a round as one score [K, T], each in units of its own spread."""
+    return summed([standardized(value) for value in found.values()])
 
-    Args:
-        found: what is scored.
-        ruler: the same of federations in which nobody holds the targets: what is usual for each target is subtracted
-            then, and one spread is taken for all (LiRA, offline, with a shared variance).
-    """
+
+def against(found: Differences, usual: Sequence[Differences]) -> Tensor:
+    """The same, against what is usual for each target in federations in which nobody holds it, with one spread for all
+    targets (LiRA, offline, with a shared variance)."""
     parts = []
     for feature, value in found.items():
-        usual = [played[feature] for played in ruler if feature in played]
-        if usual:
-            stacked = torch.cat(usual)
+        known = [played[feature] for played in usual if feature in played]
+        if known:
+            stacked = torch.cat(known)
             mean = stacked.nanmean(0)
             spread = (stacked - mean).square().nanmean().sqrt()
             parts.append((value - mean) / spread.clamp_min(1e-12))
-        else:
-            parts.append(standardized(value))
-    return summed(parts)
+    return summed(parts) if parts else torch.full_like(next(iter(found.values())), torch.nan)
 
 
 def summed(parts: Sequence[Tensor]) -> Tensor:

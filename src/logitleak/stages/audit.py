@@ -164,7 +164,7 @@ class _Battery:
             if not sights:
                 return None
             about = asked[number] if asked else Asked.nothing()
-            if lab and who != _EVERYBODY:
+            if lab:
                 about = replace(about, lab=[sight.view for played in lab for sight in look.sights(played)])
             if why := audit.refusal(sights[0].view, about):
                 return {"onlooker": who, "sees": look.sees, "refused": why, "primary": None, "variants": []}
