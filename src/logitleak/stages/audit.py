@@ -26,7 +26,7 @@ from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
 from logitleak.stages.evaluate import describe_game, versions
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.stages.lab import MockTwins, mock_twins
-from logitleak.stages.seen import ONLOOKERS
+from logitleak.stages.seen import ONLOOKERS, AskedAbout
 from logitleak.stages.students import train_students
 from logitleak.stages.threat import threat_model
 from logitleak.stages.worlds import attack_seed
@@ -165,7 +165,9 @@ class _Battery:
                 return None
             about = asked[number] if asked else Asked.nothing()
             if lab:
-                about = replace(about, lab=[sight.view for played in lab for sight in look.sights(played)])
+                targets = view.knowledge.target_labels
+                played = [sight.view for world in lab for sight in look.sights(world)]
+                about = replace(about, lab=[AskedAbout(one, targets) for one in played])
             if why := audit.refusal(sights[0].view, about):
                 return {"onlooker": who, "sees": look.sees, "refused": why, "primary": None, "variants": []}
             answers.append([(s.about, s.single, audit.ask(s.view, about)) for s in sights])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -94,6 +94,19 @@ ONLOOKERS: dict[str, Onlooker] = {
     ),
 }
 """By name, from the one that sees most."""
+
+
+class AskedAbout(ViewOf):
+    """The same federation, asked about other targets.
+
+    Args:
+        view: the federation.
+        targets: int64 [T], ascending.
+    """
+
+    def __init__(self, view: ServerView, targets: Tensor) -> None:
+        super().__init__(view)
+        self.knowledge = replace(view.knowledge, target_labels=targets)
 
 
 class ClientView(ViewOf):
