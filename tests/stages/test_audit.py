@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -239,7 +240,7 @@ def test_a_plan_needs_no_run(capsys: pytest.CaptureFixture[str]) -> None:
     main(["audit", "--plan", "--json"])
     plan = json.loads(capsys.readouterr().out)["plan"]
     assert [row["targets"] for row in plan] == sorted(row["targets"] for row in plan)
-    for first, second in zip(plan, plan[1:], strict=False):
+    for first, second in itertools.pairwise(plan):
         assert first["twins"] > second["twins"] > 0.5
         assert first["epsilon"] <= second["epsilon"]
     main(["audit", "--plan"])

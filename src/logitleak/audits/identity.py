@@ -57,8 +57,9 @@ class Identity(Audit):
 
     def probe(self, view: ServerView, asked: Asked) -> Mapping[str, Tensor]:
         """See `Audit.probe`: "all rounds", then every round by itself; and, where there is a lab, all rounds against
-        what is usual there. Of single clients round t counts 1/t, since what they say later they have from everybody;
-        of a sum all rounds count alike."""
+        what is usual there, which is the primary where a sum is seen and no client stands beside another. Of single
+        clients round t counts 1/t, since what they say later they have from everybody; of a sum all rounds count
+        alike."""
         rounds = range(1, view.rounds + 1)
         seen = {round: self._differences(view, round) for round in rounds}
         weights = {round: 1 / round if view.clients > 1 else 1.0 for round in rounds}
@@ -70,7 +71,8 @@ class Identity(Audit):
             for round, differences in seen.items():
                 usual = [self._differences(played, min(round, played.rounds)) for played in asked.lab]
                 ruled.append(weights[round] * against(differences, usual))
-            found["all rounds, against shadows"] = summed(ruled)
+            shadowed = {"all rounds, against shadows": summed(ruled)}
+            return found | shadowed if view.clients > 1 else shadowed | found
         return found
 
     def _differences(self, view: ServerView, round: int) -> Differences:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from logitleak.formats.exposure import Result
 from logitleak.formats.leak import Leak
 from logitleak.formats.parts import AttackLoss, Confidence, Ended, Free, Loss, Made, Record, Share, Skipped
 from logitleak.formats.utility import Utility
@@ -256,6 +257,7 @@ class Metrics(Record):
         threat_model: who attacks.
         game: null without one, or without the truth.
         data: what was trained on.
+        identity: who is at which client, by the audit of that name; null where models are shared, or without the truth.
         attacks: by name; rivals too.
         failed: attacks that failed, with the reason.
         resources: the most memory that was held, in MiB.
@@ -274,6 +276,7 @@ class Metrics(Record):
     threat_model: ThreatModel
     game: Game | None
     data: Data
+    identity: Result | None
     attacks: dict[str, Attack]
     failed: dict[str, str]
     resources: dict[str, int]

@@ -23,11 +23,14 @@ from logitleak.sealed.files import read_game, read_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages import baselines
+from logitleak.stages.audit_truth import truth_of
 from logitleak.stages.folder import RunFolder
+from logitleak.stages.identity import identity
 from logitleak.stages.nulls import nulls
 from logitleak.stages.score import describe_attack, members_of, rival, score_attack, score_prior
 from logitleak.stages.threat import threat_model
 from logitleak.stages.traffic import traffic
+from logitleak.stages.worlds import attack_seed
 from logitleak.wire.transcript import Transcript
 
 FORMAT = 1
@@ -52,6 +55,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "made_by": status.get("made_by", {}),
         "threat_model": threat_model(view, recorded),
         "game": None,
+        "identity": None,
         "attacks": {},
         "failed": run.failed(),
         "resources": {"peak_memory_mib": run.peak_memory_mib()},
@@ -91,6 +95,10 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
     training = trainings[0] if trainings else {}
+    known_of_run = truth_of(run, config, view)
+    if known_of_run is not None:
+        transcripts = [view, *(Transcript(world.path) for world in worlds[1:])]
+        metrics["identity"] = identity(transcripts, known_of_run, attack_seed(config.seed))
     metrics["data"] = _describe_data(config, view, truth, training, known, game)
     metrics["confidence"] = training.get("confidence")
     metrics["utility"] = pooled_utility([t["utility"] for t in trainings], len(truth.held_labels))

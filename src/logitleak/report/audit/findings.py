@@ -72,7 +72,7 @@ def _finding(name: str, title: str, question: dict[str, Any], found: dict[str, A
     if not result or not any(result.get(key) for key in ("game", "clients", "shares", "models")):
         return _unjudged(name, title, question, found)
     if answer in ("membership", "records"):
-        return _detected(name, title, result, answer == "records", found)
+        return detected(name, title, result, answer == "records", noun_of(found.get("noun")))
     if answer == "shares":
         return _shares(name, title, question, result)
     return _models(name, title, result)
@@ -96,10 +96,18 @@ def _unjudged(name: str, title: str, question: dict[str, Any], found: dict[str, 
     )  # fmt: skip
 
 
-def _detected(name: str, title: str, result: dict[str, Any], records: bool, found: dict[str, Any]) -> Finding:
+def detected(name: str, title: str, result: dict[str, Any], records: bool, noun: str) -> Finding:
+    """What scores of members and others say.
+
+    Args:
+        name, title: of the audit.
+        result: its result, with a game or clients.
+        records: whether they are of single images; else of what a label stands for.
+        noun: what that is.
+    """
     game, clients = table(result, "game"), table(result, "clients")
     area = table(game or clients, "area")
-    what = "images" if records else plural(noun_of(found.get("noun")))
+    what = "images" if records else plural(noun)
     parts = []
     if (pairs := game.get("pairs")) and pairs["trials"]:
         parts.append(

@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from logitleak.report.audit.findings import Finding, detected
 from logitleak.report.parts import marks
 from logitleak.report.parts.load import SCHEMES, Attack, Run, rows, table
 from logitleak.report.parts.series import style
@@ -39,6 +40,7 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
         "dots": _dots(run, chosen[0]) if chosen else [],
         "next_steps": next_steps.steps(run, verdict),
         "game": leak_page.context(run),
+        "identity": _identity(run),
         "lineup": gallery.lineup(run, verdict.best),
         "facts": _facts(run),
         "notes": run.notes,
@@ -72,6 +74,14 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
         "bibtex": BIBTEX,
         "version": table(run.metrics, "versions").get("logitleak"),
     }
+
+
+def _identity(run: Run) -> Finding | None:
+    """Who is at which client, in a sentence; None where nobody can say."""
+    result = table(run.metrics, "identity")
+    if not (result.get("game") or result.get("clients")):
+        return None
+    return detected("identity", "Who is where", result, False, one(run))
 
 
 def _title(run: Run) -> str:
