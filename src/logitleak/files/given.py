@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,26 @@ import numpy as np
 from logitleak.errors import UserError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or numpy; no truth value is."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def whole_number(value: Any, what: str) -> int:
+    """A whole number of Python or numpy as one of Python.
+
+    Args:
+        value: the number.
+        what: how an error calls it.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not is_whole(value):
+        raise UserError(f"{what} is a whole number, not {value!r:.40}.")
+    return int(value)
 
 
 def array(values: Any, what: str) -> Array:
