@@ -9,7 +9,15 @@ from typing import Any
 from logitleak.data.arrays import count_labels, is_arrays, read_arrays
 from logitleak.data.base import UNLABELLED, Dataset, DataSource, ImageSet, Skipped, SourceSettings, Survey
 from logitleak.data.cache import load_images
-from logitleak.data.folder import images_in, list_identities, others_in, subfolders
+from logitleak.data.folder import (
+    images_in,
+    list_identities,
+    others_in,
+    read_identities,
+    subfolders,
+    with_skipped,
+)
+from logitleak.data.links import check_apart, once
 from logitleak.errors import UserError
 
 PRIVATE, PUBLIC = "private", "public"
@@ -67,35 +75,50 @@ class Images(DataSource):
         self.own, self.public = own, public
 
     def load(self) -> Dataset:
+        self._check_apart()
         title = self.settings.title or (self.own.parent.name if self.own.name == PRIVATE else self.own.stem)
         public = None if self.public is None else self._read(self.public, flat=True)
         return Dataset(title, self.settings.synthetic, self._read(self.own, flat=False), public=public)
 
     def survey(self) -> Survey:
+        self._check_apart()
         public = None if self.public is None else _count(self.public, flat=True)
         return Survey(_count(self.own, flat=False), public=public)
+
+    def _check_apart(self) -> None:
+        if self.public is not None and self.own.is_dir() and self.public.is_dir():
+            check_apart(_list(self.own, flat=False), _list(self.public, flat=True), "private and public")
 
     def _read(self, path: Path, flat: bool) -> ImageSet:
         if not path.is_dir():
             return read_arrays(path, self.image_size, labelled=not flat)
-        found = load_images(path, _list(path, flat), self.image_size)
+        if flat and _is_flat(path):
+            files, repeats = once(path, _unlabelled(path))
+            found = with_skipped(load_images(path, files, self.image_size), repeats)
+        else:
+            found = read_identities(path, self.image_size)
         others = others_in(path)
         if not others:
             return found
         reason = f"{others} {'file is' if others == 1 else 'files are'} of no kind that is read"
-        return ImageSet(
-            found.pixels, found.identities, found.files, [*found.skipped, Skipped(path.name, reason)]
-        )
+        return with_skipped(found, [Skipped(path.name, reason)])
+
+
+def _is_flat(folder: Path) -> bool:
+    """Whether a folder has no class folders, so that nobody labels its images."""
+    return not any(images_in(inner, "**/*") for inner in subfolders(folder))
+
+
+def _unlabelled(folder: Path) -> list[tuple[str, Path]]:
+    files = [(UNLABELLED, path) for path in images_in(folder)]
+    if not files:
+        raise UserError(f"{folder} holds no images.")
+    return files
 
 
 def _list(folder: Path, flat: bool) -> list[tuple[str, Path]]:
-    """(class, path) of every image; a folder without class folders is one of images that nobody labelled."""
-    if flat and not any(images_in(inner, "**/*") for inner in subfolders(folder)):
-        files = [(UNLABELLED, path) for path in images_in(folder)]
-        if not files:
-            raise UserError(f"{folder} holds no images.")
-        return files
-    return list_identities(folder)
+    """(class, path) of every image, once."""
+    return once(folder, _unlabelled(folder))[0] if flat and _is_flat(folder) else list_identities(folder)
 
 
 def _count(path: Path, flat: bool) -> dict[str, int]:

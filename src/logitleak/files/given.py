@@ -68,12 +68,9 @@ def pixels(values: Any, what: str) -> Array:
         UserError: they are something else.
     """
     found = array(values, what)
+    check_shape(found.shape, what)
     if found.ndim == 3:
         found = found[..., None]
-    if found.ndim != 4 or (found.shape[3] not in (1, 3) and found.shape[1] not in (1, 3)) or found.size == 0:
-        raise UserError(
-            f"{what}: images are [N, H, W], [N, H, W, 3] or [N, 3, H, W], and these are {list(found.shape)}."
-        )
     if found.shape[3] not in (1, 3):
         found = found.transpose(0, 2, 3, 1)
     if found.dtype.kind == "f":
@@ -84,3 +81,12 @@ def pixels(values: Any, what: str) -> Array:
     elif found.dtype != np.uint8:
         raise UserError(f"{what}: images are of bytes (uint8) or floats in [0, 1], not of {found.dtype}.")
     return np.ascontiguousarray(np.broadcast_to(found, (*found.shape[:3], 3)), np.uint8)
+
+
+def check_shape(shape: tuple[int, ...], what: str) -> None:
+    """Raise a `UserError` unless images may have this shape (see `pixels`)."""
+    full = (*shape, 1) if len(shape) == 3 else shape
+    if len(full) != 4 or (full[3] not in (1, 3) and full[1] not in (1, 3)) or 0 in full:
+        raise UserError(
+            f"{what}: images are [N, H, W], [N, H, W, 3] or [N, 3, H, W], and these are {list(shape)}."
+        )
