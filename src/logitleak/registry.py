@@ -95,7 +95,8 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.data.folder:Folder", "root/<identity>/<image>, and a second folder or a degradation"
         ),
         "images": Entry(
-            "logitleak.data.images:Images", "Any classes: folders of class folders, or arrays; one domain"
+            "logitleak.data.images:Images",
+            "Any classes: folders of class folders, arrays, or a saved Hugging Face dataset; one domain",
         ),
         "digits": Entry("logitleak.data.digits:Digits", "Handwritten digits that come with scikit-learn"),
         "lfw": Entry(

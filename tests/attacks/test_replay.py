@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -66,6 +67,26 @@ def test_who_has_said_nothing_is_not_chosen_until_it_speaks(name: str) -> None:
     assert not torch.allclose(second.images[1], first.images[1])
     assert {"round": 1, "client": 1} in attack.trace.choices["rounds without rows"]
     assert attack.unheard == set()
+
+
+@pytest.mark.parametrize(("name", "settings"), [("gradients", {"steps": 2}), ("gap", {"choice": "column"})])
+@pytest.mark.parametrize("broken", [0, 1])
+def test_attacks_that_choose_by_themselves_choose_nobody_unheard(
+    name: str, settings: dict[str, Any], broken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Client 0 has label 2 and client 1 label 5; what comes back of one of them is no image."""
+    attack = create(name, settings)
+    rebuild = attack.reconstruct_client
+
+    def rebuilt(view: ServerView, client: int) -> Tensor | None:
+        found = rebuild(view, client)
+        return found * torch.nan if found is not None and client == broken else found
+
+    monkeypatch.setattr(attack, "reconstruct_client", rebuilt)
+    result = attack.last(MemoryView())
+    assert attack.unheard == {broken}
+    assert broken not in result.chosen.tolist()
+    assert bool((result.scores[broken] == torch.inf).all())
 
 
 def test_numbers_that_are_not_finite_silence_one_client_only() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from make_capture import J, N
+from make_capture import J, N, describe
 
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
+from logitleak.stages.folder import RunFolder
 from logitleak.stages.record import export_run, import_recorded
 from logitleak.types import Event, Payload, PublicData
 from logitleak.wire.transcript import Transcript
@@ -125,6 +127,25 @@ def test_a_report_that_says_nothing_of_the_data(run: Path, tmp_path: Path, text:
     (run / "metrics.json").write_text(text)
     export_run(run, tmp_path / "capture")
     assert described(tmp_path / "capture")["title"] == "run"
+
+
+def test_what_a_label_stands_for_is_kept(shipped_capture: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(shipped_capture, tmp_path / "pilot"))
+    describe(source, noun="product")
+    run = import_recorded(source, tmp_path / "run").path
+    export_run(run, tmp_path / "capture")
+    assert described(tmp_path / "capture")["noun"] == "product"
+    again = import_recorded(tmp_path / "capture", tmp_path / "again").path
+    assert RunFolder(again).config().noun == "product"
+    export_run(run / "wire", tmp_path / "bare")
+    assert described(tmp_path / "bare")["noun"] == "person"
+
+
+@pytest.mark.parametrize("text", ["[", "noun: 3", "noun: 'A B'", "\0", "[]"])
+def test_a_configuration_that_says_nothing_of_labels(run: Path, tmp_path: Path, text: str) -> None:
+    (run / "config.yaml").write_text(text)
+    export_run(run, tmp_path / "capture")
+    assert described(tmp_path / "capture")["noun"] == "person"
 
 
 def test_a_place_that_is_the_folder_itself(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,9 +197,16 @@ def test_slips(tmp_path: Path) -> None:
     record.upload(2, 0, shares)
     with pytest.raises(UserError, match="Round 1 is over"):
         record.upload(1, 1, shares)
-    record.server(2, outputs(2))
-    with pytest.raises(UserError, match="Round 2 has outputs of the server's own, and round 1 has none"):
-        record.close()
+    with pytest.raises(
+        UserError, match="Round 1 has no outputs of the server's own, so round 2 can have none"
+    ):
+        record.server(2, outputs(2))
+    with pytest.raises(UserError, match="name of letters and digits"):
+        record.upload(2, True, shares)
+    with pytest.raises(UserError, match="A round is a whole number"):
+        record.upload(True, 1, shares)
+    record.close()
+    assert record.whole == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -281,3 +288,95 @@ def test_a_round_in_which_nobody_answered_is_none(tmp_path: Path) -> None:
         record.server(2, outputs(3))
     assert record.whole == [2]
     assert imported(tmp_path / "capture", tmp_path / "run").rounds == 1
+
+
+def test_a_round_whose_server_outputs_were_forgotten_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is given next is not at fault, and is recorded."""
+    record = begun(tmp_path / "capture")
+    for round in (1, 2, 3):
+        for client in (0, 1):
+            record.upload(round, client, outputs(10 * round + client))
+        if round != 2:
+            record.server(round, outputs(round))
+    assert "round 2 has none; it is left out of the capture" in caplog.text
+    record.upload(4, 0, outputs(40))
+    with pytest.raises(
+        UserError, match="round 4 has none; record them and close again, or the capture lacks"
+    ):
+        record.close()
+    assert record.whole == [1, 3]
+    record.server(4, outputs(4))
+    record.close()
+    assert record.whole == [1, 3, 4]
+    assert not (tmp_path / "capture/logits/round-2").exists()
+    view = imported(tmp_path / "capture", tmp_path / "run")
+    assert torch.equal(view.client_logits(0, 2)[1], torch.from_numpy(outputs(30).astype(np.float32)))
+
+
+def test_whole_numbers_of_numpy(tmp_path: Path) -> None:
+    arguments = {"labels": LABELS, "targets": np.array([0])}
+    with CaptureWriter(tmp_path / "capture", np.int32(J), np.int64(N), **arguments) as record:  # type: ignore[arg-type]
+        for round in np.arange(1, 3):
+            record.upload(round, np.int64(0), outputs(int(round)))
+            record.server(round, outputs(9))
+    view = imported(tmp_path / "capture", tmp_path / "run")
+    assert (view.clients, view.rounds, len(view.knowledge.public)) == (1, 2, N)
+    for classes in (True, 2.0):
+        with pytest.raises(UserError, match="classes is a whole number, not"):
+            CaptureWriter(tmp_path / "other", classes, N)  # type: ignore[arg-type]
+
+
+def one_round(folder: Path, **arguments: Any) -> Path:
+    with begun(folder, **arguments) as record:
+        record.upload(1, 0, outputs(1))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"public": IMAGES[::-1]},
+        {
+            "public": np.concatenate([IMAGES, IMAGES[:1]]),
+            "labels": [*LABELS, 0],
+            "sensitive": [*SENSITIVE, False],
+        },
+        {"labels": LABELS[::-1]},
+        {"sensitive": ~SENSITIVE},
+    ],
+)
+def test_another_public_set_is_not_gone_on_with(other: dict[str, Any], tmp_path: Path) -> None:
+    place = one_round(tmp_path / "capture")
+    with pytest.raises(UserError, match="begun with another public set"):
+        begun(place, resume=True, **other)
+    assert begun(place, resume=True).whole == [1]
+
+
+def test_a_public_image_that_was_damaged_is_not_gone_on_with(tmp_path: Path) -> None:
+    place = one_round(tmp_path / "capture")
+    image = place / "public/000003.png"
+    image.write_bytes(image.read_bytes()[:40])
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        begun(place, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["format: [1", "- 1", "", "format: 1\nformat: 1", "format: 1", "\0", "a: &b 1\nc: *b"]
+)
+def test_a_broken_description_is_said_in_one_line(text: str, tmp_path: Path) -> None:
+    place = one_round(tmp_path / "capture")
+    (place / "capture.yaml").write_text(text)
+    with pytest.raises(UserError, match="capture.yaml: .* Mend it, or choose another folder") as caught:
+        begun(place, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_outputs_of_the_server_that_are_elsewhere_are_not_gone_on_with(tmp_path: Path) -> None:
+    place = one_round(tmp_path / "capture")
+    with (place / "capture.yaml").open("a") as file:
+        file.write("server: {files: 'own/{round}.npz'}\n")
+    with pytest.raises(UserError, match="other arguments"):
+        begun(place, resume=True)

@@ -83,6 +83,29 @@ def test_an_override_may_hold_equals_signs() -> None:
     assert parse_with({}, ["data.root=/a=b"]).data.root == Path("/a=b")
 
 
+@pytest.mark.parametrize(
+    ("values", "whole", "federation"),
+    [
+        ({}, "c60463bd98f66107", "9b3ce3ba190ea6f2"),
+        ({"seed": 3, "federation": {"clients": 4}}, "d15fb64ef13d000b", "3f6acd68c3781e22"),
+        ({"game": {"design": "twins"}}, "b233dad3b0f7fa3d", "c8ccc9e8d39128e4"),
+    ],
+)
+def test_hashes_from_before_there_was_a_minimum_of_clients(
+    values: dict[str, Any], whole: str, federation: str
+) -> None:
+    config = parse(values)
+    assert (config.hash(), config.federation_hash()) == (whole, federation)
+    named = parse_with(values, ["federation.minimum_clients=1"])
+    assert named.hash() != whole
+    assert named.federation_hash() != federation
+
+
+def test_more_clients_than_there_are_cannot_be_needed() -> None:
+    with pytest.raises(UserError, match="minimum_clients is 3, and there are 2 clients; lower it"):
+        parse({"federation": {"clients": 2, "minimum_clients": 3}})
+
+
 def test_hashes() -> None:
     base = parse({"attacks": ["ridge", "tbi"]})
     assert base.hash() == parse({"attacks": ["ridge", "tbi"]}).hash()

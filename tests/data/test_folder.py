@@ -31,6 +31,8 @@ def test_only_images_in_folders_of_identities_count(people: People, tmp_path: Pa
     image.save(root / ".hidden" / "0.png")
     image.save(root / "stray.png")
     assert count_images(root) == {"person-00": 2, "person-01": 2}
+    (skipped,) = read_identities(root, 16).skipped
+    assert skipped.reason.startswith("1 image lies beside the folders")
 
 
 def test_nested_folders_and_upper_case_suffixes(tmp_path: Path) -> None:
@@ -95,6 +97,15 @@ def test_missing_folders(people: People, tmp_path: Path) -> None:
             Folder(FolderSettings(), missing, 16)
     with pytest.raises(UserError, match="There is no folder"):
         Folder(FolderSettings(insensitive=tmp_path / "none"), root, 16)
+
+
+def test_sensitive_images_that_are_insensitive_by_a_link_are_refused(people: People, tmp_path: Path) -> None:
+    root = people(tmp_path / "people", identities=2, images=1)
+    other = people(tmp_path / "others", identities=1, images=1)
+    (other / "person-01").symlink_to(root / "person-01")
+    for use in (Folder.survey, Folder.load):
+        with pytest.raises(UserError, match="1 image is sensitive and insensitive at once, by links"):
+            use(Folder(FolderSettings(insensitive=other), root, 16))
 
 
 def test_sensitive_and_insensitive_folders_must_not_overlap(people: People, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from logitleak.config import DataConfig
 from logitleak.data.division import Prepared
 from logitleak.data.images import Images, ImagesSettings
+from logitleak.data.overview import describe
 from logitleak.data.split import prepare
 from logitleak.errors import UserError
 
@@ -156,6 +157,86 @@ def test_arrays(kind: str, shape: str, tmp_path: Path) -> None:
     assert dict(source(None, private=path).survey().sensitive) == {"0": 4, "1": 4, "2": 4}
     split = divided(None, settings={"private": path}).split
     assert len(split.truth.labels) + len(split.public) == 12
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (4, 16), (0, 16, 16), (4, 2, 16, 2)])
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+def test_arrays_of_no_images_are_refused_when_they_are_counted(
+    shape: tuple[int, ...], kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"x.{kind}"
+    arrays = {"images": np.zeros(shape, np.uint8), "labels": np.zeros(shape[:1], np.int64)}
+    if kind == "npz":
+        np.savez(path, **arrays)
+    else:
+        save_file(arrays, path)
+    for use in (Images.survey, Images.load):
+        with pytest.raises(UserError, match=r"images: images are \[N, H, W\]") as caught:
+            use(source(None, private=path))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_class_folder_that_is_a_link_to_another_adds_no_image(nested: Path) -> None:
+    """Else the same image would be of two classes, and of two clients."""
+    os.symlink(nested / "10", nested / "0")
+    (nested / "2" / "again.png").symlink_to(nested / "2" / "1.png")
+    dataset = source(nested).load()
+    assert sorted(set(dataset.sensitive.identities)) == ["1", "10", "2"]
+    assert dict(source(nested).survey().sensitive) == {"1": 5, "2": 4, "10": 4}
+    said = {skipped.path: skipped.reason for skipped in dataset.sensitive.skipped}
+    assert said["0/1.png"] == "is 10/1.png again, by a link"  # the name that is no link is kept
+    assert said["2/again.png"] == "is 2/1.png again, by a link"
+    assert sum("by a link" in reason for reason in said.values()) == 5
+
+
+def test_class_folders_elsewhere_may_be_links(nested: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("linked")
+    for side, names in (("private", ("1", "2")), ("public", ("10",))):
+        (home / side).mkdir()
+        for name in names:
+            os.symlink(nested / name, home / side / name)
+    dataset = source(home).load()
+    assert dataset.public is not None
+    assert (len(dataset.sensitive), len(dataset.public)) == (8, 4)
+
+
+@pytest.mark.parametrize("what", ["folder", "image", "flat"])
+def test_an_image_that_is_private_and_public_by_a_link_is_refused(
+    what: str, nested: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("linked")
+    nested.rename(home / "private")
+    picture(home / "public" / ("" if what == "flat" else "3") / "x.png", 150)
+    target = home / "private" / "2"
+    if what == "folder":
+        os.symlink(target, home / "public" / "4")
+    else:
+        os.symlink(target / "1.png", home / "public" / ("" if what == "flat" else "3") / "y.png")
+    for use in (Images.survey, Images.load):
+        with pytest.raises(
+            UserError, match=r"private and public at once, by links: .*; remove the links"
+        ) as caught:
+            use(source(home))
+        assert "\n" not in str(caught.value)
+
+
+def test_images_beside_class_folders_are_counted(
+    nested: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("beside")
+    nested.rename(home / "private")
+    for number in range(3):
+        picture(home / "public" / "3" / f"{number}.png", 150)
+        picture(home / "public" / f"{number}.png", 200)
+    picture(home / "private" / "x.png", 200)
+    dataset = source(home).load()
+    assert dataset.public is not None
+    assert len(dataset.public) == 3
+    reason = "3 images lie beside the folders, and nobody says what they show"
+    assert {skipped.path: skipped.reason for skipped in dataset.public.skipped} == {"public": reason}
+    said = list(describe(dataset))
+    assert f"    skipped public: {reason}" in said
+    assert any(line.startswith("    skipped private: 1 image lies beside the folders") for line in said)
 
 
 def test_mistakes(tmp_path: Path, nested: Path) -> None:

@@ -45,6 +45,25 @@ def test_numbers_of_canaries(
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
+@pytest.mark.parametrize("command", ["init", "split"])
+def test_one_domain(
+    command: str, four_clients: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = four_clients("fedmd")
+    values["data"] = {"source": "synthetic", "protocol": "one-domain"}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values))
+    out = str(tmp_path / "out")
+    where = [out, "--config", str(path)] if command == "init" else [str(path), out]
+    with pytest.raises(SystemExit) as ended:
+        main(["deploy", command, *where, "--canaries", "4"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert 'the protocol "one-domain" has none; leave --canaries out' in said
+    assert said.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
 def test_data_that_are_divided_already(
     four_clients: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,12 +17,12 @@ import logitleak
 from logitleak import config as configs
 from logitleak import registry
 from logitleak.config import AttackConfig
-from logitleak.deploy.config import DeployConfig, of_run
+from logitleak.deploy.config import DeployConfig, flat, of_run, parse
 from logitleak.deploy.folders import divide
 from logitleak.deploy.logs import without_traceback
 from logitleak.deploy.server import serve
 from logitleak.errors import UserError
-from logitleak.federation.channel import TooFewClients
+from logitleak.federation.channel import InProcessChannel, TooFewClients
 from logitleak.stages.run import attack_run
 from logitleak.types import Absence, Payload
 from logitleak.wire.transcript import Transcript
@@ -48,6 +48,33 @@ def test_equals_the_simulation(scheme: str, four_clients: Tiny, tmp_path: Path) 
         twin = tmp_path / "run" / "wire" / path.relative_to(tmp_path / "simulated" / "wire")
         assert twin.is_dir() if path.is_dir() else twin.read_bytes() == path.read_bytes()
     assert not (tmp_path / "run" / "sealed").exists()
+
+
+@pytest.mark.parametrize("scheme", registry.names("scheme"))
+def test_equals_the_simulation_where_a_client_sends_no_numbers(
+    scheme: str, four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(round: int, action: str, client: int, answer: Payload) -> Payload:
+        if (round, client) != (1, 2):
+            return answer
+        return Payload({name: value * torch.inf for name, value in answer.tensors.items()}, answer.scalars)
+
+    def spoilt(self: InProcessChannel, action: str, round: int, message: Payload | None = None) -> Any:
+        return {k: spoil(round, action, k, answer) for k, answer in ask(self, action, round, message).items()}
+
+    values = four_clients(scheme)
+    values["federation"]["minimum_clients"] = 3
+    config = deployment(values, tmp_path)
+    assert (config.minimum_clients, config.federation.minimum_clients) == (3, None)
+    assert parse(flat(config)) == config
+    serve(config, lambda form: Loopback(config, spoil))
+    ask = InProcessChannel.ask
+    monkeypatch.setattr(InProcessChannel, "ask", spoilt)
+    logitleak.run(values, tmp_path / "simulated")
+    assert [list(said) for said in Transcript(tmp_path / "run").absent(1).values()] == [[2]]
+    for path in sorted((tmp_path / "simulated" / "wire").rglob("*.*")):
+        twin = tmp_path / "run" / "wire" / path.relative_to(tmp_path / "simulated" / "wire")
+        assert twin.read_bytes() == path.read_bytes()
 
 
 def test_attacks_and_scores(four_clients: Tiny, tmp_path: Path) -> None:

@@ -159,6 +159,8 @@ def test_one_domain_from_end_to_end(scheme: str, people: People, tmp_path: Path)
     root = people(tmp_path / "people", identities=4, images=10)
     run = logitleak.run(one_domain(root, scheme, design="twins", unit="person-at-client"), tmp_path / "run")
     assert run.metrics["game"]["measure"] == "wins"
+    other = run.metrics["attacks"]["ridge"]["leak"]  # a single one is corrected by nothing
+    assert other["p_holm"] == other["owner"]["wins"]["p"]
     assert run.metrics["data"]["public_insensitive"] == 0
     assert run.metrics["data"]["targets"] == 4
     found = verdict(run.path)
@@ -247,7 +249,20 @@ def test_other_attacks_are_corrected_by_the_image_that_is_asked_for() -> None:
         "pli": entry(0.001, 0.04),
         "prior": {"leak": None},
     }
-    correct_for_many(attacks, "gap", "owner")
+    correct_for_many(attacks, "gap", "owner", "success")
     assert [attacks[name]["leak"]["p_holm"] for name in ("gap", "ridge", "pli")] == [None, 0.02, 0.04]
-    correct_for_many(attacks, "gap", "chosen")
+    correct_for_many(attacks, "gap", "chosen", "success")
     assert attacks["pli"]["leak"]["p_holm"] == 0.002
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_where_likeness_decides_its_p_is_corrected(paired: bool) -> None:
+    from logitleak.stages.evaluate import correct_for_many
+
+    def entry(p: float) -> dict[str, Any]:
+        chosen = {"leak": {"p": 1.0}, "wins": None, "auc": None, "wins" if paired else "auc": {"p": p}}
+        return {"leak": {"chosen": chosen, "owner": None, "p_holm": None}}
+
+    attacks = {"gap": entry(0.5), "ridge": entry(0.01), "pli": entry(0.04)}
+    correct_for_many(attacks, "gap", "chosen", "wins")
+    assert [attacks[name]["leak"]["p_holm"] for name in ("gap", "ridge", "pli")] == [None, 0.02, 0.04]

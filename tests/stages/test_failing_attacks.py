@@ -15,6 +15,7 @@ import yaml
 import logitleak
 from logitleak import cli
 from logitleak.config import AttackConfig
+from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.stages.run import attack_run
 
 Config = Callable[..., dict[str, Any]]
@@ -124,6 +125,39 @@ def test_results_in_any_world_are_kept(
     with pytest.raises(logitleak.UserError, match="other settings"):
         logitleak.run(config | {"attacks": other}, tmp_path / "run")
     assert "ridge" in logitleak.run(config, tmp_path / "run").metrics["attacks"]
+
+
+@pytest.mark.parametrize("name", ["pli", "tbi"])
+def test_a_state_of_another_form_is_refused_in_one_line(
+    name: str, tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions called the tensors of their networks otherwise."""
+    from logitleak.stages import attack as stage
+
+    config = tiny_config() | {"attacks": {name: attacks(GOOD)["pli"] | {"attack": name}}}
+    write_json = stage.write_json
+
+    def stop(path: Path, value: Any) -> None:
+        write_json(path, value)
+        if path.name == "state-01.json":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "write_json", stop)
+        with pytest.raises(KeyboardInterrupt):
+            logitleak.run(config, tmp_path / "run")
+    home = tmp_path / "run" / "attacks" / name
+    file = home / "state-01.safetensors"
+    write_tensors(file, {k.replace("/weight/", "/network/"): v for k, v in read_tensors(file).items()})
+    with pytest.raises(
+        logitleak.AttacksFailed, match=f"was left by another version .* delete {home} to"
+    ) as caught:
+        logitleak.run(config, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    shutil.rmtree(home)  # as it says
+    again = logitleak.run(config, tmp_path / "run")
+    clean = logitleak.run(config, tmp_path / "clean")
+    assert again.metrics["attacks"] == clean.metrics["attacks"]
 
 
 def test_a_stopped_attack_keeps_its_name(

@@ -13,6 +13,7 @@ import pytest
 import logitleak
 from logitleak import __version__
 from logitleak.config import AttackConfig
+from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json
 from logitleak.progress import Quiet
 from logitleak.stages.run import attack_run
@@ -80,6 +81,32 @@ def test_a_run_that_does_not_say_is_an_earlier_version_s(run: Path, config: dict
     notes = Notes()
     logitleak.run(config, run, progress=notes)
     assert "the federation by an earlier version, ridge by an earlier version" in notes.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"paused": True}, 'run.json has no setting "paused"'),
+        ({"made_by": {"whom": "me"}}, 'run.json has no setting "made_by.whom"'),
+        ({"attacks": 3}, 'run.json: "attacks"'),
+    ],
+)
+def test_a_status_that_this_version_does_not_know(
+    run: Path, config: dict[str, Any], status: dict[str, Any], said: str
+) -> None:
+    change(run, **status)
+    for use in (
+        lambda: logitleak.run(config, run),
+        lambda: attack_run(run, "tbi", AttackConfig(attack="tbi")),
+        lambda: logitleak.run(config, run, overwrite=True),
+    ):
+        with pytest.raises(UserError, match=said) as caught:
+            use()
+        assert "\n" not in str(caught.value)
+        assert "Mend it, or go on with the version that wrote it" in str(caught.value)
+    write_json(run / "run.json", [])
+    with pytest.raises(UserError, match="run.json: Input should be a valid dictionary"):
+        logitleak.run(config, run)
 
 
 def test_overwrite_makes_it_anew(run: Path, config: dict[str, Any]) -> None:

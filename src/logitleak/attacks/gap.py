@@ -24,7 +24,7 @@ from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.departures import Departures
 from logitleak.attacks.linear import linear_memory, rescale, shares
 from logitleak.attacks.references import Reference, reference_of
-from logitleak.attacks.selection import select
+from logitleak.attacks.selection import select, smallest
 from logitleak.errors import UserError
 from logitleak.machine.forecast import Scale
 from logitleak.priors.base import Prior
@@ -168,7 +168,7 @@ class Gap(Attack):
         scores = torch.full(images.shape[:2], torch.inf)
         for client, belief in self._beliefs.items():
             scores[client] = -belief
-        return Reconstructions(images, labels, scores.argmin(0), scores)
+        return smallest(images, labels, scores, self.unheard)
 
     def _usual(self, view: ServerView) -> Fixed:
         if view.knowledge.public.labels is not None:

@@ -15,6 +15,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.attacks.base import Attack, AttackSettings
+from logitleak.attacks.selection import smallest
 from logitleak.errors import UserError
 from logitleak.machine.forecast import Scale
 from logitleak.metrics.image import total_variation
@@ -90,7 +91,7 @@ class GradientInversion(Attack):
         scores = torch.stack(
             [self._presence[k][labels] if k in self._presence else never for k in range(len(images))]
         )
-        return Reconstructions(images, labels, scores.argmin(0), scores)
+        return smallest(images, labels, scores, self.unheard)
 
     def memory(self, scale: Scale) -> int:
         """See `Attack.memory`: one dummy for each class and client, and gradients of a client's gradients."""

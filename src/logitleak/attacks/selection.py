@@ -34,5 +34,20 @@ def select(images: Tensor, labels: Tensor, beta: float, unheard: Collection[int]
     )
     scores = torch.full(images.shape[:2], torch.inf)
     scores[heard] = beta * total_variation(images[heard]) + mean_ssim_to_others(images[heard])
+    return smallest(images, labels, scores)
+
+
+def smallest(
+    images: Tensor, labels: Tensor, scores: Tensor, unheard: Collection[int] = ()
+) -> Reconstructions:
+    """Choose, for each target, the client with the smallest score.
+
+    Args:
+        images: float32 [K, T, 3, H, W] in [0, 1].
+        labels: int64 [T].
+        scores: float32 [K, T]; NaN is infinite.
+        unheard: clients of whom nothing is known; their score is infinite, whatever it says.
+    """
     scores = torch.where(scores.isnan(), torch.inf, scores)
+    scores[sorted(unheard)] = torch.inf
     return Reconstructions(images, labels, scores.argmin(0), scores)

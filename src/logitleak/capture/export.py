@@ -13,7 +13,9 @@ from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
 
 
-def export(view: Transcript, out: Path, title: str, synthetic: bool | None = None) -> None:
+def export(
+    view: Transcript, out: Path, title: str, synthetic: bool | None = None, noun: str = "person"
+) -> None:
     """Write a capture that imports to the same transcript. What is sealed stays where it is.
 
     A capture holds neither rounds in which no client sent a row (FedGEMS asks for none when its server knows all of
@@ -24,6 +26,7 @@ def export(view: Transcript, out: Path, title: str, synthetic: bool | None = Non
         out: the capture's folder; it must not exist.
         title: how the capture calls its data.
         synthetic: whether the people are made up; None where nobody said.
+        noun: what one label stands for.
 
     Raises:
         UserError: the transcript has no outputs but weights, or none at all, its images are no squares, something
@@ -51,6 +54,7 @@ def export(view: Transcript, out: Path, title: str, synthetic: bool | None = Non
             title=title,
             scheme=view.manifest.scheme,
             synthetic=synthetic,
+            noun=noun,
         )
         for round in range(1, view.rounds + 1):
             _record(view, round, record)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from logitleak.errors import UserError
 from logitleak.files.atomic import write_atomic
 from logitleak.files.given import Array, array
 from logitleak.files.storage import write_text
+from logitleak.text import printable
 
 
 def public_table(rows: int, labels: Any, sensitive: Any, most: int | None, files: bool) -> str | None:
@@ -59,6 +61,25 @@ def write_public(folder: Path, images: Array | None, table: str | None) -> None:
         write_atomic(folder / "public" / _file(row), write)
     if table is not None:
         write_text(folder / "public.csv", table)
+
+
+def check_public(folder: Path, images: Array | None, table: str | None) -> None:
+    """Raise a `UserError` unless this public set is the one that `write_public` wrote."""
+    other = UserError(f"{folder} was begun with another public set; choose another folder.")
+    path = folder / "public.csv"
+    try:
+        if (path.read_text(encoding="utf-8") if path.is_file() else None) != table:
+            raise other
+        for row, image in enumerate([] if images is None else images):
+            with Image.open(folder / "public" / _file(row)) as kept:
+                if kept.size != (image.shape[1], image.shape[0]) or not np.array_equal(
+                    np.asarray(kept), image
+                ):
+                    raise other
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"The public set in {folder} cannot be read ({printable(str(error), 200)}); choose another folder."
+        ) from None
 
 
 def _file(row: int) -> str:

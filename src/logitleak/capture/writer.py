@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Sequence
@@ -14,16 +15,20 @@ import yaml
 from pydantic import ValidationError
 
 from logitleak.capture.description import Description, problems
-from logitleak.capture.outputs import check_kind, check_rows
+from logitleak.capture.given import given_outputs, given_rows
 from logitleak.capture.parts import CLIENT
 from logitleak.capture.public import public_table, write_public
+from logitleak.capture.resume import left_behind
 from logitleak.errors import UserError
 from logitleak.files.atomic import restore, write_atomic
-from logitleak.files.given import Array, array, pixels
+from logitleak.files.given import Array, is_whole, pixels, whole_number
 from logitleak.files.storage import write_text
 
 _UPLOADS = "logits/round-{round}/client-{client}.npz"
 _SERVER = "logits/round-{round}/server.npz"
+_SERVER_FACTS = {"files": _SERVER, "values": "values"}
+
+log = logging.getLogger(__name__)
 
 
 class CaptureWriter:
@@ -78,21 +83,24 @@ class CaptureWriter:
         resume: bool = False,
     ) -> None:
         self.folder = Path(folder)
-        self.classes = classes
-        images = None if isinstance(public, int) else pixels(public, "public")
-        self.rows = public if isinstance(public, int) else len(public)
+        self.classes = whole_number(classes, "classes")
+        images = None if is_whole(public) else pixels(public, "public")
+        self.rows = int(public) if images is None else len(images)
         self._clients: dict[int, list[str]] = {}  # by whole or open round
         self._own: set[int] = set()  # rounds with outputs of the server
         self._whole: list[int] = []
         self._open: int | None = None
         table = public_table(
-            self.rows, labels, sensitive, most=classes if labelled else None, files=images is not None
+            self.rows, labels, sensitive, most=self.classes if labelled else None, files=images is not None
         )
-        if images is not None and image_size is None:
+        if image_size is not None:
+            image_size = whole_number(image_size, "image_size")
+        elif images is not None:
             image_size = _side(*images.shape[1:3])
         self._facts: dict[str, Any] = {
-            "format": 1, "title": title, "scheme": scheme, "synthetic": synthetic, "noun": noun, "classes": classes,
-            "targets": list(range(classes)) if targets is None else [int(target) for target in targets],
+            "format": 1, "title": title, "scheme": scheme, "synthetic": synthetic, "noun": noun,
+            "classes": self.classes,
+            "targets": list(range(self.classes)) if targets is None else [int(target) for target in targets],
             "uploads": {"kind": kind, "files": _UPLOADS, "values": "values"},
             "public": {
                 **({"rows": self.rows} if images is None else {"images": "public", "order": "table"}),
@@ -102,7 +110,7 @@ class CaptureWriter:
             },
         }  # fmt: skip
         self._describe([1], {1: ["0"]}, {1})  # what is wrong with it is said before anything is written
-        self._open_folder(resume)
+        self._open_folder(resume, images, table)
         if not self._whole:
             write_public(self.folder, images, table)
 
@@ -121,7 +129,8 @@ class CaptureWriter:
         return list(self._whole)
 
     def upload(self, round: int, client: int | str, values: Any, rows: Any = None) -> None:
-        """Record what a client sent.
+        """Record what a client sent. A round before it that lacks the outputs of the server's own, which earlier ones
+        have, is left out of the capture with a warning.
 
         Args:
             round: of this round or a later one than all before; from 0.
@@ -133,19 +142,24 @@ class CaptureWriter:
             UserError: a value does not fit, the client has sent already, or the round is over. Nothing is written.
         """
         name = str(client)
-        if not re.fullmatch(CLIENT, name):
+        if isinstance(client, bool | np.bool_) or not re.fullmatch(CLIENT, name):
             raise UserError(
                 f"A client is called by a number, or by a name of letters and digits, not {name!r:.60}."
             )
-        self._begin(round)
+        round = self._begin(round)
         if name in self._clients.get(round, []):
             raise UserError(f"Client {name} has sent its outputs of round {round} already.")
-        found = self._outputs(
-            values, self._facts["uploads"]["kind"], f"Outputs of client {name} in round {round}"
+        found = given_outputs(
+            values,
+            self._facts["uploads"]["kind"],
+            (self.rows, self.classes),
+            f"Outputs of client {name} in round {round}",
         )
         arrays = {"values": found}
         if rows is not None:
-            arrays["rows"] = self._row_ids(rows, len(found), f"Rows of client {name} in round {round}")
+            arrays["rows"] = given_rows(
+                rows, len(found), self.rows, f"Rows of client {name} in round {round}"
+            )
         elif len(found) != self.rows:
             raise UserError(
                 f"Outputs of client {name} in round {round} are {len(found)} rows of {self.rows}; give rows, "
@@ -158,16 +172,21 @@ class CaptureWriter:
         """Record the logits of the server's own model on all public rows, float [N, J].
 
         Raises:
-            UserError: they do not fit, are there already, or the round is over. Nothing is written.
+            UserError: they do not fit, are there already, the rounds before have none, or the round is over. Nothing is
+                written.
         """
-        self._begin(round)
+        round = self._begin(round)
+        if self._whole and self._whole[0] not in self._own:
+            raise UserError(
+                f"Round {self._whole[0]} has no outputs of the server's own, so round {round} can have none; record "
+                "them in every round, or in none."
+            )
         if round in self._own:
             raise UserError(f"The server's own outputs of round {round} are there already.")
-        found = self._outputs(values, "logits", f"The server's own outputs in round {round}")
+        what = f"The server's own outputs in round {round}"
+        found = given_outputs(values, "logits", (self.rows, self.classes), what)
         if len(found) != self.rows:
-            raise UserError(
-                f"The server's own outputs in round {round} are {len(found)} rows; it must be all {self.rows}."
-            )
+            raise UserError(f"{what} are {len(found)} rows; it must be all {self.rows}.")
         self._write(_SERVER.format(round=round), {"values": found})
         self._own.add(round)
 
@@ -175,68 +194,52 @@ class CaptureWriter:
         """End the round that is open. A writer that is closed can go on with later rounds.
 
         Raises:
-            UserError: the server's own outputs are missing in this round and not in others, or the reverse.
+            UserError: the server's own outputs are missing in this round and not in others. They can still be recorded.
         """
+        if (without := self._without_server()) is not None:
+            raise UserError(f"{without}; record them and close again, or the capture lacks this round.")
         if self._open is None:
             return
         done, self._open = self._open, None
         if not self._clients.get(done):
-            shutil.rmtree(self.folder / Path(_SERVER.format(round=done)).parent, ignore_errors=True)
-            self._own.discard(done)  # nothing was asked for (FedGEMS), or nobody answered: no round
+            self._forget(done)  # nothing was asked for (FedGEMS), or nobody answered: no round
             return
-        if self._whole and (done in self._own) != (self._whole[0] in self._own):
-            there, missing = (done, self._whole[0]) if done in self._own else (self._whole[0], done)
-            raise UserError(
-                f"Round {there} has outputs of the server's own, and round {missing} has none; record them in every "
-                "round, or in none. The capture ends before this round."
-            )
         self._whole.append(done)
         described = self._describe(self._whole, self._clients, self._own)
         write_text(
             self.folder / "capture.yaml", yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
         )
 
-    def _begin(self, round: int) -> None:
-        """Make a round the open one; the one before is then whole."""
-        if isinstance(round, bool) or not isinstance(round, int) or not 0 <= round < 10**9:
+    def _begin(self, round: int) -> int:
+        """Make a round the open one, and return its number; the one before is then whole."""
+        if not is_whole(round) or not 0 <= round < 10**9:
             raise UserError(f"A round is a whole number from 0, not {round!r:.40}.")
         if self._open == round:
-            return
+            return int(round)
         last = self._whole[-1] if self._open is None and self._whole else self._open
         if last is not None and round <= last:
             raise UserError(f"Round {round} is over; rounds are recorded in their order.")
-        self.close()
-        self._open = round
+        if last is not None and (without := self._without_server()) is not None:
+            log.warning("%s; it is left out of the capture", without)  # what is given now is not at fault
+            self._forget(last)
+        else:
+            self.close()
+        self._open = int(round)
+        return self._open
 
-    def _outputs(self, values: Any, kind: Literal["logits", "probabilities"], what: str) -> Array:
-        """float32 [n, J], if that is what they are."""
-        found = array(values, what)
-        if found.ndim != 2 or found.shape[1] != self.classes or not 0 < len(found) <= self.rows:
-            raise UserError(
-                f"{what} have shape {list(found.shape)}; [up to {self.rows}, {self.classes}] is needed."
-            )
-        if found.dtype.kind != "f":
-            raise UserError(f"{what} are of type {found.dtype}; floats are needed.")
-        with np.errstate(over="ignore"):
-            found = np.ascontiguousarray(found, np.float32)
-        if not np.isfinite(found).all():
-            raise UserError(f"{what} hold NaN, infinite values or some too large for 32 bits.")
-        try:
-            check_kind(found, kind)
-        except UserError as error:
-            raise UserError(f"{what}: {error}") from None
-        return found
+    def _without_server(self) -> str | None:
+        """That the open round lacks outputs of the server's own, which those before have; None where all is well."""
+        if self._open is None or not self._clients.get(self._open) or not self._own.intersection(self._whole):
+            return None
+        if self._open in self._own:
+            return None
+        return f"Round {self._whole[0]} has outputs of the server's own, and round {self._open} has none"
 
-    def _row_ids(self, rows: Any, count: int, what: str) -> Array:
-        found = array(rows, what)
-        if found.shape != (count,) or found.dtype.kind not in "iu":
-            raise UserError(
-                f"{what} have type {found.dtype} and shape {list(found.shape)}; integers [{count}] are needed."
-            )
-        try:
-            return check_rows(found, self.rows)
-        except UserError as error:
-            raise UserError(f"{what}: {error}") from None
+    def _forget(self, round: int) -> None:
+        """Remove what was recorded of a round."""
+        shutil.rmtree(self.folder / Path(_SERVER.format(round=round)).parent, ignore_errors=True)
+        self._clients.pop(round, None)
+        self._own.discard(round)
 
     def _describe(self, rounds: list[int], clients: dict[int, list[str]], own: set[int]) -> dict[str, Any]:
         """The description of the capture with these rounds, checked as an import will check it."""
@@ -247,46 +250,23 @@ class CaptureWriter:
             "rounds": len(rounds) if rounds == list(range(1, len(rounds) + 1)) else list(rounds),
         }
         if rounds[0] in own:
-            described["server"] = {"files": _SERVER, "values": "values"}
+            described["server"] = _SERVER_FACTS
         try:
             Description.model_validate(described)
         except ValidationError as error:
             raise UserError(f"This cannot be a capture: {problems(error)[0]}") from None
         return described
 
-    def _open_folder(self, resume: bool) -> None:
+    def _open_folder(self, resume: bool, images: Array | None, table: str | None) -> None:
         """Begin, or go on after the last whole round; what is left of an open one is removed."""
         restore(self.folder.resolve())
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             if not resume:
                 raise UserError(f"{self.folder} is not empty; choose another folder, or give resume=True.")
-            self._resume()
+            kept = left_behind(self.folder, self._facts, _SERVER_FACTS, images, table)
+            self._whole, self._clients = kept.rounds, kept.clients
+            self._own = set(kept.rounds) if kept.server else set()
         self.folder.mkdir(parents=True, exist_ok=True)
-
-    def _resume(self) -> None:
-        path = self.folder / "capture.yaml"
-        if not path.is_file():  # no round was whole
-            known = {"logits", "public", "public.csv"}
-            if {left.name for left in self.folder.iterdir()} - known:
-                raise UserError(f"{self.folder} holds no capture that was begun; choose another folder.")
-            shutil.rmtree(self.folder / "logits", ignore_errors=True)
-            (self.folder / "public.csv").unlink(missing_ok=True)  # the public set is written again
-            return
-        kept = Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        facts = Description.model_validate(self._facts | {"clients": kept.clients, "rounds": kept.rounds})
-        if kept.model_copy(update={"server": None}) != facts:
-            raise UserError(f"{self.folder} was begun with other arguments; choose another folder.")
-        self._whole = kept.round_numbers
-        for round in self._whole:
-            names = [
-                name for name in kept.client_names if (self.folder / kept.upload_file(round, name)).is_file()
-            ]
-            self._clients[round] = names
-            if kept.server is not None:
-                self._own.add(round)
-        for left in (self.folder / "logits").glob("round-*"):
-            if left.name not in {f"round-{round}" for round in self._whole}:
-                shutil.rmtree(left)
 
     def _write(self, file: str, arrays: dict[str, Array]) -> None:
         def write(target: Path) -> None:

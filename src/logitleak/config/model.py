@@ -32,11 +32,13 @@ _LATER = (
     ("data", "partition_settings"),
     ("data", "public_share"),
     ("game", "unit"),
+    ("federation", "minimum_clients"),
 )
 """Settings that came after the first runs were made."""
 
 _DEFAULTS = {
     "data": DataConfig().model_dump(mode="json"),
+    "federation": FederationConfig().model_dump(mode="json"),
     "game": GameConfig().model_dump(mode="json"),
 }
 _BEFORE_UNITS = {name: value for name, value in _DEFAULTS["game"].items() if name != "unit"}
@@ -77,7 +79,10 @@ class Attacked(Section):
 
     def hash(self) -> str:
         """Content hash of the whole configuration."""
-        return _digest(self.model_dump(mode="json", exclude=_BESIDE))
+        values = self.model_dump(mode="json", exclude=_BESIDE)
+        if values.get("federation", {}).get("minimum_clients", 0) is None:
+            del values["federation"]["minimum_clients"]
+        return _digest(values)
 
     def federation_hash(self) -> str:
         """Content hash of what the transcript depends on: all but the attacks."""
@@ -195,6 +200,7 @@ def parse(values: Mapping[str, Any]) -> Config:
     registry.check("scheme", config.federation.scheme)
     registry.check("data", config.data.source)
     check_models(config.federation)
+    check_minimum(config.federation.minimum_clients, config.federation.clients)
     if config.data.degradation is not None:
         registry.check("degradation", config.data.degradation)
     check_attacks(config)
@@ -207,6 +213,12 @@ def check_models(federation: FederationConfig) -> None:
     for model in (*federation.models, federation.server_model):
         if not registry.is_own(model):
             registry.check("model", model)
+
+
+def check_minimum(minimum: int | None, clients: int) -> None:
+    """Raise a `UserError` where more clients must answer than there are."""
+    if minimum is not None and minimum > clients:
+        raise UserError(f"minimum_clients is {minimum}, and there are {clients} clients; lower it.")
 
 
 def check_attacks(config: Attacked) -> None:

@@ -85,6 +85,8 @@ class FederationConfig(Section):
         server_model: the architecture of f_0.
         lr, weight_decay, batch: mini-batch Adam of every classifier.
         precision: "float32", or "bf16" to train classifiers with products in bfloat16.
+        minimum_clients: how many clients must answer validly in every exchange; the federation goes on without the
+            others, and ends where fewer are left. Null: all in a simulation, one in a deployment.
     """
 
     scheme: str = "fedmd"
@@ -97,6 +99,7 @@ class FederationConfig(Section):
     weight_decay: float = Field(default=1e-4, ge=0)
     batch: PositiveInt = 64
     precision: Literal["float32", "bf16"] = "float32"
+    minimum_clients: PositiveInt | None = None
 
     def model_of(self, client: int) -> str:
         """The architecture of a client."""

@@ -14,7 +14,7 @@ import numpy as np
 from logitleak.data.base import UNLABELLED, ImageSet
 from logitleak.data.decode import square
 from logitleak.errors import UserError
-from logitleak.files.given import Array, array, pixels
+from logitleak.files.given import Array, array, check_shape, pixels
 from logitleak.files.storage import TensorFile
 
 IMAGES = ("images", "x", "X", "data")
@@ -50,7 +50,9 @@ def count_labels(path: Path, labelled: bool = True) -> dict[str, int]:
     Raises:
         UserError: as `read_arrays`.
     """
-    return dict(Counter(_labels(path, labelled, len(_named(path, IMAGES)))))
+    images = _named(path, IMAGES)
+    check_shape(images.shape, f"{path}, images")
+    return dict(Counter(_labels(path, labelled, len(images))))
 
 
 def _labels(path: Path, labelled: bool, count: int) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -45,8 +45,10 @@ class Center:
 Window = Crop | Center
 
 
-def decode(path: Path, side: int, crop: Window | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Read one image as RGB, crop it to a square and resize it.
+def decode(
+    path: Path | BinaryIO, side: int, crop: Window | None = None
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Read one image, a file or an open one, as RGB, crop it to a square and resize it.
 
     Gray images are repeated in three channels, 16-bit ones scaled to 8, transparency is laid over white, the
     camera's orientation is applied. Without ``crop`` the largest centered square is taken.
@@ -85,7 +87,7 @@ def dimensions(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path | BinaryIO) -> Iterator[Image.Image]:
     """An image file of a reasonable size; what goes wrong with it, even later in the block, is a ValueError."""
     try:
         with _QUIET, Image.open(path, formats=_FORMATS) as opened:

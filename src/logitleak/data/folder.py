@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from logitleak.data.base import Dataset, DataSource, ImageSet, SourceSettings, Survey, existing_folder
+from logitleak.data.base import (
+    Dataset,
+    DataSource,
+    ImageSet,
+    Skipped,
+    SourceSettings,
+    Survey,
+    existing_folder,
+)
 from logitleak.data.cache import load_images
 from logitleak.data.decode import SUFFIXES, Window
+from logitleak.data.links import check_apart, once
 from logitleak.errors import UserError
 
 
@@ -44,6 +54,7 @@ class Folder(DataSource):
     def load(self) -> Dataset:
         assert self.root is not None
         insensitive = None
+        self._check_apart()
         if self.settings.insensitive is not None:
             insensitive = read_identities(existing_folder(self.settings.insensitive), self.image_size)
         sensitive = read_identities(self.root, self.image_size)
@@ -52,9 +63,16 @@ class Folder(DataSource):
     def survey(self) -> Survey:
         assert self.root is not None
         other = self.settings.insensitive
+        self._check_apart()
         return Survey(
             count_images(self.root), None if other is None else count_images(existing_folder(other))
         )
+
+    def _check_apart(self) -> None:
+        assert self.root is not None
+        if self.settings.insensitive is not None:
+            other = list_identities(existing_folder(self.settings.insensitive))
+            check_apart(list_identities(self.root), other, "sensitive and insensitive")
 
 
 def count_images(root: Path) -> dict[str, int]:
@@ -69,18 +87,39 @@ def count_images(root: Path) -> dict[str, int]:
 def read_identities(root: Path, side: int, crop: Window | None = None) -> ImageSet:
     """All images of ``root/<identity>/…``, identities and files in order of their names.
 
+    Images beside the folders, and names of an image that is there already, are left out and listed.
+
     Raises:
         UserError: the folder holds no identities, or no image that can be read.
     """
-    return load_images(root, list_identities(root), side, crop)
+    files, repeats = once(root, _listed(root))
+    return with_skipped(load_images(root, files, side, crop), [*repeats, *beside(root)])
+
+
+def with_skipped(images: ImageSet, more: list[Skipped]) -> ImageSet:
+    """Images, with more files that were left out."""
+    return replace(images, skipped=[*images.skipped, *more])
+
+
+def beside(root: Path) -> list[Skipped]:
+    """That there are images beside the folders of a folder, if there are any."""
+    count = len(images_in(root))
+    if not count:
+        return []
+    lie = "1 image lies" if count == 1 else f"{count} images lie"
+    return [Skipped(root.resolve().name, f"{lie} beside the folders, and nobody says what they show")]
 
 
 def list_identities(root: Path) -> list[tuple[str, Path]]:
-    """(identity, path) of every image file.
+    """(identity, path) of every image file, once.
 
     Raises:
         UserError: there is none.
     """
+    return once(root, _listed(root))[0]
+
+
+def _listed(root: Path) -> list[tuple[str, Path]]:
     files = [(person.name, path) for person in subfolders(root) for path in images_in(person, "**/*")]
     if not files:
         hint = "put each person's images into a folder of its own"

@@ -45,6 +45,7 @@ def describe(dataset: Dataset) -> Iterator[str]:
         classes = len(set(dataset.public.identities) - {UNLABELLED})
         labelled = f"{classes} classes" if classes else "not labelled"
         yield f"  public set of its own: {len(dataset.public)} images, {labelled}"
+        yield from _skipped(dataset.public)
     for domain, images in (("sensitive", dataset.sensitive), ("insensitive", dataset.insensitive)):
         if images is None:
             yield f"  {domain}: none of its own; a degradation makes it, or the protocol one-domain needs none"
@@ -54,10 +55,14 @@ def describe(dataset: Dataset) -> Iterator[str]:
             f"  {domain}: {len(counts)} people, {len(images)} images, {min(counts)} to {max(counts)} each, "
             f"{images.pixels.shape[-1]}x{images.pixels.shape[-2]} pixels"
         )
-        for skipped in images.skipped[:_SKIPPED]:
-            yield f"    skipped {skipped.path}: {skipped.reason}"
-        if len(images.skipped) > _SKIPPED:
-            yield f"    skipped {len(images.skipped) - _SKIPPED} more"
+        yield from _skipped(images)
+
+
+def _skipped(images: ImageSet) -> Iterator[str]:
+    for skipped in images.skipped[:_SKIPPED]:
+        yield f"    skipped {skipped.path}: {skipped.reason}"
+    if len(images.skipped) > _SKIPPED:
+        yield f"    skipped {len(images.skipped) - _SKIPPED} more"
 
 
 def sheet(dataset: Dataset, out: Path, people: int, images: int, degradation: str | None) -> None:

@@ -40,11 +40,16 @@ _VARIATION, _SUPERSAMPLE = (
 _DOMAINS = {"lag": "young"}  # the renderer's counterpart of a source's own insensitive domain
 
 
-def check_count(count: int) -> None:
-    """Raise a `UserError` unless so many canaries can be planted; 0 plants none."""
+def check_plan(count: int, data: DataConfig) -> None:
+    """Raise a `UserError` unless so many canaries can be planted among such data; 0 plants none."""
     if count and not LEAST <= count <= MOST:
         raise UserError(
             f"{count} canaries cannot be planted; give --canaries a number from {LEAST} to {MOST}, or 0 for none."
+        )
+    if count and data.one_domain:  # a canary is told by its public pictures, which are of the other domain
+        raise UserError(
+            'Canaries need a second domain for their public images, and the protocol "one-domain" has none; leave '
+            "--canaries out, or choose another data.protocol."
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from logitleak import registry
-from logitleak.config import Config, FederationConfig, check_models
+from logitleak.config import Config, FederationConfig, check_minimum, check_models
 from logitleak.errors import UserError
 from logitleak.stages.banks import scheme_of
 from logitleak.strict import Strict
@@ -24,7 +24,8 @@ class DeployConfig(Strict):
         seed: the root seed; client k starts from the model of client k of a simulation with this seed.
         device: "cpu", "cuda" or "auto", for clients and server alike.
         federation: who takes part and how everybody trains.
-        minimum_clients: how many must answer validly; with fewer the federation ends.
+        minimum_clients: how many must answer validly; with fewer the federation ends. It stands here, and not in
+            ``federation``.
         answer_timeout: seconds that clients have for one action.
         start_timeout: seconds that clients have for connecting before the first action.
         server_data: the server's folder, with the public set alone.
@@ -53,6 +54,7 @@ def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
     values = config.model_dump(mode="json")
     federation = values.pop("federation")
     settings = federation.pop("settings")
+    del federation["minimum_clients"]  # the table has one of this name
     federation["models"] = ",".join(federation["models"])
     table = values | federation
     for name, value in settings.items():
@@ -79,10 +81,7 @@ def parse(table: Mapping[str, Any]) -> DeployConfig:
         config = DeployConfig.model_validate(own | {"federation": parsed})
     except ValidationError as error:
         raise UserError(registry.describe(error, "The app's config", DeployConfig)) from None
-    if config.minimum_clients > parsed.clients:
-        raise UserError(
-            f"minimum_clients is {config.minimum_clients}, and there are {parsed.clients} clients; lower it."
-        )
+    check_minimum(config.minimum_clients, parsed.clients)
     check_models(parsed)
     scheme_of(parsed)
     return config
@@ -96,7 +95,9 @@ def of_run(config: Config, data: Path, out: Path) -> DeployConfig:
         data: the folder that `folders.divide` filled.
         out: the run folder.
     """
+    federation = config.federation.model_copy(update={"minimum_clients": None})
     return DeployConfig(
-        seed=config.seed, device=config.device, federation=config.federation,
+        seed=config.seed, device=config.device, federation=federation,
+        minimum_clients=config.federation.minimum_clients or 1,
         server_data=data / "server", client_data=data, out=out,
     )  # fmt: skip

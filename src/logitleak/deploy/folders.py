@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, Validat
 
 from logitleak.config import Config, FederationConfig
 from logitleak.data.split import prepare
-from logitleak.deploy.canaries import check_count, plant, toss
+from logitleak.deploy.canaries import check_plan, plant, toss
 from logitleak.errors import UserError
 from logitleak.files.atomic import move, sync_all
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors, write_text
@@ -68,7 +68,7 @@ def divide(config: Config, out: Path, canaries: int = 0) -> None:
     out = out.resolve()
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another folder, or delete it.")
-    check_count(canaries)
+    check_plan(canaries, config.data)
     if config.game.design != "none":
         raise UserError(
             f"A real federation runs once and with everybody, so game.design={config.game.design} has no effect here; "

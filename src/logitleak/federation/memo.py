@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ class Memo:
             bank: as all the training in ``lineage`` but the last has left it.
             lineage: what it learnt so far, this training included.
             train: does this training and tells of every epoch.
-            tell: hears of every epoch, either way. Where it ends a training that diverged, nothing is kept.
+            tell: hears of every epoch, either way. Where it ends a training that diverged, nothing is kept; where it
+            does not, losses that are not finite are NaN when they are told again.
         """
         described = [bank.architecture, bank.members, bank.seed, bank.optimization, *lineage]
         name = hashlib.sha256(repr(described).encode()).hexdigest()[:16]
@@ -53,19 +55,24 @@ class Memo:
             bank.load_state(read_tensors(states))
             kept = read_json(words)
             for k, epoch, value in kept["told"]:
-                tell(k, epoch, value)
+                tell(k, epoch, float("nan") if value is None else value)
             return [float("nan") if loss is None else loss for loss in kept["losses"]]
         told: list[list[Any]] = []
 
         def listen(k: int, epoch: int, value: float) -> None:
             tell(k, epoch, value)
-            told.append([k, epoch, value])
+            told.append([k, epoch, _written(value)])
 
         losses = train(listen)
         write_tensors(states, bank.state())
-        written = [None if loss != loss else loss for loss in losses]
+        written = [_written(loss) for loss in losses]
         write_json(words, {"told": told, "losses": written})  # last: a state without it does not count
         return losses
+
+
+def _written(loss: float) -> float | None:
+    """JSON has no numbers that are not finite."""
+    return loss if math.isfinite(loss) else None
 
 
 class RememberingBank(ModelBank):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,26 @@ import numpy as np
 from logitleak.errors import UserError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or numpy; no truth value is."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def whole_number(value: Any, what: str) -> int:
+    """A whole number of Python or numpy as one of Python.
+
+    Args:
+        value: the number.
+        what: how an error calls it.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not is_whole(value):
+        raise UserError(f"{what} is a whole number, not {value!r:.40}.")
+    return int(value)
 
 
 def array(values: Any, what: str) -> Array:
@@ -47,12 +68,9 @@ def pixels(values: Any, what: str) -> Array:
         UserError: they are something else.
     """
     found = array(values, what)
+    check_shape(found.shape, what)
     if found.ndim == 3:
         found = found[..., None]
-    if found.ndim != 4 or (found.shape[3] not in (1, 3) and found.shape[1] not in (1, 3)) or found.size == 0:
-        raise UserError(
-            f"{what}: images are [N, H, W], [N, H, W, 3] or [N, 3, H, W], and these are {list(found.shape)}."
-        )
     if found.shape[3] not in (1, 3):
         found = found.transpose(0, 2, 3, 1)
     if found.dtype.kind == "f":
@@ -63,3 +81,12 @@ def pixels(values: Any, what: str) -> Array:
     elif found.dtype != np.uint8:
         raise UserError(f"{what}: images are of bytes (uint8) or floats in [0, 1], not of {found.dtype}.")
     return np.ascontiguousarray(np.broadcast_to(found, (*found.shape[:3], 3)), np.uint8)
+
+
+def check_shape(shape: tuple[int, ...], what: str) -> None:
+    """Raise a `UserError` unless images may have this shape (see `pixels`)."""
+    full = (*shape, 1) if len(shape) == 3 else shape
+    if len(full) != 4 or (full[3] not in (1, 3) and full[1] not in (1, 3)) or 0 in full:
+        raise UserError(
+            f"{what}: images are [N, H, W], [N, H, W, 3] or [N, 3, H, W], and these are {list(shape)}."
+        )

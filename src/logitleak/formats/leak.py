@@ -139,7 +139,7 @@ class Leak(Record):
     Attributes:
         chosen: of the image that the attack chose.
         owner: of the image of the owner, or of the client that the game asks about; null where it is not known.
-        p_holm: after Holm's correction over all attacks that are not primary.
+        p_holm: after Holm's correction over all attacks that are not primary; of the test that the game's measure asks.
         rounds: after each round.
         per_target: each target in the game.
     """

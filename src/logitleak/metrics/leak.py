@@ -59,6 +59,17 @@ def compare(success: Tensor, ssim: Tensor, game: Game) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def decisive(comparison: dict[str, Any], measure: str) -> float | None:
+    """The p-value of the test that a game's verdict asks; None where there is none.
+
+    Args:
+        comparison: what `compare` made.
+        measure: "success", or "wins" where likeness decides: pairs by their wins, groups by the area under the curve.
+    """
+    asked = comparison["leak"] if measure == "success" else comparison["wins"] or comparison["auc"]
+    return None if asked is None else asked["p"]
+
+
 def sides_of(success: Tensor, ssim: Tensor, game: Game) -> list[dict[str, Any]]:
     """For each unit what it scored in and out, averaged over worlds; null where it never was."""
     rows = []

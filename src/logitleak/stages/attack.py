@@ -10,6 +10,7 @@ import torch
 
 from logitleak.attacks.base import Attack
 from logitleak.config import AttackConfig
+from logitleak.errors import UserError
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.formats import AttackFile
 from logitleak.progress import Progress
@@ -130,12 +131,22 @@ def _write_round(out: Path, round: int, result: Reconstructions, made: Attack, l
 
 
 def _resume(made: Attack, view: ServerView, out: Path) -> int:
-    """Take back the state after the last whole round; 0 where there is none."""
+    """Take back the state after the last whole round; 0 where there is none.
+
+    Raises:
+        UserError: it is of another form than this version's.
+    """
     states = {int(file.stem.removeprefix("state-")): file for file in out.glob("state-*.safetensors")}
     for round, state in sorted(states.items(), reverse=True):
         trace = state.with_suffix(".json")
         if trace.exists() and (out / f"round-{round:02d}.safetensors").exists():
-            made.load_state(read_tensors(state), view)
+            try:
+                made.load_state(read_tensors(state), view)
+            except KeyError as error:  # versions in between two releases have one number
+                raise UserError(
+                    f"{state} was left by another version of Logitleak: it holds no {error}; delete {out} to begin "
+                    "this attack anew."
+                ) from None
             kept = read_json(trace)
             made.trace.losses, made.trace.choices = kept["losses"], kept["choices"]
             return round

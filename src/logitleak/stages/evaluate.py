@@ -16,6 +16,7 @@ from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json, write_tensors
 from logitleak.formats import Metrics
 from logitleak.metrics.attack import References, number, references
+from logitleak.metrics.leak import decisive
 from logitleak.metrics.paired import holm
 from logitleak.metrics.proportion import Share, clustered
 from logitleak.progress import Progress
@@ -91,7 +92,8 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         gallery |= scored.gallery
         if prior is not None and scored.entry["settings"]["prior"] != "mean":  # that one is there
             rivals[f"prior of {name}"] = prior
-    correct_for_many(metrics["attacks"], primary, _image(game))
+    if metrics["game"] is not None:
+        correct_for_many(metrics["attacks"], primary, _image(game), metrics["game"]["measure"])
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
     training = trainings[0] if trainings else {}
@@ -127,18 +129,21 @@ def _check_game(run: RunFolder, game: Game | None, known: References) -> None:
         raise UserError(f"{path} has nobody in, or nobody out; there is nothing to compare.")
 
 
-def correct_for_many(attacks: dict[str, dict[str, Any]], primary: str | None, image: str) -> None:
+def correct_for_many(
+    attacks: dict[str, dict[str, Any]], primary: str | None, image: str, measure: str
+) -> None:
     """Holm's correction of the p-values of all attacks but the primary, which was named before the truth was opened.
 
     Args:
         attacks: their entries in metrics.json.
         primary: the one that was named.
         image: which image the game is about; of the chosen one where owners are not known.
+        measure: what the verdict asks, "success" or "wins".
     """
     others = {}
     for name, entry in attacks.items():
         leak = entry["leak"]
-        p = leak and (leak[image] or leak["chosen"])["leak"]["p"]
+        p = leak and decisive(leak[image] or leak["chosen"], measure)
         if name != primary and p is not None:
             others[name] = p
     for name, p in zip(others, holm(list(others.values())), strict=True):

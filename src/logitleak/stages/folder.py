@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
+from logitleak import registry
 from logitleak.config.recorded import RunConfig, load_run
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json
@@ -133,10 +135,21 @@ class RunFolder:
         return any(any(world.attack(name).glob(left)) for world in self.worlds)
 
     def status(self) -> dict[str, Any]:
-        """``run.json``; empty where there is none."""
+        """``run.json``; empty where there is none.
+
+        Raises:
+            UserError: it is damaged, or holds what this version does not know.
+        """
         file = self.path / "run.json"
-        status: dict[str, Any] = read_json(file) if file.exists() else {}
-        return status
+        if not file.exists():
+            return {}
+        status: dict[str, Any] = read_json(file)
+        try:
+            return RunFile.checked(status)
+        except ValidationError as error:
+            raise UserError(
+                f"{registry.describe(error, str(file), RunFile)} Mend it, or go on with the version that wrote it."
+            ) from None
 
     def update(self, **changes: Any) -> None:
         """Change entries of ``run.json``."""

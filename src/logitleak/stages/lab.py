@@ -96,7 +96,11 @@ def mock_twins(
     chosen = people[torch.randperm(len(people), generator=derive(seed, "people"))[:most]].sort().values
     split = _split(knowledge, chosen, clients, seed)
     rounds = min(config.federation.rounds, ROUNDS)
-    federation = config.federation.model_copy(update={"clients": clients, "rounds": rounds})
+    asked = config.federation.minimum_clients
+    minimum = None if asked is None else min(asked, clients)
+    federation = config.federation.model_copy(
+        update={"clients": clients, "rounds": rounds, "minimum_clients": minimum}
+    )
     played = config.model_copy(update={"federation": federation, "seed": seed})
     owners = torch.tensor([split.truth.owner_of(label) for label in chosen.tolist()])
     game = games.twins(chosen, owners, 2, seed)

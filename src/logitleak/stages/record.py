@@ -20,6 +20,7 @@ from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.places import inside
 from logitleak.config.recorded import Recorded, RecordedConfig
 from logitleak.errors import UserError
+from logitleak.files import yaml_text
 from logitleak.files.atomic import atomic_folder, restore
 from logitleak.files.lock import alone
 from logitleak.files.storage import read_json, write_text
@@ -29,7 +30,7 @@ from logitleak.sealed.game import Game
 from logitleak.sealed.game import recorded as recorded_game
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages.folder import RunFolder
-from logitleak.text import printable
+from logitleak.text import noun_of, printable
 from logitleak.types import Event, Payload
 from logitleak.wire.transcript import Transcript
 from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads, round_folder
@@ -90,7 +91,7 @@ def export_run(path: Path | str, out: Path | str, title: str | None = None) -> N
     path = Path(path)
     said = _said_of_data(path / "metrics.json")
     title = title or said.get("title") or printable(path.resolve().name)
-    export(Transcript(path), Path(out), title, said.get("synthetic"))
+    export(Transcript(path), Path(out), title, said.get("synthetic"), _noun(path))
 
 
 def _said_of_data(metrics: Path) -> dict[str, Any]:
@@ -98,6 +99,16 @@ def _said_of_data(metrics: Path) -> dict[str, Any]:
     found = read_json(metrics) if metrics.is_file() else None
     data = found.get("data") if isinstance(found, dict) else None
     return data if isinstance(data, dict) else {}
+
+
+def _noun(path: Path) -> str:
+    """What a run calls that which a label stands for; "person" where there is no run, or a damaged one."""
+    file = path / "config.yaml"
+    try:
+        config = yaml_text.parse(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except (UserError, ValueError, OSError):
+        config = None
+    return noun_of(config.get("noun") if isinstance(config, dict) else None)
 
 
 def _check_out(source: Path, out: Path, overwrite: bool) -> None:

@@ -19,6 +19,7 @@ from logitleak.federation.batches import PREDICTED
 from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, Transport
 from logitleak.federation.memo import Memo
 from logitleak.federation.rounds import play
+from logitleak.files.finite import all_finite
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.metrics import confidence
 from logitleak.metrics.utility import accuracy
@@ -70,7 +71,9 @@ class Simulation:
         self.utility: list[dict[str, Any]] = []
         self.scheme = scheme_of(config.federation)
         self.groups, server_bank = build_banks(config, split, self.used, memo)
-        listener = _Listener(self.losses, self.rounds, progress)
+        f = config.federation
+        minimum = f.clients if f.minimum_clients is None else f.minimum_clients
+        listener = _Listener(self.losses, self.rounds, progress, all_needed=minimum == f.clients)
         self.server = Server(server_bank, split.public, listener)
         context = ClientContext(split.public, listener=listener)
         channel: Transport = InProcessChannel(self.scheme, self.groups, context)
@@ -84,7 +87,7 @@ class Simulation:
             shutil.rmtree(world.wire, ignore_errors=True)
         self.writer = TranscriptWriter(world.wire, manifest, split.public)
         form = partial(self.scheme.form, public=len(split.public), num_classes=split.num_classes)
-        self.channel = Recorder(channel, self.writer, form, minimum=channel.clients)
+        self.channel = Recorder(channel, self.writer, form, minimum)
 
     def go_on(self) -> None:
         """Every round that is not finished yet."""
@@ -130,7 +133,7 @@ class Simulation:
         clients = {}
         for group in self.groups:
             for k, logits in zip(group.clients, group.bank.predict_each(self.held_images), strict=True):
-                clients[k] = accuracy(logits, self.held_labels)
+                clients[k] = accuracy(logits, self.held_labels) if all_finite(logits) else None
         server = accuracy(self.server.bank.predict(self.held_images)[0], self.held_labels)
         self.utility.append(
             {"round": round, "server": server, "clients": [clients[k] for k in sorted(clients)]}
@@ -179,15 +182,23 @@ class _Listener:
         losses: where they are written down.
         rounds: T.
         progress: where it reports to.
+        all_needed: whether a client that diverges ends the federation at once. Where it may go on, what the client
+            sends next is refused, as in a deployment, whose server hears of no loss.
     """
 
-    def __init__(self, losses: list[dict[str, Any]], rounds: int, progress: Progress) -> None:
+    def __init__(
+        self, losses: list[dict[str, Any]], rounds: int, progress: Progress, all_needed: bool
+    ) -> None:
         self._losses, self._rounds, self._progress = losses, rounds, progress
+        self._all_needed = all_needed
 
     def __call__(self, round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
         who = "server" if client is None else f"client {client}"
         self._progress.advance(f"round {round} of {self._rounds}, {who}, {phase}, loss {loss:.4f}")
         if not math.isfinite(loss):
+            if client is not None and not self._all_needed:
+                log.warning("round %d, %s: the loss of %s is not finite", round, phase, who)
+                return
             raise UserError(
                 f"The loss of {who} in round {round}, {phase}, is not finite; lower federation.lr."
             )
@@ -196,8 +207,10 @@ class _Listener:
 
 
 def _entropies(bank: ModelBank, k: int, images: Tensor) -> Tensor:
-    """Entropy of one model's output on each image, float64 [n]; no more than a batch of outputs is held."""
-    return torch.cat([confidence.entropy(logits) for logits in bank.predict_parts(k, images)])
+    """Entropy of one model's output on each image, float64 [n]; no more than a batch of outputs is held. A model that
+    diverged is sure of nothing, and adds none."""
+    found = torch.cat([confidence.entropy(logits) for logits in bank.predict_parts(k, images)])
+    return found[found.isfinite()]
 
 
 def last_checkpoint(world: World) -> int:

@@ -219,3 +219,13 @@ def test_any_number_of_a_game_may_be_missing_or_wrong(tmp_path: Path, design: st
                 assert gallery.cards(content)
                 assert gallery.lineup(content, "pli")
                 assert grids.grids(content)
+
+
+def test_holm_stands_beside_the_p_that_it_corrects(twins: Path) -> None:
+    assert re.search(r'p [=<] [\d.]+<span class="ci line">Holm: p', read(twins))
+    html = read(edit(twins, lambda metrics: metrics["game"].update(measure="wins")))
+    assert not re.search(r'p [=<] [\d.]+<span class="ci line">Holm: p', html)
+    assert re.search(
+        r'<b>\d+/\d+</b><span class="ci line">p [=<] [\d.]+</span><span class="ci line">Holm: p', html
+    )
+    assert "Holm corrects the p of wins for the number" in html

@@ -126,6 +126,41 @@ def test_without_a_named_attack_the_corrected_test_decides() -> None:
     assert "gap was named before the truth was opened, but it was not compared" in gone.details[1]
 
 
+def test_where_likeness_decides_the_others_are_told_by_it() -> None:
+    """Counts say nothing there: all three rebuilt as many in as out."""
+    wins = {"ties": 0, "p": 0.0004}
+    compared = {
+        "gap": leak(comparison(3, 3, 20)),
+        "pli": leak(comparison(3, 3, 20, wins=share(18, 20) | wins), p_holm=0.001),
+        "ridge": leak(comparison(3, 3, 20, wins=share(2, 20) | wins), p_holm=0.001),
+        "tbi": leak(comparison(18, 1, 20, wins=share(11, 20) | wins), p_holm=0.8),
+    }
+    found = verdict(compared, {"measure": "wins"})
+    assert (found.grade, found.best) == ("quiet", "gap")
+    line = next(line for line in found.details if "Holm" in line)
+    assert "pli (p = 0.001) leaks too; ridge (p = 0.001) and tbi (p = 0.80) do not" in line
+    compared["pli"]["p_holm"] = None
+    line = next(
+        line for line in verdict(compared, {"measure": "wins"}).details if line.startswith("Other attacks")
+    )
+    assert line == "Other attacks, not corrected for their number: pli 18 of 20 wins."
+    compared["pli"]["p_holm"] = 0.001
+    picked = verdict(compared, {"measure": "wins", "primary": None})
+    assert (picked.grade, picked.best) == ("clear", "pli")
+    assert "pli has the largest share of wins" in picked.details[1]
+
+
+def test_groups_are_told_by_their_area_where_likeness_decides() -> None:
+    groups = {"design": "decoys", "worlds": 1, "measure": "wins"}
+    apart = comparison(3, 3, 10, paired=False, auc={"value": 0.9, "p": 0.001})
+    below = comparison(3, 3, 10, paired=False, auc={"value": 0.1, "p": 0.001})
+    found = verdict(
+        {"gap": leak(below), "pli": leak(apart, p_holm=0.002), "tbi": leak(below, p_holm=0.002)}, groups
+    )
+    line = next(line for line in found.details if "Holm" in line)
+    assert "pli (p = 0.002) leaks too; tbi (p = 0.002) does not" in line
+
+
 def test_both_images_are_mentioned() -> None:
     found = verdict({"gap": leak(comparison(14, 1, 20), owner=comparison(12, 2, 20))})
     line = next(line for line in found.details if "uploads of the client that holds the target" in line)

@@ -88,7 +88,14 @@ class Comparison:
         test only, so that no correction is due."""
         if self.wins:
             return self.wins.shown
-        return bool(self.auc and self.auc.value > 0.5 and self.auc.p is not None and self.auc.p < LEVEL)
+        return bool(self.auc and self.likelier and self.auc.p is not None and self.auc.p < LEVEL)
+
+    @property
+    def likelier(self) -> bool:
+        """Whether likeness is larger in than out, by chance or not."""
+        if self.wins:
+            return 2 * self.wins.successes > self.wins.trials
+        return bool(self.auc and self.auc.value > 0.5)
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,12 @@ class Game:
         if not self.by_likeness:
             return main.leak is not None and main.leak.shown
         return main.likeness_shown
+
+    def shows_among(self, main: Comparison, p: float | None) -> bool:
+        """Whether one that was not is, by a p that is corrected for the number of attacks."""
+        if not self.by_likeness:
+            return main.leak is not None and main.leak.corrected(p)
+        return main.likelier and p is not None and p < LEVEL
 
 
 @dataclass(frozen=True)

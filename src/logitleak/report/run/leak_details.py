@@ -69,7 +69,7 @@ def others(game: Game, others: list[tuple[Attack, Leak]]) -> list[str]:
         no: list[str] = []
         for attack, found in tested:
             main = central(game, found)
-            passed = bool(main and main.leak and main.leak.corrected(found.p_holm))
+            passed = bool(main and game.shows_among(main, found.p_holm))
             (yes if passed else no).append(f"{attack.name}{in_brackets(p_value(found.p_holm or 0.0))}")
         which = f"{listed(yes)} {'leaks' if len(yes) == 1 else 'leak'} too" if yes else "none shows a leak"
         rest = (
@@ -83,10 +83,20 @@ def others(game: Game, others: list[tuple[Attack, Leak]]) -> list[str]:
     if untested := [pair for pair in others if pair[1].p_holm is None]:
         said = []
         for attack, found in untested:
-            if (main := central(game, found)) and main.leak:
+            main = central(game, found)
+            if main and game.by_likeness:
+                said.append(f"{attack.name} {likeness_of(main)}")
+            elif main and main.leak:
                 said.append(f"{attack.name} {points(main.leak.value)} points{in_brackets(span(main.leak))}")
         lines.append(f"Other attacks, not corrected for their number: {listed(said)}.")
     return lines
+
+
+def likeness_of(main: Comparison) -> str:
+    """How in and out compare where likeness decides, in a few words."""
+    if main.wins and main.wins.trials:
+        return f"{main.wins.successes} of {main.wins.trials} wins"
+    return f"an AUC of {main.auc.value:.2f}" if main.auc else "no wins"
 
 
 def confounded(run: Run, game: Game) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from logitleak.report.parts import marks
-from logitleak.report.parts.games import Comparison, Gap, game, leak, nulls, number
+from logitleak.report.parts.games import Comparison, Game, Gap, central, game, leak, nulls, number
 from logitleak.report.parts.load import Attack, Run, table
 from logitleak.report.parts.series import style
 from logitleak.report.parts.svg import MID_GRAY
@@ -42,11 +42,12 @@ def context(run: Run) -> dict[str, Any] | None:
         return None
     return {
         "paired": played.paired,
+        "by_likeness": played.by_likeness,
         "design": played.design,
         "unit": played.unit,
         "worlds": played.worlds,
         "primary": played.primary,
-        "rows": [_row(run, attack, played.primary) for attack, _ in compared(run)],
+        "rows": [_row(run, attack, played) for attack, _ in compared(run)],
     }
 
 
@@ -96,16 +97,18 @@ def null_rows(run: Run, attack: Attack) -> list[dict[str, Any]]:
     ]
 
 
-def _row(run: Run, attack: Attack, primary: str | None) -> dict[str, Any]:
+def _row(run: Run, attack: Attack, played: Game) -> dict[str, Any]:
     found, color = leak(attack), style(run, attack.name)[0]
     images = [("chosen image", found.chosen), ("owner’s image", found.owner)] if found else []
-    holm = found.p_holm if found else None
+    tested = central(played, found) if found else None  # the image whose p was corrected
     return {
         "name": attack.name,
         "color": color,
-        "primary": attack.name == primary,
+        "primary": attack.name == played.primary,
         "images": [
-            _image(name, one, holm if name == "chosen image" else None, color) for name, one in images if one
+            _image(name, one, found.p_holm if found and one is tested else None, color)
+            for name, one in images
+            if one
         ],
     }
 

@@ -41,7 +41,7 @@ def judge(run: Run, game: Game) -> Verdict | None:
     assert main is not None
     assert main.leak is not None
     # An attack that was picked for its result is held to the corrected test; without one it cannot be clear.
-    passed = game.shows(main) if named else not game.by_likeness and main.leak.corrected(found.p_holm)
+    passed = game.shows(main) if named else game.shows_among(main, found.p_holm)
     grade, badge, reason = _by_likeness(main, passed) if game.by_likeness else _grade(main, passed)
     others = [pair for name, pair in compared.items() if name != attack.name]
     details = [
@@ -74,6 +74,14 @@ def judge(run: Run, game: Game) -> Verdict | None:
 
 def _size(game: Game, found: Leak) -> float:
     main = central(game, found)
+    if main and game.by_likeness:
+        return (
+            main.wins.successes / max(1, main.wins.trials)
+            if main.wins
+            else main.auc.value
+            if main.auc
+            else 0.0
+        )
     return main.leak.value if main and main.leak else float("-inf")
 
 
@@ -205,7 +213,11 @@ def _about(game: Game, attack: Attack, image: str) -> list[str]:
         if game.primary
         else "No attack was named before the truth was opened"
     )
+    most = "leak"
+    if game.by_likeness:
+        most = "share of wins" if game.paired else "AUC"
+    widened = "" if game.by_likeness else "; its interval is not widened for that choice"
     return [
-        f"{lead}: {attack.name} has the largest leak with {IMAGES[image]}, so it is held to a test corrected for the "
-        "number of attacks; its interval is not widened for that choice."
+        f"{lead}: {attack.name} has the largest {most} with {IMAGES[image]}, so it is held to a test corrected for the "
+        f"number of attacks{widened}."
     ]
