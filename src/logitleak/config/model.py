@@ -13,13 +13,23 @@ import yaml
 from pydantic import (
     Field,
     NonNegativeInt,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
 )
 
 from logitleak import registry
 from logitleak.choices import Device, Tuning
+from logitleak.config.defended import check_defenses, defense_entries
 from logitleak.config.overrides import by_name, parse_override, places_of, set_value
-from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section
+from logitleak.config.sections import (
+    AttackConfig,
+    DataConfig,
+    DefenseConfig,
+    FederationConfig,
+    GameConfig,
+    Section,
+)
 from logitleak.errors import UserError, did_you_mean
 from logitleak.files import yaml_text
 from logitleak.text import NOUN
@@ -105,6 +115,8 @@ class Config(Attacked):
         seed: the root seed.
         device: "cpu", "cuda", or "auto" (CUDA where there is one).
         data, federation, game: see there.
+        defenses: what clients do to their outputs before these leave them; the first acts on what the model says, the
+            last on what leaves.
         baselines: whether every client is trained alone too, and one model on everybody's images, to show what
             federating buys. It changes nothing else.
         attacks: name to attack; empty simulates the federation only.
@@ -113,8 +125,16 @@ class Config(Attacked):
     data: DataConfig = DataConfig()
     federation: FederationConfig = FederationConfig()
     game: GameConfig = GameConfig()
+    defenses: list[DefenseConfig] = Field(default_factory=list)
     baselines: bool = False
     attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
+
+    @model_serializer(mode="wrap")
+    def _defended(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        if not values.get("defenses"):  # runs without any are what they were before there were defenses
+            values.pop("defenses", None)
+        return values
 
     def tuned(self, how: Tuning) -> Config:
         """The same configuration with every attack's settings chosen in this way."""
@@ -179,6 +199,8 @@ def parse(values: Mapping[str, Any]) -> Config:
         )
     if "attacks" in values:
         values["attacks"] = _attack_entries(values["attacks"])
+    if "defenses" in values:
+        values["defenses"] = defense_entries(values["defenses"])
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -189,6 +211,7 @@ def parse(values: Mapping[str, Any]) -> Config:
     registry.check("scheme", config.federation.scheme)
     registry.check("data", config.data.source)
     check_models(config.federation)
+    check_defenses(config.defenses)
     if config.data.degradation is not None:
         registry.check("degradation", config.data.degradation)
     check_attacks(config)

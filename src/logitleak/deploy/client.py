@@ -7,12 +7,14 @@ from pathlib import Path
 
 from torch import Tensor
 
+from logitleak.defenses.draws import System
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import check_facts, fingerprint, read_facts, read_private, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import choose_device
+from logitleak.stages.shields import shields_of
 from logitleak.types import Payload
 
 
@@ -43,6 +45,7 @@ class Client:
         self.scheme = scheme_of(config.federation)
         self.data = read_private(folder, facts)
         self.number = number
+        self.shields = shields_of(config.defenses, self.scheme, [number], lambda *names: System())
         f, device = config.federation, choose_device(config.device)
         self.bank = bank_of(
             f, f.model_of(number), [number], self.public.image_size, facts.num_classes, config.seed, device
@@ -77,4 +80,6 @@ class Client:
             self.bank.load_state(state)
         context = ClientContext(self.public, round, [self.number])
         (payload,) = self.scheme.actions[action](self.bank, [self.data], message, context)
+        for shield in self.shields.values():
+            payload = shield.guard(action, round, message, payload)
         return payload, self.bank.state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +10,11 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from logitleak import registry
-from logitleak.config import Config, FederationConfig, check_models
+from logitleak.config import Config, DefenseConfig, FederationConfig, check_models
+from logitleak.config.defended import defense_entries
 from logitleak.errors import UserError
 from logitleak.stages.banks import scheme_of
+from logitleak.stages.shields import check_defenses
 from logitleak.strict import Strict
 
 _SETTING = "settings."
@@ -24,6 +27,7 @@ class DeployConfig(Strict):
         seed: the root seed; client k starts from the model of client k of a simulation with this seed.
         device: "cpu", "cuda" or "auto", for clients and server alike.
         federation: who takes part and how everybody trains.
+        defenses: what clients do to their outputs before these leave them; in the table one text, as JSON.
         minimum_clients: how many must answer validly; with fewer the federation ends.
         answer_timeout: seconds that clients have for one action.
         start_timeout: seconds that clients have for connecting before the first action.
@@ -36,6 +40,7 @@ class DeployConfig(Strict):
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     federation: FederationConfig = Field(default_factory=FederationConfig)
+    defenses: list[DefenseConfig] = Field(default_factory=list)
     minimum_clients: PositiveInt = 1
     answer_timeout: PositiveFloat = 600.0
     start_timeout: PositiveFloat = 120.0
@@ -52,6 +57,8 @@ def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
     """
     values = config.model_dump(mode="json")
     federation = values.pop("federation")
+    if defenses := values.pop("defenses"):
+        values["defenses"] = json.dumps(defenses)
     settings = federation.pop("settings")
     federation["models"] = ",".join(federation["models"])
     table = values | federation
@@ -74,6 +81,8 @@ def parse(table: Mapping[str, Any]) -> DeployConfig:
     federation = {k: v for k, v in rest.items() if not k.startswith(_SETTING)} | {"settings": settings}
     if isinstance(federation.get("models"), str):
         federation["models"] = [name.strip() for name in federation["models"].split(",")]
+    if "defenses" in own:
+        own["defenses"] = defense_entries(_listed(own["defenses"]))
     try:
         parsed = FederationConfig.model_validate(federation)
         config = DeployConfig.model_validate(own | {"federation": parsed})
@@ -84,8 +93,18 @@ def parse(table: Mapping[str, Any]) -> DeployConfig:
             f"minimum_clients is {config.minimum_clients}, and there are {parsed.clients} clients; lower it."
         )
     check_models(parsed)
-    scheme_of(parsed)
+    check_defenses(config.defenses, scheme_of(parsed), parsed.clients)
     return config
+
+
+def _listed(given: Any) -> Any:
+    """What the table says of defenses, which is JSON."""
+    try:
+        return json.loads(given)
+    except (TypeError, ValueError):
+        raise UserError(
+            f'The app\'s config: "defenses" must be a JSON list such as \'["round"]\', not {given!r}.'
+        ) from None
 
 
 def of_run(config: Config, data: Path, out: Path) -> DeployConfig:
@@ -97,6 +116,6 @@ def of_run(config: Config, data: Path, out: Path) -> DeployConfig:
         out: the run folder.
     """
     return DeployConfig(
-        seed=config.seed, device=config.device, federation=config.federation,
+        seed=config.seed, device=config.device, federation=config.federation, defenses=config.defenses,
         server_data=data / "server", client_data=data, out=out,
     )  # fmt: skip

@@ -110,7 +110,7 @@ def _simulate(
     truth = split.truth
     used = None if game is None else game.used(truth, number)
     held = None if game is None else game.known(truth.held_labels, number)
-    simulation = Simulation(config, world, split, used, held, progress, memo, name)
+    simulation = Simulation(config, world, split, used, held, progress, memo, name, number)
     simulation.go_on()
     if number == 0:
         write_tensors(run.predicted, simulation.predicted())

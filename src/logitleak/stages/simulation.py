@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from logitleak.config import Config, FederationConfig
+from logitleak.defenses.draws import Seeded
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.batches import PREDICTED
@@ -26,7 +27,8 @@ from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.sealed.truth import Split
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import World, choose_device
-from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
+from logitleak.stages.shields import on_record, shields_of
+from logitleak.wire.writer import Defended, Manifest, TranscriptWriter, Uploads
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Simulation:
         progress: where it reports to.
         memo: where models that learn from the public set alone are kept for other worlds; None for nowhere.
         name: what to call this world in the progress.
+        number: which world this is; defenses draw other numbers in each.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Simulation:
         progress: Progress,
         memo: Memo | None = None,
         name: str = "federation",
+        number: int = 0,
     ) -> None:
         self.rounds = config.federation.rounds
         self.world, self.split, self.progress, self.name = world, split, progress, name
@@ -68,9 +72,12 @@ class Simulation:
         listener = _Listener(self.losses, self.rounds, progress)
         self.server = Server(server_bank, split.public, listener)
         context = ClientContext(split.public, listener=listener)
-        channel = InProcessChannel(self.scheme, self.groups, context)
+        draws = partial(Seeded, config.seed, "defense", number)
+        shields = shields_of(config.defenses, self.scheme, range(config.federation.clients), draws)
+        channel = InProcessChannel(self.scheme, self.groups, context, shields)
+        labels = split.truth.target_labels.tolist()
         manifest = manifest_of(
-            config.federation, self.scheme, split.num_classes, split.truth.target_labels.tolist()
+            config.federation, self.scheme, split.num_classes, labels, on_record(config.defenses)
         )
         self.done = last_checkpoint(world)
         if self.done < 0:  # nothing to go on from: leave nothing of an earlier start, whatever its data were
@@ -223,7 +230,13 @@ def build_banks(
     return groups, server
 
 
-def manifest_of(f: FederationConfig, scheme: Scheme, num_classes: int, target_labels: list[int]) -> Manifest:
+def manifest_of(
+    f: FederationConfig,
+    scheme: Scheme,
+    num_classes: int,
+    target_labels: list[int],
+    defenses: list[Defended],
+) -> Manifest:
     """The public facts of a federation that makes all its rounds."""
     action, tensor = scheme.uploads
     return Manifest(
@@ -234,6 +247,7 @@ def manifest_of(f: FederationConfig, scheme: Scheme, num_classes: int, target_la
         num_classes=num_classes,
         target_labels=target_labels,
         uploads=Uploads(action=action, tensor=tensor, kind=scheme.upload_kind),
+        defenses=defenses,
     )
 
 

@@ -14,6 +14,7 @@ from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.outputs import check_kind, oddities
 from logitleak.errors import UserError
 from logitleak.sealed.files import read_truth
+from logitleak.stages.shields import marks, misfits
 from logitleak.text import printable
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
@@ -88,6 +89,7 @@ def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[
         f"public      {len(public)} images, {int(public.sensitive.sum())} of them sensitive, "
         f"{'labelled' if public.labels is not None else 'unlabelled'}",
         f"targets     {len(view.knowledge.target_labels)} of {view.knowledge.num_classes} classes",
+        *(f"defense     {line}" for line in marks(view)),
     ]
 
 
@@ -104,6 +106,10 @@ def _check_upload(
     values = found.numpy()
     check_kind(values, "logits" if kind == "logits" else "probabilities")
     _note_oddities(values, f"{where}, client {client}", findings)
+    if (defense := misfits(view, client, found)) is not None:
+        findings.error(
+            where, f"client {client} was to use the defense {defense}, and its upload shows that it did not."
+        )
     digest = hashlib.sha256(np.ascontiguousarray(values).data).digest()
     first = seen.setdefault(digest, client)
     if first != client:

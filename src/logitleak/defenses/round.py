@@ -1,0 +1,59 @@
+"""Fewer digits: the oldest advice against attacks on confidences."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from logitleak.defenses.base import Defense, DefenseSettings
+from logitleak.defenses.spaces import LEAST, Kind
+
+_LOOKED_AT = 256
+"""Rows in which the mark is looked for; it takes a while."""
+
+
+class RoundSettings(DefenseSettings):
+    """Settings of rounding.
+
+    Attributes:
+        digits: decimal places that are kept of every probability.
+    """
+
+    digits: int = Field(default=2, ge=1, le=3)
+
+
+class Round(Defense):
+    """Rounds probabilities, half to even, and scales every row to add up to 1 again.
+
+    A row in which everything is rounded to 0 becomes uniform.
+    """
+
+    Settings = RoundSettings
+    settings: RoundSettings
+
+    @property
+    def space(self) -> Kind:
+        return "probabilities"
+
+    def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
+        scale = 10**self.settings.digits
+        whole = (values.double() * scale).round()
+        whole = torch.where(whole.sum(-1, keepdim=True) == 0, 1.0, whole)
+        return (whole / whole.sum(-1, keepdim=True)).to(values.dtype)
+
+    def sees(self) -> str:
+        digits = self.settings.digits
+        return f"Probabilities rounded to {digits} decimal {'place' if digits == 1 else 'places'}."
+
+    def fits(self, values: Tensor) -> bool | None:
+        """Every row must be whole numbers over one and the same whole number."""
+        found = values[:_LOOKED_AT].double()
+        found = torch.where(found < 2 * LEAST, 0.0, found)  # a zero, in a scheme that sends logits
+        found = found / found.sum(-1, keepdim=True)
+        classes = values.shape[-1]
+        explained = (found - 1 / classes).abs().amax(-1) < 1e-5
+        for total in range(1, 10**self.settings.digits + classes // 2 + 1):
+            counts = found * total
+            explained |= (counts - counts.round()).abs().amax(-1) < 1e-5 * max(total, 10)
+        return bool(explained.all())
