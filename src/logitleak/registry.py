@@ -124,6 +124,10 @@ TABLES: dict[str, dict[str, Entry]] = {
         ),
         "laplace": Entry("logitleak.defenses.laplace:Laplace", "Laplace noise on clipped rows, with an ε"),
         "sparse": Entry("logitleak.defenses.sparse:Sparse", "Exact answers on a share of the rows only"),
+        "hide-column": Entry(
+            "logitleak.defenses.hide_column:HideColumn",
+            "Columns of one's own classes from a model without private images",
+        ),
     },
     "degradation": {
         "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),

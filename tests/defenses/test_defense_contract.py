@@ -26,16 +26,36 @@ def outputs(kind: Kind, rows: int = ROWS, classes: int = CLASSES) -> Tensor:
     return logits if kind == "logits" else logits.softmax(-1)
 
 
+class Stub:
+    """The inside of a client that holds class 0; its understudy says other things."""
+
+    held = torch.tensor([0])
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.shape = torch.Size()
+
+    def follow(self, action: str, round: int, message: Payload) -> None:
+        return None
+
+    def outputs(self) -> Tensor:
+        said = torch.randn(self.shape, generator=torch.Generator().manual_seed(2))
+        return said if self.kind == "logits" else said.softmax(-1)
+
+
 def made(name: str, kind: Kind, seed: int | None = 0, client: int = 0) -> Defense:
     cls = registry.load("defense", name)
     draws = System() if seed is None else Seeded(seed, "test", client)
-    defense: Defense = cls(registry.settings(name, cls.Settings, {}), kind, draws)
+    inside = Stub(kind) if cls.looks_inside else None
+    defense: Defense = cls(registry.settings(name, cls.Settings, {}), kind, draws, inside)
     return defense
 
 
 def leaves(defense: Defense, kind: Kind, values: Tensor, round: int = 1) -> Tensor:
     """What goes out of a client with this defense alone."""
-    shield = Shield(("upload", kind), kind, [defense])
+    if isinstance(defense.inside, Stub):
+        defense.inside.shape = values.shape
+    shield = Shield(("upload", kind), kind, [defense], defense.inside)
     message = Payload({"rows": torch.arange(len(values))})
     return shield.guard("upload", round, message, Payload({kind: values})).tensors[kind]
 
@@ -55,6 +75,8 @@ class TestEveryDefense:
     def test_in_its_own_space_too(self, name: str, kind: Kind) -> None:
         defense = made(name, kind)
         values = convert(outputs(kind), kind, defense.space)
+        if isinstance(defense.inside, Stub):
+            defense.inside.shape = values.shape
         found = defense.on_upload(values, torch.arange(ROWS), 1)
         assert (found.shape, found.dtype) == (values.shape, values.dtype)
         if defense.space == "probabilities":

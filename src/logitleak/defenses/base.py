@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from logitleak.defenses.draws import Draws
+from logitleak.defenses.inside import Inside
 from logitleak.defenses.spaces import Kind
 from logitleak.strict import Strict
 
@@ -23,17 +24,22 @@ class Defense(ABC):
         settings: an instance of the class's ``Settings``.
         kind: what the scheme sends.
         draws: where all chance is from. Without chance the same outputs always leave as the same.
+        inside: the inside of the client, for a defense that looks there; None where one is only described or checked.
 
     Attributes:
         Settings: the pydantic model of its settings.
+        looks_inside: whether what it does depends on more than the outputs. Such a one cannot stand behind another that
+            promises something, since it may undo it.
     """
 
     Settings: ClassVar[type[DefenseSettings]] = DefenseSettings
+    looks_inside: ClassVar[bool] = False
 
-    def __init__(self, settings: Any, kind: Kind, draws: Draws) -> None:
+    def __init__(self, settings: Any, kind: Kind, draws: Draws, inside: Inside | None = None) -> None:
         self.settings = settings
         self.kind = kind
         self.draws = draws
+        self.inside = inside
 
     @property
     def space(self) -> Kind:

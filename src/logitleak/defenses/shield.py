@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from logitleak.defenses.base import Defense
+from logitleak.defenses.inside import Inside
 from logitleak.defenses.spaces import Kind, convert
 from logitleak.types import Payload
 
@@ -18,22 +19,28 @@ class Shield:
         uploads: (action, tensor) that carries outputs, as the scheme says.
         kind: what the scheme sends.
         defenses: the first acts on what the model said, the last on what leaves.
+        inside: what some of them look at, which then hears every message.
     """
 
-    def __init__(self, uploads: tuple[str, str], kind: Kind, defenses: Sequence[Defense]) -> None:
+    def __init__(
+        self, uploads: tuple[str, str], kind: Kind, defenses: Sequence[Defense], inside: Inside | None = None
+    ) -> None:
         self._action, self._tensor = uploads
         self._kind: Kind = kind
         self.defenses = list(defenses)
+        self.inside = inside
 
     def guard(self, action: str, round: int, message: Payload, answer: Payload) -> Payload:
         """The answer that leaves: a valid one of the scheme, as the one that is given is.
 
         Args:
             action: what the server asked for.
-            round: from 1.
+            round: from 1; 0 before the first.
             message: what the server sent, with ``rows`` where it asks for some public rows only.
             answer: what the client would say.
         """
+        if self.inside is not None:
+            self.inside.follow(action, round, message)
         if action != self._action or not self.defenses:
             return answer
         said = answer.tensors[self._tensor]

@@ -27,7 +27,7 @@ from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.sealed.truth import Split
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import World, choose_device
-from logitleak.stages.shields import on_record, shields_of
+from logitleak.stages.shields import on_record, shields_of, understudies_of
 from logitleak.wire.writer import Defended, Manifest, TranscriptWriter, Uploads
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,12 @@ class Simulation:
         self.server = Server(server_bank, split.public, listener)
         context = ClientContext(split.public, listener=listener)
         draws = partial(Seeded, config.seed, "defense", number)
-        shields = shields_of(config.defenses, self.scheme, range(config.federation.clients), draws)
+        private = {k: own for group in self.groups for k, own in zip(group.clients, group.data, strict=True)}
+        device = choose_device(config.device)
+        self.understudies = understudies_of(
+            config, self.scheme, private, split.public, split.num_classes, device
+        )
+        shields = shields_of(config.defenses, self.scheme, private, draws, self.understudies)
         channel = InProcessChannel(self.scheme, self.groups, context, shields)
         labels = split.truth.target_labels.tolist()
         manifest = manifest_of(
@@ -139,7 +144,8 @@ class Simulation:
     def _keepers(self) -> dict[str, ModelBank | Scheme]:
         """Whatever has a state that rounds change."""
         groups = {f"group-{i}": group.bank for i, group in enumerate(self.groups)}
-        return {**groups, "server": self.server.bank, "scheme": self.scheme}
+        understudies = {f"understudy-{k}": one.bank for k, one in self.understudies.items()}
+        return {**groups, **understudies, "server": self.server.bank, "scheme": self.scheme}
 
     def _checkpoint(self, round: int) -> None:
         """Keep all models. The tensors come last: a checkpoint without them does not count."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from logitleak.stages.shields import described
+from logitleak.stages.defended import described
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
 

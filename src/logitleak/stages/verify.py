@@ -14,7 +14,7 @@ from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.outputs import check_kind, oddities
 from logitleak.errors import UserError
 from logitleak.sealed.files import read_truth
-from logitleak.stages.shields import marks, misfits
+from logitleak.stages.defended import marks, misfits
 from logitleak.text import printable
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
