@@ -44,6 +44,6 @@ class HideColumn(Defense):
 
     def sees(self) -> str:
         return (
-            "For the classes that a client holds, what a model says that was trained on none of its private images; for "
-            "the others its own outputs, which its private images have changed too."
+            "For the classes that a client holds, what a model says that was trained on none of its private images; "
+            "for others its own outputs, which its private images have changed too."
         )

@@ -64,7 +64,6 @@ def understudies_of(
     Raises:
         UserError: an unknown defense.
     """
-    inward = [entry for entry in config.defenses if registry.load("defense", entry.name).looks_inside]
     f, size = config.federation, public.image_size
     return {
         client: Understudy(
@@ -74,8 +73,15 @@ def understudies_of(
             public,
         )
         for client, own in data.items()
-        if any(entry.acts_at(client) for entry in inward)
+        if needs_understudy(config.defenses, client)
     }
+
+
+def needs_understudy(defenses: Sequence[DefenseConfig], client: int) -> bool:
+    """Whether one of a client's defenses looks inside."""
+    return any(
+        entry.acts_at(client) and registry.load("defense", entry.name).looks_inside for entry in defenses
+    )
 
 
 def shields_of(
