@@ -69,8 +69,12 @@ def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
     return table
 
 
-def parse(table: Mapping[str, Any]) -> DeployConfig:
+def parse(table: Mapping[str, Any], node: Mapping[str, Any] | None = None) -> DeployConfig:
     """Read back what `flat` wrote.
+
+    Args:
+        table: what everybody is told.
+        node: what one client's node says by itself; its ``defenses`` act after everybody's, and nobody hears of them.
 
     Raises:
         UserError: an unknown key, or a value out of range.
@@ -81,8 +85,9 @@ def parse(table: Mapping[str, Any]) -> DeployConfig:
     federation = {k: v for k, v in rest.items() if not k.startswith(_SETTING)} | {"settings": settings}
     if isinstance(federation.get("models"), str):
         federation["models"] = [name.strip() for name in federation["models"].split(",")]
-    if "defenses" in own:
-        own["defenses"] = defense_entries(_listed(own["defenses"]))
+    given = [source["defenses"] for source in (own, node or {}) if "defenses" in source]
+    if given:
+        own["defenses"] = [entry for one in given for entry in defense_entries(_listed(one))]
     try:
         parsed = FederationConfig.model_validate(federation)
         config = DeployConfig.model_validate(own | {"federation": parsed})
@@ -97,14 +102,17 @@ def parse(table: Mapping[str, Any]) -> DeployConfig:
     return config
 
 
-def _listed(given: Any) -> Any:
+def _listed(given: Any) -> list[Any]:
     """What the table says of defenses, which is JSON."""
     try:
-        return json.loads(given)
+        found = json.loads(given)
     except (TypeError, ValueError):
+        found = None
+    if not isinstance(found, list):
         raise UserError(
             f'The app\'s config: "defenses" must be a JSON list such as \'["round"]\', not {given!r}.'
-        ) from None
+        )
+    return found
 
 
 def of_run(config: Config, data: Path, out: Path) -> DeployConfig:
