@@ -127,7 +127,8 @@ def test_what_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0, "0"), (1.0, "1"), (1.2345, "1.24"), (0.0100001, "0.0101"), (123456.0, "1.24e+05")]
+    ("value", "said"),
+    [(0, "0"), (1.0, "1"), (1.2345, "1.24"), (0.0100001, "0.0101"), (999.5, "1000"), (123456.0, "124000")],
 )
 def test_bounds_are_rounded_up(value: float, said: str) -> None:
     assert upward(value) == said

@@ -42,8 +42,9 @@ def ls(
         return {title: {name: e.summary for name, e in table.items()} for title, table in tables.items()}
     for title, table in tables.items():
         print(title)
+        width = max(12, *map(len, table))
         for name, entry in table.items():
-            print(f"  {name:<12} {entry.summary}")
+            print(f"  {name:<{width}} {entry.summary}")
     return None
 
 

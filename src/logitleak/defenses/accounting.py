@@ -54,7 +54,8 @@ def upward(value: float) -> str:
     if value == 0:
         return "0"
     step = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return f"{math.ceil(value / step * (1 - 1e-12)) * step:.3g}"
+    raised = math.ceil(value / step * (1 - 1e-12)) * step
+    return f"{raised:.0f}" if raised >= 1000 else f"{raised:.3g}"
 
 
 def promise(client: str, row: str, delta: float, rows: int, rounds: int) -> str:
