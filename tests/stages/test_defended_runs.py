@@ -17,6 +17,7 @@ from logitleak import registry
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.stages.check import check
+from logitleak.stages.plan import plan
 from logitleak.stages.simulation import Simulation
 from logitleak.stages.threat import threat_model
 from logitleak.stages.verify import verify
@@ -179,6 +180,18 @@ def test_a_strangers_manifest(tiny_config: Tiny, tmp_path: Path) -> None:
         assert "not known here" in said
         assert "\x1b" not in said
     assert "which nobody checked" in said
+
+
+def test_the_plan_says_what_they_promise_and_cost(tiny_config: Tiny) -> None:
+    plain = plan(configs.parse(values(tiny_config)))
+    assert not any(line.startswith("defense") for line in plain.lines())
+    defenses = ["hide-column", {"name": "laplace", "clients": [1]}]
+    defended = plan(configs.parse(values(tiny_config, defenses=defenses)))
+    first, second = (line for line in defended.lines() if line.startswith("defense"))
+    assert first == "defense     hide-column, all clients; guarantee: none"
+    assert second.startswith("defense     laplace, client 1; guarantee: (ε, δ)-differential privacy at δ = 0")
+    assert defended.disk.checkpoint * 3 == plain.disk.checkpoint * 5  # two understudies beside three models
+    assert defended.memory.stages["federation"] > plain.memory.stages["federation"]
 
 
 @pytest.mark.parametrize(

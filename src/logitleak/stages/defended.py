@@ -8,7 +8,7 @@ from logitleak.defenses.base import Defense
 from logitleak.defenses.draws import System
 from logitleak.defenses.spaces import convert
 from logitleak.errors import UserError
-from logitleak.stages.shields import form_of, make_defense
+from logitleak.stages.shields import form_of, make_defense, who
 from logitleak.text import printable
 from logitleak.wire.transcript import Transcript
 from logitleak.wire.writer import Defended
@@ -59,7 +59,7 @@ def marks(view: Transcript) -> list[str]:
             if last
             else "others act after it, so uploads need not show it"
         )
-        said.append(f"{printable(entry.name, 100)} ({_who(entry, brief=True)}): {how}")
+        said.append(f"{printable(entry.name, 100)} ({who(entry.clients)}): {how}")
     return said
 
 
@@ -76,10 +76,7 @@ def _known(entry: Defended, view: Transcript) -> Defense | None:
         return None
 
 
-def _who(entry: Defended, brief: bool = False) -> str:
-    if entry.clients == "all":
-        return "all clients" if brief else "All clients change their outputs"
-    listed = ", ".join(map(str, entry.clients))
-    one = len(entry.clients) == 1
-    who = f"client{'' if one else 's'} {listed}"
-    return who if brief else f"{who.capitalize()} change{'s its' if one else ' their'} outputs"
+def _who(entry: Defended) -> str:
+    said = who(entry.clients)
+    one = said.startswith("client ")
+    return f"{said.capitalize()} change{'s its' if one else ' their'} outputs"

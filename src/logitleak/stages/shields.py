@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 
@@ -165,6 +165,13 @@ def form_of(kind: UploadKind) -> Kind:
     raise UserError(
         f"Defenses act on outputs, and clients of this scheme send {kind}; leave defenses out, or use another scheme."
     )
+
+
+def who(clients: Literal["all"] | list[int]) -> str:
+    """Such as "client 3"."""
+    if clients == "all":
+        return "all clients"
+    return f"client{'' if len(clients) == 1 else 's'} {', '.join(map(str, clients))}"
 
 
 def on_record(defenses: Sequence[DefenseConfig]) -> list[Defended]:
