@@ -16,7 +16,7 @@ from scipy import optimize, stats
 from logitleak import registry
 from logitleak.defenses.base import Defense
 from logitleak.defenses.draws import Seeded, System, laplace, normal
-from logitleak.defenses.spaces import Kind, onto_simplex
+from logitleak.defenses.spaces import Kind, convert, onto_simplex
 
 Row = list[float]
 CLASSES = 6
@@ -158,6 +158,24 @@ def test_numbers_have_the_distribution_that_they_should() -> None:
     uniform = System().uniform((50_000,), 1)
     assert stats.kstest(normal(uniform).numpy(), "norm").pvalue > 1e-4
     assert stats.kstest(laplace(uniform).numpy(), "laplace").pvalue > 1e-4
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3])
+@pytest.mark.parametrize("classes", [2, 7, 300])
+def test_the_mark_of_rounding(digits: int, classes: int) -> None:
+    """Whole numbers over their sum, at every confidence, and in logits too; what was not rounded lacks it."""
+    defense = made("round", digits=digits)
+    for spread in (0.1, 2.0, 10.0):
+        logits = spread * torch.randn(50, classes, generator=torch.Generator().manual_seed(3))
+        sent = defense.on_upload(logits.softmax(-1), torch.arange(50), 1)
+        assert defense.fits(sent) is True
+        assert (
+            defense.fits(convert(convert(sent, "probabilities", "logits"), "logits", "probabilities")) is True
+        )
+    assert (
+        defense.fits(torch.randn(50, classes, generator=torch.Generator().manual_seed(4)).softmax(-1))
+        is False
+    )
 
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=6))

@@ -14,13 +14,16 @@ from test_resume import assert_same
 import logitleak
 from logitleak import config as configs
 from logitleak import registry
+from logitleak.defenses.draws import Seeded
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors, write_tensors
+from logitleak.seeds import derive_int
 from logitleak.stages.check import check
 from logitleak.stages.plan import plan
 from logitleak.stages.simulation import Simulation
 from logitleak.stages.threat import threat_model
 from logitleak.stages.verify import verify
+from logitleak.stages.worlds import attack_seed
 from logitleak.wire.transcript import Transcript
 
 Tiny = Callable[..., dict[str, Any]]
@@ -151,6 +154,13 @@ def test_worlds_have_noise_of_their_own(
     )
     gap = first - second  # nobody learnt anything private, so all of it is noise
     assert 1.2 < float(gap.std()) < 1.6
+
+
+def test_attackers_cannot_draw_the_noise() -> None:
+    """What they are given is another seed, for attacks and for all that they play by themselves."""
+    real = Seeded(5, "defense", 0, 0, "gaussian", 1).uniform((100,), 1)
+    for seed in (attack_seed(5), derive_int(attack_seed(5), "lab")):
+        assert not bool((Seeded(seed, "defense", 0, 0, "gaussian", 1).uniform((100,), 1) == real).any())
 
 
 def test_an_upload_that_did_not_come_through_its_defense_is_found(tiny_config: Tiny, tmp_path: Path) -> None:

@@ -37,9 +37,7 @@ class HideColumn(Defense):
         total = rest.sum(-1, keepdim=True)
         even = (~mine).to(values.dtype) / (~mine).sum().clamp_min(1)
         shares = torch.where(total > 0, rest / total.clamp_min(1e-30), even)
-        left = other.masked_fill(mine, 0).sum(
-            -1, keepdim=True
-        )  # what the understudy leaves to the other columns
+        left = other.masked_fill(mine, 0).sum(-1, keepdim=True)  # what the understudy gives to other classes
         return torch.where(mine, other, shares * left)
 
     def sees(self) -> str:

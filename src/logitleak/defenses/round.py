@@ -9,8 +9,8 @@ from torch import Tensor
 from logitleak.defenses.base import Defense, DefenseSettings
 from logitleak.defenses.spaces import LEAST, Kind
 
-_LOOKED_AT = 256
-"""Rows in which the mark is looked for; it takes a while."""
+_ROWS, _ENTRIES = 256, 1_000_000
+"""So many rows, and entries of them, the mark is looked for in; it takes a while."""
 
 
 class RoundSettings(DefenseSettings):
@@ -47,13 +47,14 @@ class Round(Defense):
         return f"Probabilities rounded to {digits} decimal {'place' if digits == 1 else 'places'}."
 
     def fits(self, values: Tensor) -> bool | None:
-        """Every row must be whole numbers over one and the same whole number."""
-        found = values[:_LOOKED_AT].double()
+        """Every row must be whole numbers over one and the same whole number, their sum: at most twice what it would be
+        without rounding, since nothing that is not 0 is more than doubled."""
+        classes = values.shape[-1]
+        found = values[: min(_ROWS, max(1, _ENTRIES // classes))].double()
         found = torch.where(found < 2 * LEAST, 0.0, found)  # a zero, in a scheme that sends logits
         found = found / found.sum(-1, keepdim=True)
-        classes = values.shape[-1]
         explained = (found - 1 / classes).abs().amax(-1) < 1e-5
-        for total in range(1, 10**self.settings.digits + classes // 2 + 1):
+        for total in range(1, 2 * 10**self.settings.digits + 1):
             counts = found * total
             explained |= (counts - counts.round()).abs().amax(-1) < 1e-5 * max(total, 10)
         return bool(explained.all())
