@@ -121,7 +121,14 @@ def settings_table(model: type[Strict], also: type[Strict] | None = None) -> str
 
 def sections() -> dict[type[Strict], tuple[str, str]]:
     """Every section of what a user may write: how a reader finds it, and where it stands."""
-    from logitleak.config import AttackConfig, Config, DataConfig, FederationConfig, GameConfig
+    from logitleak.config import (
+        AttackConfig,
+        Config,
+        DataConfig,
+        DefenseConfig,
+        FederationConfig,
+        GameConfig,
+    )
     from logitleak.config.recorded import Recorded, RecordedConfig
     from logitleak.sweep.config import Show, Sweep
 
@@ -130,6 +137,7 @@ def sections() -> dict[type[Strict], tuple[str, str]]:
         DataConfig: ("data", "`data` of a run"),
         FederationConfig: ("federation", "`federation` of a run"),
         GameConfig: ("game", "`game` of a run"),
+        DefenseConfig: ("defense", "each entry of `defenses`"),
         AttackConfig: ("attack", "each entry of `attacks`"),
         RecordedConfig: ("recorded run", "the top of the file that an import writes"),
         Recorded: ("recorded", "`recorded` of that file"),
@@ -163,6 +171,7 @@ _KINDS = {
     "prior": ("Priors", "Chosen by `attacks.NAME.prior`, with `attacks.NAME.prior_settings`"),
     "data": ("Data sources", "Chosen by `data.source`, with `data.settings`"),
     "partition": ("Partitions", "Chosen by `data.partition`, with `data.partition_settings`"),
+    "defense": ("Defenses", "Chosen by `defenses`, a list of names with `settings` and `clients`"),
     "degradation": ("Degradations", "Chosen by `data.degradation`, with `data.degradation_settings`"),
     "model": ("Models", "Chosen by `federation.models` and `federation.server_model`"),
     "metric": ("Image metrics", "Computed for every rebuilt image"),

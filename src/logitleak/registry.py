@@ -123,6 +123,24 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.data.partition.quantity:Quantity", "The same classes, and clients of unequal size"
         ),
     },
+    "defense": {
+        "round": Entry("logitleak.defenses.round:Round", "Fewer digits of every probability"),
+        "temperature": Entry("logitleak.defenses.temperature:Temperature", "A softer softmax"),
+        "top-k": Entry("logitleak.defenses.top_k:TopK", "Probabilities of the likeliest classes only"),
+        "hard-label": Entry("logitleak.defenses.hard_label:HardLabel", "The likeliest class of every row"),
+        "clip-confidence": Entry(
+            "logitleak.defenses.clip_confidence:ClipConfidence", "No probability above a bound"
+        ),
+        "gaussian": Entry(
+            "logitleak.defenses.gaussian:Gaussian", "Gaussian noise on clipped rows, with an ε"
+        ),
+        "laplace": Entry("logitleak.defenses.laplace:Laplace", "Laplace noise on clipped rows, with an ε"),
+        "sparse": Entry("logitleak.defenses.sparse:Sparse", "Exact answers on a share of the rows only"),
+        "hide-column": Entry(
+            "logitleak.defenses.hide_column:HideColumn",
+            "Columns of one's own classes from a model without private images",
+        ),
+    },
     "degradation": {
         "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),
         "mask": Entry("logitleak.data.degrade.mask:Mask", "A painted face mask in the aligned frame"),

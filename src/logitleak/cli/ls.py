@@ -21,7 +21,8 @@ def ls(
     """List what is registered, with one line each; or the settings of one plug-in.
 
     Args:
-        kind: One of scheme, attack, prior, data, degradation, model, metric, tracker; all by default.
+        kind: One of scheme, attack, prior, data, partition, defense, degradation, model, metric, tracker; all by
+            default.
         name: A name of this kind, to list its settings: their types, defaults and meanings.
         json: Print one JSON object.
     """
@@ -41,8 +42,9 @@ def ls(
         return {title: {name: e.summary for name, e in table.items()} for title, table in tables.items()}
     for title, table in tables.items():
         print(title)
+        width = max(12, *map(len, table))
         for name, entry in table.items():
-            print(f"  {name:<12} {entry.summary}")
+            print(f"  {name:<{width}} {entry.summary}")
     return None
 
 

@@ -12,13 +12,21 @@ from logitleak.config.model import (
     parse_with,
     read_yaml,
 )
-from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section
+from logitleak.config.sections import (
+    AttackConfig,
+    DataConfig,
+    DefenseConfig,
+    FederationConfig,
+    GameConfig,
+    Section,
+)
 
 __all__ = [
     "AttackConfig",
     "Attacked",
     "Config",
     "DataConfig",
+    "DefenseConfig",
     "FederationConfig",
     "GameConfig",
     "Section",

@@ -13,13 +13,23 @@ import yaml
 from pydantic import (
     Field,
     NonNegativeInt,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
 )
 
 from logitleak import registry
 from logitleak.choices import Device, Tuning
+from logitleak.config.defended import check_defenses, defense_entries
 from logitleak.config.overrides import by_name, parse_override, places_of, set_value
-from logitleak.config.sections import AttackConfig, DataConfig, FederationConfig, GameConfig, Section
+from logitleak.config.sections import (
+    AttackConfig,
+    DataConfig,
+    DefenseConfig,
+    FederationConfig,
+    GameConfig,
+    Section,
+)
 from logitleak.errors import UserError, did_you_mean
 from logitleak.files import yaml_text
 from logitleak.text import NOUN
@@ -113,6 +123,8 @@ class Config(Attacked):
         seed: the root seed.
         device: "cpu", "cuda", or "auto" (CUDA where there is one).
         data, federation, game: see there.
+        defenses: what clients do to their outputs before these leave them; the first acts on what the model says, the
+            last on what leaves.
         baselines: whether every client is trained alone too, and one model on everybody's images, to show what
             federating buys. It changes nothing else.
         candidates: of how many images, used ones and others in turn, it is kept what clients would answer if the server
@@ -123,9 +135,17 @@ class Config(Attacked):
     data: DataConfig = DataConfig()
     federation: FederationConfig = FederationConfig()
     game: GameConfig = GameConfig()
+    defenses: list[DefenseConfig] = Field(default_factory=list)
     baselines: bool = False
     candidates: NonNegativeInt = 0
     attacks: dict[str, AttackConfig] = Field(default_factory=lambda: {"ridge": AttackConfig(attack="ridge")})
+
+    @model_serializer(mode="wrap")
+    def _defended(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        if not values.get("defenses"):  # runs without any are what they were before there were defenses
+            values.pop("defenses", None)
+        return values
 
     def tuned(self, how: Tuning) -> Config:
         """The same configuration with every attack's settings chosen in this way."""
@@ -190,6 +210,8 @@ def parse(values: Mapping[str, Any]) -> Config:
         )
     if "attacks" in values:
         values["attacks"] = _attack_entries(values["attacks"])
+    if "defenses" in values:
+        values["defenses"] = defense_entries(values["defenses"])
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -201,6 +223,12 @@ def parse(values: Mapping[str, Any]) -> Config:
     registry.check("data", config.data.source)
     check_models(config.federation)
     check_minimum(config.federation.minimum_clients, config.federation.clients)
+    check_defenses(config.defenses)
+    if config.candidates and config.defenses:
+        raise UserError(
+            "What clients would say of candidates is kept as their models say it, without defenses; leave out "
+            "candidates, or defenses."
+        )
     if config.data.degradation is not None:
         registry.check("degradation", config.data.degradation)
     check_attacks(config)

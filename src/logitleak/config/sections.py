@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from logitleak.choices import Tuning, View
 from logitleak.strict import Strict
@@ -18,6 +18,13 @@ class Section(Strict):
 
 def _expanded(path: Any) -> Any:
     return os.path.expanduser(os.path.expandvars(path)) if isinstance(path, str) else path
+
+
+def _who(clients: Any) -> Any:
+    listed = isinstance(clients, list) and clients and all(type(one) is int and one >= 0 for one in clients)
+    if clients != "all" and not listed:
+        raise ValueError('write "all", or a list of client numbers such as [0, 2]')
+    return clients
 
 
 class DataConfig(Section):
@@ -127,6 +134,25 @@ class GameConfig(Section):
     def simulations(self) -> int:
         """How often the federation runs."""
         return self.worlds if self.design == "twins" else 1
+
+
+class DefenseConfig(Section):
+    """What some clients do to their outputs before these leave them; an entry may be a name alone.
+
+    Attributes:
+        name: a registered defense; ``settings`` are its own.
+        clients: "all", or a list of client numbers, counted from 0.
+    """
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    clients: Annotated[
+        Literal["all"] | Annotated[list[NonNegativeInt], Field(min_length=1)], BeforeValidator(_who)
+    ] = "all"
+
+    def acts_at(self, client: int) -> bool:
+        """Whether this client has it."""
+        return self.clients == "all" or client in self.clients
 
 
 class AttackConfig(Section):

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from torch import Tensor
 
+from logitleak.defenses.draws import System
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import check_facts, fingerprint, read_facts, read_private, read_public
 from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import choose_device
+from logitleak.stages.shields import shields_of, understudies_of
 from logitleak.types import Payload
+
+_UNDERSTUDY = "understudy/"
 
 
 class OtherPublicSet(UserError):
@@ -47,6 +51,13 @@ class Client:
         self.bank = bank_of(
             f, f.model_of(number), [number], self.public.image_size, facts.num_classes, config.seed, device
         )
+        self.understudies = understudies_of(
+            config, self.scheme, {number: self.data}, self.public, facts.num_classes, device
+        )
+        shields = shields_of(
+            config.defenses, self.scheme, [number], lambda *names: System(), self.understudies
+        )
+        self.shield = shields.get(number)
 
     def check_public(self, wanted: str) -> None:
         """Raise `OtherPublicSet` unless the public set has this `fingerprint`: outputs on other images, or in
@@ -66,7 +77,7 @@ class Client:
             state: the model as it was after the last action; empty before the first.
 
         Returns:
-            the answer, and the model to keep for the next message.
+            the answer, and the model, or models, to keep for the next message.
 
         Raises:
             UserError: the scheme has no such action.
@@ -74,7 +85,27 @@ class Client:
         if action not in self.scheme.actions:
             raise UserError(f'This scheme has no action "{action}".')
         if state:
-            self.bank.load_state(state)
+            self._load_state(state)
         context = ClientContext(self.public, round, [self.number])
         (payload,) = self.scheme.actions[action](self.bank, [self.data], message, context)
-        return payload, self.bank.state()
+        if self.shield is not None:
+            payload = self.shield.guard(action, round, message, payload)
+        return payload, self._state()
+
+    def _state(self) -> dict[str, Tensor]:
+        """Of the client's model and its understudy."""
+        table = self.bank.state()
+        for one in self.understudies.values():
+            table |= {_UNDERSTUDY + name: value for name, value in one.bank.state().items()}
+        return table
+
+    def _load_state(self, table: Mapping[str, Tensor]) -> None:
+        self.bank.load_state(table)
+        for one in self.understudies.values():
+            one.bank.load_state(
+                {
+                    name.removeprefix(_UNDERSTUDY): value
+                    for name, value in table.items()
+                    if name.startswith(_UNDERSTUDY)
+                }
+            )

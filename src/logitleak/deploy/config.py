@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +10,11 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from logitleak import registry
-from logitleak.config import Config, FederationConfig, check_minimum, check_models
+from logitleak.config import Config, DefenseConfig, FederationConfig, check_minimum, check_models
+from logitleak.config.defended import defense_entries
 from logitleak.errors import UserError
 from logitleak.stages.banks import scheme_of
+from logitleak.stages.shields import check_defenses
 from logitleak.strict import Strict
 
 _SETTING = "settings."
@@ -24,6 +27,7 @@ class DeployConfig(Strict):
         seed: the root seed; client k starts from the model of client k of a simulation with this seed.
         device: "cpu", "cuda" or "auto", for clients and server alike.
         federation: who takes part and how everybody trains.
+        defenses: what clients do to their outputs before these leave them; in the table one text, as JSON.
         minimum_clients: how many must answer validly; with fewer the federation ends. It stands here, and not in
             ``federation``.
         answer_timeout: seconds that clients have for one action.
@@ -37,6 +41,7 @@ class DeployConfig(Strict):
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     federation: FederationConfig = Field(default_factory=FederationConfig)
+    defenses: list[DefenseConfig] = Field(default_factory=list)
     minimum_clients: PositiveInt = 1
     answer_timeout: PositiveFloat = 600.0
     start_timeout: PositiveFloat = 120.0
@@ -53,6 +58,8 @@ def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
     """
     values = config.model_dump(mode="json")
     federation = values.pop("federation")
+    if defenses := values.pop("defenses"):
+        values["defenses"] = json.dumps(defenses)
     settings = federation.pop("settings")
     del federation["minimum_clients"]  # the table has one of this name
     federation["models"] = ",".join(federation["models"])
@@ -64,8 +71,12 @@ def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
     return table
 
 
-def parse(table: Mapping[str, Any]) -> DeployConfig:
+def parse(table: Mapping[str, Any], node: Mapping[str, Any] | None = None) -> DeployConfig:
     """Read back what `flat` wrote.
+
+    Args:
+        table: what everybody is told.
+        node: what one client's node says by itself; its ``defenses`` act after everybody's, and nobody hears of them.
 
     Raises:
         UserError: an unknown key, or a value out of range.
@@ -76,6 +87,9 @@ def parse(table: Mapping[str, Any]) -> DeployConfig:
     federation = {k: v for k, v in rest.items() if not k.startswith(_SETTING)} | {"settings": settings}
     if isinstance(federation.get("models"), str):
         federation["models"] = [name.strip() for name in federation["models"].split(",")]
+    given = [source["defenses"] for source in (own, node or {}) if "defenses" in source]
+    if given:
+        own["defenses"] = [entry for one in given for entry in defense_entries(_listed(one))]
     try:
         parsed = FederationConfig.model_validate(federation)
         config = DeployConfig.model_validate(own | {"federation": parsed})
@@ -83,8 +97,21 @@ def parse(table: Mapping[str, Any]) -> DeployConfig:
         raise UserError(registry.describe(error, "The app's config", DeployConfig)) from None
     check_minimum(config.minimum_clients, parsed.clients)
     check_models(parsed)
-    scheme_of(parsed)
+    check_defenses(config.defenses, scheme_of(parsed), parsed.clients)
     return config
+
+
+def _listed(given: Any) -> list[Any]:
+    """What the table says of defenses, which is JSON."""
+    try:
+        found = json.loads(given)
+    except (TypeError, ValueError):
+        found = None
+    if not isinstance(found, list):
+        raise UserError(
+            f'The app\'s config: "defenses" must be a JSON list such as \'["round"]\', not {given!r}.'
+        )
+    return found
 
 
 def of_run(config: Config, data: Path, out: Path) -> DeployConfig:
@@ -97,7 +124,7 @@ def of_run(config: Config, data: Path, out: Path) -> DeployConfig:
     """
     federation = config.federation.model_copy(update={"minimum_clients": None})
     return DeployConfig(
-        seed=config.seed, device=config.device, federation=federation,
+        seed=config.seed, device=config.device, federation=federation, defenses=config.defenses,
         minimum_clients=config.federation.minimum_clients or 1,
         server_data=data / "server", client_data=data, out=out,
     )  # fmt: skip

@@ -210,7 +210,7 @@ def _tensors(record: ArrayRecord) -> dict[str, Tensor]:
 
 def _client(context: Context) -> Client:
     own_process()
-    config, number = parse(context.run_config), _client_number(context)
+    config, number = parse(context.run_config, context.node_config), _client_number(context)
     own = context.node_config.get("data")
     folder = Path(str(own)) if own is not None else client_folder(config.client_data, number)
     return Client(config, folder, number)

@@ -20,6 +20,7 @@ from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.check import check_architectures
 from logitleak.stages.folder import RunFolder, World, choose_device, logged, timed
 from logitleak.stages.opening import open_run
+from logitleak.stages.shields import on_record
 from logitleak.stages.simulation import manifest_of
 from logitleak.stages.traffic import weights_of
 from logitleak.types import Payload, PublicData
@@ -71,7 +72,8 @@ def serve(config: DeployConfig, connect: Connect) -> RunFolder:
 def _serve(world: _World, run: RunFolder, connect: Connect) -> None:
     classes, config = world.facts.num_classes, world.config
     form: Forms = partial(world.scheme.form, public=len(world.public), num_classes=classes)
-    manifest = manifest_of(config.federation, world.scheme, classes, world.facts.target_labels)
+    labels, defenses = world.facts.target_labels, on_record(config.defenses)
+    manifest = manifest_of(config.federation, world.scheme, classes, labels, defenses)
     writer = TranscriptWriter(World(run.path).wire, manifest, world.public)
     channel = Recorder(connect(form), writer, form, config.minimum_clients)
     _rounds(world, run, writer, channel)
@@ -93,7 +95,13 @@ def _open(world: _World) -> RunFolder:
         raise UserError(f"{config.out} is not empty; set out to another folder.")
     known = configs.load(config.server_data / "config.yaml")
     resolved = known.model_copy(
-        update={"seed": config.seed, "device": config.device, "federation": config.federation, "attacks": {}}
+        update={
+            "seed": config.seed,
+            "device": config.device,
+            "federation": config.federation,
+            "defenses": config.defenses,
+            "attacks": {},
+        }
     )
     weights = weights_of(config.federation, world.public.image_size, world.facts.num_classes)
     run = open_run(config.out, resolved)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from logitleak.defenses.shield import Shield
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form
 from logitleak.federation.bank import ModelBank
@@ -33,12 +34,26 @@ class ClientGroup:
 
 
 class InProcessChannel:
-    """All clients in this process, one bank for each architecture."""
+    """All clients in this process, one bank for each architecture.
 
-    def __init__(self, scheme: Scheme, groups: Sequence[ClientGroup], context: ClientContext) -> None:
+    Args:
+        scheme: what is played.
+        groups: the clients.
+        context: what their actions may use besides.
+        shields: what stands between some clients and the server, by client.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        groups: Sequence[ClientGroup],
+        context: ClientContext,
+        shields: Mapping[int, Shield] | None = None,
+    ) -> None:
         self._scheme = scheme
         self._groups = groups
         self._context = context
+        self._shields = shields or {}
 
     @property
     def clients(self) -> int:
@@ -57,6 +72,8 @@ class InProcessChannel:
             context = self._context.at(round, group.clients)
             payloads = self._scheme.actions[action](group.bank, group.data, message, context)
             answers.update(zip(group.clients, payloads, strict=True))
+        for client, shield in self._shields.items():
+            answers[client] = shield.guard(action, round, message, answers[client])
         return dict(sorted(answers.items()))
 
 

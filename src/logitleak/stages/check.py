@@ -19,6 +19,7 @@ from logitleak.models import own
 from logitleak.schemes.base import Scheme
 from logitleak.stages.banks import scheme_of
 from logitleak.stages.folder import choose_device
+from logitleak.stages.shields import check_defenses
 from logitleak.types import MODEL_KINDS
 
 
@@ -51,6 +52,7 @@ def check(config: Config) -> Checked:
         for name, entry in config.attacks.items()
     }
     _check_scheme(config, scheme)
+    check_defenses(config.defenses, scheme, config.federation.clients)
     shares_models = scheme.upload_kind in MODEL_KINDS
     provides = scheme.provides if shares_models else scheme.provides | {"shadows"}
     for name, made in attacks.items():

@@ -116,7 +116,7 @@ def _simulate(
     if config.candidates and (number == 0 or everywhere):
         candidates = draw_candidates(truth, game, config.candidates, config.seed)
     asked = None if candidates is None else (candidates.images, run.replies(world))
-    simulation = Simulation(config, world, split, used, held, progress, memo, name, asked)
+    simulation = Simulation(config, world, split, used, held, progress, memo, name, number, asked)
     simulation.go_on()
     if number == 0:
         write_tensors(run.predicted, simulation.predicted())

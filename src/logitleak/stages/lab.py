@@ -111,7 +111,7 @@ def mock_twins(
             if not (world.path / "whole").exists():
                 used = game.used(split.truth, number)
                 name = f"mock world {number + 1} of 2"
-                Simulation(played, world, split, used, None, progress, memo, name).go_on()
+                Simulation(played, world, split, used, None, progress, memo, name, number).go_on()
                 shutil.rmtree(world.checkpoint, ignore_errors=True)
                 (world.path / "whole").touch()
         shutil.rmtree(home / "mock" / "memo", ignore_errors=True)

@@ -6,12 +6,14 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from logitleak.config import Config
+from logitleak.defenses.draws import System
 from logitleak.federation.bank import ModelBank
 from logitleak.machine.forecast import FLOAT
 from logitleak.schemes.base import Epochs
@@ -20,6 +22,7 @@ from logitleak.stages.baselines import of_one_client
 from logitleak.stages.check import Checked, check
 from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import footprint, largest
+from logitleak.stages.shields import form_of, make_defense, needs_understudy, who
 from logitleak.text import plural
 from logitleak.types import MODEL_KINDS
 
@@ -71,6 +74,15 @@ class PlannedGame:
 
 
 @dataclass(frozen=True)
+class PlannedDefense:
+    """What some clients do to their outputs; ``guarantee`` is for the public images that there are, about."""
+
+    name: str
+    clients: Literal["all"] | list[int]
+    guarantee: str
+
+
+@dataclass(frozen=True)
 class PlannedDisk:
     """Bytes: of all transcripts, and of the checkpoint of one federation."""
 
@@ -92,6 +104,7 @@ class Plan:
 
     Attributes:
         attacks: registered attacks, by their names in the run.
+        defenses: in their order.
         seconds: what the federation takes here, in all worlds.
     """
 
@@ -99,6 +112,7 @@ class Plan:
     federation: PlannedFederation
     game: PlannedGame
     attacks: dict[str, str]
+    defenses: list[PlannedDefense]
     disk: PlannedDisk
     memory: PlannedMemory
     seconds: float
@@ -119,6 +133,8 @@ class Plan:
             yield f"game        twins: {g.worlds} worlds, in each of which half of the targets are withheld"
         elif g.share is not None:
             yield f"game        decoys: each target is withheld with probability {g.share:g}"
+        for defense in self.defenses:
+            yield f"defense     {defense.name}, {who(defense.clients)}; guarantee: {defense.guarantee}"
         disk, stages = self.disk, self.memory.stages
         yield f"disk        about {_size(disk.transcript)} of transcript, {_size(disk.checkpoint)} of checkpoint"
         parts = ", ".join(f"{name} {_size(stages[name])}" for name in largest(stages))
@@ -141,6 +157,7 @@ def plan(config: Config) -> Plan:
     upload = weights if found.scheme.upload_kind in MODEL_KINDS else outputs
     wire = f.rounds * ((f.clients + 1) * upload + outputs)
     memory = footprint(config, found.scheme, size)
+    models = f.clients + 1 + _understudies(config)
     return Plan(
         data=PlannedData(
             d.source, size.people, found.left_out, size.public, size.private, size.targets, config.noun
@@ -148,7 +165,17 @@ def plan(config: Config) -> Plan:
         federation=PlannedFederation(f.scheme, f.clients, f.rounds, f.models),
         game=PlannedGame(g.design, g.simulations, g.share if g.design == "decoys" else None),
         attacks={name: entry.attack for name, entry in config.attacks.items()},
-        disk=PlannedDisk(g.simulations * wire, 3 * (f.clients + 1) * weights),
+        defenses=[
+            PlannedDefense(
+                entry.name,
+                entry.clients,
+                make_defense(entry, form_of(found.scheme.upload_kind), System()).guarantee(
+                    size.public, f.rounds
+                ),
+            )
+            for entry in config.defenses
+        ],
+        disk=PlannedDisk(g.simulations * wire, 3 * models * weights),
         memory=PlannedMemory(max(memory.values()), memory),
         seconds=foretell(config, found),
     )
@@ -169,8 +196,17 @@ def foretell(config: Config, found: Checked, hurry: bool = False) -> float:
     if config.baselines:
         one = of_one_client(found.scheme, f.rounds)
         learnt += (f.clients + 1) * one.labels * size.public + 2 * one.private * size.private
-    predicted = config.game.simulations * f.rounds * (f.clients + 1) * size.public
+    worlds, understudies = config.game.simulations, _understudies(config)
+    if understudies:  # they learn the public set as their clients do, in each world
+        one = of_one_client(found.scheme, f.rounds)
+        learnt += worlds * understudies * (one.labels + one.public) * size.public
+    predicted = worlds * f.rounds * (f.clients + 1 + understudies) * size.public
     return (learnt + predicted / STEP_TO_FORWARD) * _seconds_per_image(config, size.classes, hurry)
+
+
+def _understudies(config: Config) -> int:
+    """How many more models defenses train."""
+    return sum(needs_understudy(config.defenses, client) for client in range(config.federation.clients))
 
 
 def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> float:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from logitleak.config import Config, FederationConfig
+from logitleak.defenses.draws import Seeded
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.batches import PREDICTED
@@ -29,7 +30,8 @@ from logitleak.sealed.truth import Split
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.candidates import AskingTransport
 from logitleak.stages.folder import World, choose_device
-from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
+from logitleak.stages.shields import on_record, shields_of, understudies_of
+from logitleak.wire.writer import Defended, Manifest, TranscriptWriter, Uploads
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Simulation:
         progress: where it reports to.
         memo: where models that learn from the public set alone are kept for other worlds; None for nowhere.
         name: what to call this world in the progress.
+        number: which world this is; defenses draw other numbers in each.
         asked: images uint8 [n, 3, H, W] of which it is kept what clients would say of them, and the folder for that;
             None where nobody asks.
     """
@@ -60,6 +63,7 @@ class Simulation:
         progress: Progress,
         memo: Memo | None = None,
         name: str = "federation",
+        number: int = 0,
         asked: tuple[Tensor, Path] | None = None,
     ) -> None:
         self.rounds = config.federation.rounds
@@ -76,11 +80,19 @@ class Simulation:
         listener = _Listener(self.losses, self.rounds, progress, all_needed=minimum == f.clients)
         self.server = Server(server_bank, split.public, listener)
         context = ClientContext(split.public, listener=listener)
-        channel: Transport = InProcessChannel(self.scheme, self.groups, context)
+        draws = partial(Seeded, config.seed, "defense", number)
+        private = {k: own for group in self.groups for k, own in zip(group.clients, group.data, strict=True)}
+        device = choose_device(config.device)
+        self.understudies = understudies_of(
+            config, self.scheme, private, split.public, split.num_classes, device
+        )
+        shields = shields_of(config.defenses, self.scheme, private, draws, self.understudies)
+        channel: Transport = InProcessChannel(self.scheme, self.groups, context, shields)
         if asked is not None:
             channel = AskingTransport(channel, self.groups, self.scheme.uploads[0], *asked)
+        labels = split.truth.target_labels.tolist()
         manifest = manifest_of(
-            config.federation, self.scheme, split.num_classes, split.truth.target_labels.tolist()
+            config.federation, self.scheme, split.num_classes, labels, on_record(config.defenses)
         )
         self.done = last_checkpoint(world)
         if self.done < 0:  # nothing to go on from: leave nothing of an earlier start, whatever its data were
@@ -142,7 +154,8 @@ class Simulation:
     def _keepers(self) -> dict[str, ModelBank | Scheme]:
         """Whatever has a state that rounds change."""
         groups = {f"group-{i}": group.bank for i, group in enumerate(self.groups)}
-        return {**groups, "server": self.server.bank, "scheme": self.scheme}
+        understudies = {f"understudy-{k}": one.bank for k, one in self.understudies.items()}
+        return {**groups, **understudies, "server": self.server.bank, "scheme": self.scheme}
 
     def _checkpoint(self, round: int) -> None:
         """Keep all models. The tensors come last: a checkpoint without them does not count."""
@@ -243,7 +256,13 @@ def build_banks(
     return groups, server
 
 
-def manifest_of(f: FederationConfig, scheme: Scheme, num_classes: int, target_labels: list[int]) -> Manifest:
+def manifest_of(
+    f: FederationConfig,
+    scheme: Scheme,
+    num_classes: int,
+    target_labels: list[int],
+    defenses: list[Defended],
+) -> Manifest:
     """The public facts of a federation that makes all its rounds."""
     action, tensor = scheme.uploads
     return Manifest(
@@ -254,6 +273,7 @@ def manifest_of(f: FederationConfig, scheme: Scheme, num_classes: int, target_la
         num_classes=num_classes,
         target_labels=target_labels,
         uploads=Uploads(action=action, tensor=tensor, kind=scheme.upload_kind),
+        defenses=defenses,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from logitleak.stages.defended import described
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
 
@@ -43,6 +44,7 @@ def threat_model(view: Transcript, recorded: bool = False) -> dict[str, Any]:
         "sees": [
             f"Each client's {_UPLOADED[kind]}, in each of {view.rounds} rounds.",
             "Which client sent them.",
+            *described(view),
         ],
         "knows": knows,
         "never_sees": [*never, "Which client holds which identity."],
@@ -60,6 +62,7 @@ def _recorded(view: Transcript) -> dict[str, Any]:
         "sees": [
             f"Each client's {_UPLOADED[kind]}, in {view.rounds} recorded rounds where it answered.",
             "Which client sent them.",
+            *(f"By its recording, which nobody checked: {line}" for line in described(view)),
         ],
         "knows": [
             f"The public set: {len(public)} {_labelled(view)} images, of which {int(public.sensitive.sum())} were "

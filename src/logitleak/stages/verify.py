@@ -14,6 +14,7 @@ from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.outputs import check_kind, oddities
 from logitleak.errors import UserError
 from logitleak.sealed.files import read_truth
+from logitleak.stages.defended import Known, fits, last_of_each, marks
 from logitleak.text import printable
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
@@ -64,7 +65,7 @@ def _facts_of_capture(content: Content) -> list[str]:
 
 def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[str]:
     """Read every value once. The facts of it."""
-    public = view.knowledge.public
+    public, defended = view.knowledge.public, last_of_each(view)
     for round in range(view.rounds + 1):
         with findings.at(f"wire/round-{round:02d}"):
             view.absent(round)
@@ -73,7 +74,7 @@ def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[
         seen: dict[bytes, int] = {}  # digest of outputs to the first client that sent them
         for client in range(view.clients):
             with findings.at(where):
-                _check_upload(view, client, round, where, seen, findings)
+                _check_upload(view, client, round, where, seen, defended.get(client), findings)
         if view.manifest.server_logits:
             with findings.at(where):
                 _note_oddities(view.server_logits(round).numpy(), f"{where}, server", findings)
@@ -88,11 +89,18 @@ def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[
         f"public      {len(public)} images, {int(public.sensitive.sum())} of them sensitive, "
         f"{'labelled' if public.labels is not None else 'unlabelled'}",
         f"targets     {len(view.knowledge.target_labels)} of {view.knowledge.num_classes} classes",
+        *(f"defense     {line}" for line in marks(view)),
     ]
 
 
 def _check_upload(
-    view: Transcript, client: int, round: int, where: str, seen: dict[bytes, int], findings: Findings
+    view: Transcript,
+    client: int,
+    round: int,
+    where: str,
+    seen: dict[bytes, int],
+    defense: Known | None,
+    findings: Findings,
 ) -> None:
     kind = view.manifest.uploads.kind
     if kind in MODEL_KINDS:
@@ -104,6 +112,11 @@ def _check_upload(
     values = found.numpy()
     check_kind(values, "logits" if kind == "logits" else "probabilities")
     _note_oddities(values, f"{where}, client {client}", findings)
+    if defense is not None and not fits(defense, found):
+        findings.warn(
+            where,
+            f"client {client} was to use the defense {defense.name} last, and its upload does not look like it.",
+        )
     digest = hashlib.sha256(np.ascontiguousarray(values).data).digest()
     first = seen.setdefault(digest, client)
     if first != client:

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
@@ -36,10 +36,21 @@ class Uploads(BaseModel):
     kind: UploadKind
 
 
+class Defended(BaseModel):
+    """A defense that clients were told to use: what everybody knows of it, which is no proof that they did."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(max_length=100)
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=100)
+    clients: Literal["all"] | Annotated[list[int], Field(fail_fast=True, max_length=MOST_CLIENTS)] = "all"
+
+
 class Manifest(BaseModel):
     """``wire/manifest.json``: the public facts of a federation.
 
     ``server_logits`` says whether every round has the server's own outputs; a capture may come without them.
+    ``defenses`` act in their order, at clients, before anything is sent.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +65,7 @@ class Manifest(BaseModel):
     ]  # a million wrong ones are not a million errors
     uploads: Uploads
     server_logits: bool = True
+    defenses: list[Defended] = Field(default_factory=list, max_length=100)
 
 
 class TranscriptWriter:

@@ -170,6 +170,24 @@ def test_the_record_has_rivals_threat_models_tuning_and_times(sweep: Path) -> No
     assert "2.8 min" in html  # four federations of 41.5 seconds
 
 
+def test_defenses_have_threat_models_of_their_own(tmp_path: Path) -> None:
+    """What one federation's defense leaves to be seen is not said of another's."""
+    sweep = fabricate_sweep(tmp_path / "sweep", seeds=(0, 1), schemes=("fedmd",), clients=(1,))
+    defenses: list[dict[str, Any]] = [
+        {"name": "round", "settings": {"digits": 1}, "clients": "all"},
+        {"name": "<i>", "settings": {}, "clients": [0, 2]},
+    ]
+    paths = sorted(sweep.glob("federations/*/metrics.json"))
+    assert len(paths) == 2
+    metrics = json.loads(paths[0].read_text())
+    metrics["config"]["defenses"] = defenses
+    paths[0].write_text(json.dumps(metrics))
+    html = words(read(sweep))
+    assert '<span class="name">FedMD</span>' in html
+    said = "FedMD with round (digits 1), then &lt;i&gt; at clients 0, 2"
+    assert f'<span class="name">{said}</span>' in html
+
+
 def damaged(folder: Path, name: str, content: bytes | None) -> Any:
     path = folder / name
     path.unlink() if content is None else path.write_bytes(content)

@@ -123,14 +123,25 @@ def _rival(entries: Sequence[dict[str, Any]]) -> dict[str, str] | None:
 
 
 def threats(sweep: Sweep) -> list[dict[str, Any]]:
-    """The threat model of every scheme, as its first federation states it."""
+    """The threat model of every scheme, with and without each defense, as its first federation states it."""
     found: dict[str, dict[str, Any]] = {}
     for id in sweep.federations():
-        threat = table(sweep.metrics(id), "threat_model")
+        metrics = sweep.metrics(id)
+        threat = table(metrics, "threat_model")
         if threat:
             scheme = str(threat.get("scheme") or "scheme not stated")
-            found.setdefault(SCHEMES.get(scheme, scheme), threat)
+            defenses = [_defense(entry) for entry in rows(table(metrics, "config"), "defenses")]
+            title = " with ".join([SCHEMES.get(scheme, scheme), *defenses[:1]])
+            found.setdefault(", then ".join([title, *defenses[1:]]), threat)
     return [{**threat, "scheme": scheme} for scheme, threat in found.items()]
+
+
+def _defense(entry: dict[str, Any]) -> str:
+    """An entry of a configuration's defenses, with what was set."""
+    settings = ", ".join(f"{name} {value}" for name, value in table(entry, "settings").items())
+    clients = entry.get("clients")
+    who = f" at clients {', '.join(map(str, clients))}" if isinstance(clients, list) else ""
+    return f"{entry.get('name')}{f' ({settings})' if settings else ''}{who}"
 
 
 def tuned(sweep: Sweep) -> list[dict[str, Any]]:

@@ -1,0 +1,78 @@
+"""What a defense is: a function of one client's upload, and words that say what it is worth."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from logitleak.defenses.draws import Draws
+from logitleak.defenses.inside import Inside
+from logitleak.defenses.spaces import Kind
+from logitleak.strict import Strict
+
+
+class DefenseSettings(Strict):
+    """Settings of a defense; none by default."""
+
+
+class Defense(ABC):
+    """Changes one client's outputs before they leave the client. There is one for each client that has it.
+
+    Args:
+        settings: an instance of the class's ``Settings``.
+        kind: what the scheme sends.
+        draws: where all chance is from. Without chance the same outputs always leave as the same.
+        inside: the inside of the client, for a defense that looks there; None where one is only described or checked.
+
+    Attributes:
+        Settings: the pydantic model of its settings.
+        looks_inside: whether what it does depends on more than the outputs. Such a one cannot stand behind another that
+            promises something, since it may undo it.
+    """
+
+    Settings: ClassVar[type[DefenseSettings]] = DefenseSettings
+    looks_inside: ClassVar[bool] = False
+
+    def __init__(self, settings: Any, kind: Kind, draws: Draws, inside: Inside | None = None) -> None:
+        self.settings = settings
+        self.kind = kind
+        self.draws = draws
+        self.inside = inside
+
+    @property
+    def space(self) -> Kind:
+        """The form in which `on_upload` takes and gives outputs; by default the one that the scheme sends."""
+        return self.kind
+
+    @abstractmethod
+    def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
+        """What leaves in place of some outputs.
+
+        Args:
+            values: [n, J] in the form of `space`; they are not to be changed in place.
+            rows: int64 [n], the public rows that they are for. n may be 0.
+            round: from 1.
+
+        Returns:
+            [n, J] in the same form: finite, and where they are probabilities rows from 0 that add up to 1.
+        """
+
+    @abstractmethod
+    def sees(self) -> str:
+        """What is left for the server to see, in a sentence that ends with a period."""
+
+    def guarantee(self, rows: int, rounds: int) -> str:
+        """What is promised whatever the server does, in one line: unit, adjacency, ε and δ; or "none".
+
+        Args:
+            rows: public rows that a client answers for in a round, at most.
+            rounds: uploads of a client.
+        """
+        return "none"
+
+    def fits(self, values: Tensor) -> bool | None:
+        """Whether an upload [n, J], in the form of `space`, may have come through this defense; None where it leaves
+        no mark by which that could be told."""
+        return None

@@ -1,0 +1,70 @@
+"""Gaussian noise on rows of bounded length."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from logitleak.defenses.accounting import gaussian_epsilon, promise, upward
+from logitleak.defenses.base import Defense, DefenseSettings
+from logitleak.defenses.draws import normal
+from logitleak.defenses.spaces import onto_simplex
+
+
+class GaussianSettings(DefenseSettings):
+    """Settings of Gaussian noise.
+
+    Attributes:
+        clip: the largest L2 norm of a row; longer ones are scaled down to it.
+        sigma: standard deviation of the noise on every entry, in the unit of the outputs.
+        delta: δ of the guarantee, which is then computed as an ε.
+    """
+
+    clip: float = Field(default=10.0, gt=0, le=1e6)
+    sigma: float = Field(default=1.0, gt=0, le=1e6)
+    delta: float = Field(default=1e-5, gt=0, lt=1)
+
+
+class Gaussian(Defense):
+    """Scales every row down to an L2 norm of at most C, then adds independent Gaussian noise to every entry, new in
+    each round. Probabilities are put back onto the nearest distribution afterward, which costs the guarantee nothing.
+
+    Another answer on one row moves it by at most 2C, or √2·min(C, 1) where outputs are probabilities: then no entry is
+    negative and the norm is at most 1. The guarantee adds rows and rounds up exactly, as squares, and ε is that of the
+    analytic Gaussian mechanism (Balle and Wang, 2018). It is about noise of real numbers: floating point is not
+    hardened.
+    """
+
+    Settings = GaussianSettings
+    settings: GaussianSettings
+
+    @property
+    def sensitivity(self) -> float:
+        """By how much another answer on one row may move that row, in L2."""
+        clip = self.settings.clip
+        return 2 * clip if self.kind == "logits" else math.sqrt(2) * min(clip, 1.0)
+
+    def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
+        exact = values.double()
+        norms = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
+        exact = exact * (self.settings.clip / norms.clamp_min(1e-300)).clamp_max(1)
+        noise = normal(self.draws.uniform(exact.shape, round))
+        noised = exact + self.settings.sigma * noise
+        return (noised if self.kind == "logits" else onto_simplex(noised)).to(values.dtype)
+
+    def sees(self) -> str:
+        s = self.settings
+        noise = f"Gaussian noise of standard deviation {s.sigma:g}"
+        return f"Outputs with rows of an L2 norm of at most {s.clip:g} and {noise}."
+
+    def epsilon(self, rows: int, rounds: int) -> float:
+        """ε at the configured δ where answers on so many rows may change, in so many uploads."""
+        mu = self.sensitivity / self.settings.sigma * math.sqrt(rows * rounds)
+        return gaussian_epsilon(mu, self.settings.delta)
+
+    def guarantee(self, rows: int, rounds: int) -> str:
+        client, row = (upward(self.epsilon(count, rounds)) for count in (rows, 1))
+        return promise(client, row, self.settings.delta, rows, rounds)

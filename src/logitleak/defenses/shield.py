@@ -1,0 +1,53 @@
+"""All defenses of one client, in their order, around its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from logitleak.defenses.base import Defense
+from logitleak.defenses.inside import Inside
+from logitleak.defenses.spaces import Kind, convert
+from logitleak.types import Payload
+
+
+class Shield:
+    """Stands between a client and whatever carries its answers.
+
+    Args:
+        uploads: (action, tensor) that carries outputs, as the scheme says.
+        kind: what the scheme sends.
+        defenses: the first acts on what the model said, the last on what leaves.
+        inside: what some of them look at, which then hears every message.
+    """
+
+    def __init__(
+        self, uploads: tuple[str, str], kind: Kind, defenses: Sequence[Defense], inside: Inside | None = None
+    ) -> None:
+        self._action, self._tensor = uploads
+        self._kind: Kind = kind
+        self.defenses = list(defenses)
+        self.inside = inside
+
+    def guard(self, action: str, round: int, message: Payload, answer: Payload) -> Payload:
+        """The answer that leaves: a valid one of the scheme, as the one that is given is.
+
+        Args:
+            action: what the server asked for.
+            round: from 1; 0 before the first.
+            message: what the server sent, with ``rows`` where it asks for some public rows only.
+            answer: what the client would say.
+        """
+        if self.inside is not None:
+            self.inside.follow(action, round, message)
+        if action != self._action or not self.defenses:
+            return answer
+        said = answer.tensors[self._tensor]
+        rows = message.tensors.get("rows", torch.arange(len(said)))
+        values, form = said, self._kind
+        for defense in self.defenses:
+            values, form = convert(values, form, defense.space), defense.space
+            values = defense.on_upload(values, rows, round)
+        sent = convert(values, form, self._kind).to(said.dtype)
+        return Payload({**answer.tensors, self._tensor: sent}, answer.scalars)

@@ -1,0 +1,140 @@
+"""Defenses of clients in a deployed federation: what leaves them, and who is told what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from loopback import Loopback
+
+import logitleak
+from logitleak import config as configs
+from logitleak import registry
+from logitleak.config import AttackConfig
+from logitleak.defenses.base import Defense
+from logitleak.defenses.draws import System
+from logitleak.deploy.config import DeployConfig, flat, of_run, parse
+from logitleak.deploy.folders import client_folder, divide, fingerprint, read_public
+from logitleak.deploy.server import serve
+from logitleak.errors import UserError
+from logitleak.files.storage import read_tensors
+from logitleak.stages.run import attack_run
+from logitleak.stages.verify import verify
+
+Tiny = Callable[..., dict[str, Any]]
+
+
+def draws(name: str) -> bool:
+    """Whether a defense is random, which is seen by what leaves it twice."""
+    cls = registry.load("defense", name)
+    if cls.looks_inside:
+        return False
+    made: Defense = cls(cls.Settings(), "logits", System())
+    values = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    return not torch.equal(*(made.on_upload(values, torch.arange(30), 1) for _ in range(2)))
+
+
+def deployment(values: dict[str, Any], folder: Path) -> DeployConfig:
+    config = configs.parse(values)
+    divide(config, folder / "data")
+    return parse(flat(of_run(config, folder / "data", folder / "run")))
+
+
+@pytest.mark.parametrize("scheme", ["fedmd", "dsfl", "fedgems"])
+@pytest.mark.parametrize("name", registry.names("defense"))
+def test_equals_the_simulation_where_nothing_is_drawn(
+    name: str, scheme: str, four_clients: Tiny, tmp_path: Path
+) -> None:
+    """With chance a deployment is as valid, and no two are alike."""
+    entry = {"name": name, "clients": [0, 2]}
+    values = four_clients(scheme) | {"defenses": [entry]}
+    config = deployment(values, tmp_path)
+    run = serve(config, lambda form: Loopback(config))
+    simulated = logitleak.run(values, tmp_path / "simulated")
+    for path in ("manifest.json", "round-01/upload.safetensors", "round-02/upload.safetensors"):
+        same = (run.path / "wire" / path).read_bytes() == (simulated.path / "wire" / path).read_bytes()
+        assert same or (path != "manifest.json" and draws(name))
+    if draws(name):
+        first, second = (
+            read_tensors(each.path / "wire/round-01/upload.safetensors") for each in (run, simulated)
+        )
+        key = "probabilities" if scheme == "dsfl" else "logits"
+        changed = [not torch.equal(first[f"client-{k}/{key}"], second[f"client-{k}/{key}"]) for k in range(4)]
+        assert changed == [True, False, True, False]
+    assert not any("was to use the defense" in line for line in verify(run.path).findings.lines())
+
+
+def test_the_report_says_which(four_clients: Tiny, tmp_path: Path) -> None:
+    values = four_clients("fedmd") | {"defenses": ["round", {"name": "gaussian", "clients": [1]}]}
+    config = deployment(values, tmp_path)
+    run = serve(config, lambda form: Loopback(config))
+    result = attack_run(run.path, "ridge", AttackConfig(attack="ridge"))
+    sees = " ".join(result.metrics["threat_model"]["sees"])
+    assert "All clients change their outputs first (round)" in sees
+    assert "Client 1 changes its outputs first (gaussian)" in sees
+    assert result.metrics["config"]["defenses"][1]["clients"] == [1]
+
+
+def test_the_table_is_what_it_was_without_defenses(four_clients: Tiny, tmp_path: Path) -> None:
+    table = flat(of_run(configs.parse(four_clients("fedmd")), tmp_path, tmp_path))
+    assert "defenses" not in table
+    assert parse(table).defenses == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("round", "must be a JSON list such as"),
+        ('["rond"]', 'Did you mean "round"'),
+        ('[{"name": "round", "settings": {"digits": 0}}]', "greater than or equal to 1"),
+        ('[{"name": "round", "clients": [4]}]', "is for client 4, and clients are 0 to 3"),
+        (3, "must be a JSON list such as"),
+        ('{"name": "round"}', "must be a JSON list such as"),
+    ],
+)
+def test_mistakes_in_the_table(given: Any, said: str, four_clients: Tiny, tmp_path: Path) -> None:
+    table = flat(of_run(configs.parse(four_clients("fedmd")), tmp_path, tmp_path)) | {"defenses": given}
+    with pytest.raises(UserError) as caught:
+        parse(table)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_node_adds_its_own(four_clients: Tiny, tmp_path: Path) -> None:
+    """They act last, and stay with the node."""
+    table = flat(of_run(configs.parse(four_clients("fedmd")), tmp_path, tmp_path))
+    node = {"partition-id": 1, "defenses": '["hard-label"]'}
+    assert [entry.name for entry in parse(table, node).defenses] == ["hard-label"]
+    table |= {"defenses": '["round"]'}
+    assert [entry.name for entry in parse(table, node).defenses] == ["round", "hard-label"]
+    assert [entry.name for entry in parse(table).defenses] == ["round"]
+    with pytest.raises(UserError, match='Did you mean "round"'):
+        parse(table, {"defenses": '["rond"]'})
+
+
+@pytest.mark.flower
+def test_a_flower_client_sends_what_a_simulated_one_does(
+    four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handlers of the client app, without a network around them."""
+    app = pytest.importorskip("flwr.app", reason='Flower is not installed; pip install -e ".[flower]"')
+    from logitleak.deploy import flower
+
+    monkeypatch.setattr(flower, "Message", lambda content, reply_to: SimpleNamespace(content=content))
+    values = four_clients("dsfl") | {"defenses": ["temperature", "top-k"]}
+    config = configs.parse(values)
+    divide(config, tmp_path / "data")
+    table = flat(of_run(config, tmp_path / "data", tmp_path / "run"))
+    public = fingerprint(read_public(client_folder(tmp_path / "data", 1)))
+    context = SimpleNamespace(run_config=table, node_config={"partition-id": 1}, state=app.RecordDict())
+    for action in ("learn", "upload"):
+        message = SimpleNamespace(content=flower._records(flower.Payload(), 1, public))
+        reply = flower._action(action)(message, context)  # type: ignore[arg-type]
+    sent = flower._tensors(reply.content.array_records["tensors"])["probabilities"]
+    simulated = logitleak.run(values, tmp_path / "simulated")
+    upload = read_tensors(simulated.path / "wire/round-01/upload.safetensors")
+    assert torch.equal(sent, upload["client-1/probabilities"])
