@@ -121,8 +121,10 @@ class Description(Part):
             raise ValueError(f'"names" must be {self.classes} different names, as many as "classes"')
         if self.names is not None and any(name.isascii() and name.isdigit() for name in self.names):
             raise ValueError('"names" must not be numbers, which mean the labels themselves')
-        if self.public.images is None and self.private is not None:
-            raise ValueError('"private" holds images, and the public set has none to compare them with')
+        if self.private is not None and self.public.images is None and self.private.images is not None:
+            raise ValueError('"private.images" are images, and the public set has none to compare them with')
+        if self.private is not None and self.public.images is not None and self.private.images is None:
+            raise ValueError('"private" needs "images", a folder with a folder of images for each target')
         if self.public.order == "table" and self.public.table is None:
             raise ValueError('"public.order" is "table", and there is no "public.table"')
         return self

@@ -78,10 +78,14 @@ def read_public(
 def read_private(
     folder: Path, description: Description, side: int | None, findings: Findings
 ) -> tuple[Tensor, Tensor] | None:
-    """The private images uint8 [n, 3, side, side] and their labels int64 [n]; None where something is wrong."""
+    """The private images uint8 [n, 3, side, side] and their labels int64 [n]; None where something is wrong. Where the
+    public rows are no images, one without a pixel stands for each target."""
     assert description.private is not None
     where, before = "private.images", findings.errors
     targets = {description.label_of(target) for target in description.targets}
+    if description.private.images is None:
+        known = sorted(label for label in targets if label is not None)
+        return torch.empty(len(known), 3, 0, 0, dtype=torch.uint8), torch.tensor(known, dtype=torch.int64)
     files: list[str] = []
     labels: list[int] = []
     with findings.at(where):

@@ -140,23 +140,27 @@ class Game(Part):
     Attributes:
         in: targets whose images the clients used, by number or name.
         out: targets whose images nobody used. Targets in neither list always took part and are outside the game.
+        share: the probability with which an independent coin withheld each of them; null where nobody says. A bound on
+            epsilon needs it.
     """
 
     inside: Targets = Field(alias="in")
     outside: Targets = Field(alias="out")
+    share: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Private(Part):
     """What only those know who own the data: attacks never see it, scores need it.
 
     Attributes:
-        images: a folder with a folder of images for each target, called by its number or name.
+        images: a folder with a folder of images for each target, called by its number or name; left out where the
+            public rows are no images.
         owners: the client that holds each target's images, by number or name of the target; for a target that
             was withheld the client that would hold them.
         game: who was in and who was out; null where everybody took part.
     """
 
-    images: Inside
+    images: Inside | None = None
     owners: Annotated[dict[Text, Client | int], BeforeValidator(_check_owners)] | None = None
     game: Game | None = None
 

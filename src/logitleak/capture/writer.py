@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -56,6 +56,8 @@ class CaptureWriter:
         kind: "logits", or "probabilities" (softmax outputs).
         title, scheme: what the report calls the data and the scheme.
         noun: what one class stands for: person, class, product.
+        private: what only those know who own the data, as "private" of a capture.yaml: owners, and a game; nothing can
+            be judged without it, and no attack sees it.
         synthetic: whether the images are made up; None leaves it unsaid.
         image_size: the side that an import crops and resizes images to; None for their own where it can be kept.
         resume: go on with a capture that an earlier process began with the same arguments, after its last whole round.
@@ -78,6 +80,7 @@ class CaptureWriter:
         title: str = "a recorded federation",
         scheme: str = "fedmd",
         noun: str = "person",
+        private: Mapping[str, Any] | None = None,
         synthetic: bool | None = None,
         image_size: int | None = None,
         resume: bool = False,
@@ -108,6 +111,7 @@ class CaptureWriter:
                 **({} if image_size is None or images is None else {"image_size": image_size}),
                 "labelled": labelled and labels is not None,
             },
+            **({} if private is None else {"private": dict(private)}),
         }  # fmt: skip
         self._describe([1], {1: ["0"]}, {1})  # what is wrong with it is said before anything is written
         self._open_folder(resume, images, table)

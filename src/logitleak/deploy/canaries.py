@@ -124,7 +124,7 @@ def toss(truth: GroundTruth, count: int) -> Game:
     coins = _coins(count)
     inside = [unit for unit, coin in zip(units, coins, strict=True) if coin]
     outside = [unit for unit, coin in zip(units, coins, strict=True) if not coin]
-    return recorded(inside, outside, {unit: truth.owner_of(unit) for unit in units}, "canaries")
+    return recorded(inside, outside, {unit: truth.owner_of(unit) for unit in units}, "canaries", 0.5)
 
 
 def _coins(count: int) -> list[bool]:

@@ -86,7 +86,7 @@ def among_clients(scores: Tensor, holds: Tensor, taking_part: Tensor) -> dict[st
     }
 
 
-def of_epsilon(scores: Tensor, game: Game, probability: float | None) -> dict[str, Any]:
+def of_epsilon(scores: Tensor, game: Game) -> dict[str, Any]:
     """A lower bound on ε from the coins of a game with one world.
 
     Half of the units are guessed, those with the most extreme scores; that number was fixed beforehand.
@@ -94,14 +94,13 @@ def of_epsilon(scores: Tensor, game: Game, probability: float | None) -> dict[st
     Args:
         scores: float64 [W, n].
         game: who was in; only independent fair coins allow a bound.
-        probability: with which a coin withholds its unit; None where nobody said.
 
     Returns:
         ``bound`` and ``gaussian`` (the same if the mechanism is no worse than a Gaussian one) with ``delta``, ``unit``,
         ``adjacency``, ``coins``, ``guesses``, ``right`` and the ``ceiling`` of the game; or ``none``: why there is
         none.
     """
-    if why := no_epsilon(game, probability):
+    if why := no_epsilon(game):
         return {"none": why}
     values = scores[0].nan_to_num(
         nan=float(scores[0].nanmedian()) if not bool(scores[0].isnan().all()) else 0.0
@@ -125,7 +124,7 @@ def of_epsilon(scores: Tensor, game: Game, probability: float | None) -> dict[st
     }
 
 
-def no_epsilon(game: Game | None, probability: float | None) -> str | None:
+def no_epsilon(game: Game | None) -> str | None:
     """Why a game allows no bound on ε; None where it does."""
     if game is None:
         return "no game was played, so there are no coins to guess; use game.design=decoys, or canaries."
@@ -134,9 +133,9 @@ def no_epsilon(game: Game | None, probability: float | None) -> str | None:
             "twin worlds have balanced halves, and the bound wants independent coins; use game.design=decoys with "
             "game.share=0.5."
         )
-    if probability is None:
-        return "nobody said how the coins of this recorded game were thrown."
-    if probability != 0.5:
+    if game.share is None:
+        return "nobody said how the coins of this game were thrown (private.game.share of a capture)."
+    if game.share != 0.5:
         return "the bound wants fair coins; use game.share=0.5."
     return None
 

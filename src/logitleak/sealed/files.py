@@ -55,6 +55,7 @@ def write_game(folder: Path, game: Game) -> None:
             "strata": game.strata.tolist(),
             "coins": game.coins.tolist(),
             **({} if game.rows is None else {"rows": game.rows.tolist()}),
+            **({} if game.share is None else {"share": game.share}),
         },
     )
 
@@ -75,6 +76,7 @@ def read_game(folder: Path) -> Game | None:
             raise ValueError(f"unknown design or unit: {design}, {unit}")
         units, strata = (torch.tensor(found[name], dtype=torch.int64) for name in ("units", "strata"))
         rows = torch.tensor(found["rows"], dtype=torch.int64) if "rows" in found else None
-        return Game(design, units, strata, torch.tensor(found["coins"], dtype=torch.bool), unit, rows)
+        coins = torch.tensor(found["coins"], dtype=torch.bool)
+        return Game(design, units, strata, coins, unit, rows, found.get("share"))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is damaged: {error}.") from None

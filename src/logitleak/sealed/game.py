@@ -40,6 +40,8 @@ class Game:
         coins: bool [W, n], True where a unit is in, by world.
         unit: what one coin decides about.
         rows: int64 [n], the private image that each coin decides about, where the unit is an image; else None.
+        share: the probability with which an independent coin withheld each unit; None where coins were balanced, or
+            nobody said.
     """
 
     design: Design
@@ -48,6 +50,7 @@ class Game:
     coins: Tensor
     unit: Unit = "person"
     rows: Tensor | None = None
+    share: float | None = None
 
     def __post_init__(self) -> None:
         if self.coins.shape[1:] != self.units.shape or self.strata.shape != self.units.shape:
@@ -165,7 +168,7 @@ def decoys(
         UserError: by these coins nobody is in, nobody is out, or a client is left without an image.
     """
     drawn = torch.rand(len(units), generator=derive(seed, "game", "decoys")) >= share
-    game = Game("decoys", units, strata, drawn[None], unit, rows)
+    game = Game("decoys", units, strata, drawn[None], unit, rows, share)
     if bool(drawn.all()) or not bool(drawn.any()):
         raise UserError(
             f"With this seed the coins of game.share={share:g} leave nobody to compare with; raise data.targets, or "
@@ -185,6 +188,7 @@ def recorded(
     outside: Sequence[int],
     owners: dict[int, int],
     design: Literal["recorded", "canaries"] = "recorded",
+    share: float | None = None,
 ) -> Game:
     """A game that was played in one federation elsewhere: who took part and who did not, by label.
 
@@ -192,10 +196,12 @@ def recorded(
         inside, outside: labels.
         owners: the client that would hold each of them, where somebody said.
         design: whose coins they were.
+        share: the probability with which they withheld; see `Game`.
     """
     units = torch.tensor(sorted({*inside, *outside}), dtype=torch.int64)
     strata = torch.tensor([owners.get(unit, -1) for unit in units.tolist()], dtype=torch.int64)
-    return Game(design, units, strata, torch.isin(units, torch.tensor(list(inside)))[None])
+    coins = torch.isin(units, torch.tensor(list(inside)))[None]
+    return Game(design, units, strata, coins, share=share)
 
 
 def one_image_each(truth: GroundTruth, units: Tensor, strata: Tensor, seed: int) -> Tensor:

@@ -95,7 +95,7 @@ class _Battery:
                 "gradients`."
             )
         self.seed = derive_int(attack_seed(config.seed), "audit")
-        self.truth = truth_of(folder, config, self.views[0])
+        self.truth = truth_of(folder, self.views[0])
         self.scored: list[Scored] = []
 
     def run(self) -> dict[str, Any]:

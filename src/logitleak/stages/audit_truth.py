@@ -15,8 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from logitleak.audits.base import Answer, Asked
-from logitleak.config import Config
-from logitleak.config.recorded import RunConfig
 from logitleak.files.atomic import write_atomic
 from logitleak.files.storage import read_tensors
 from logitleak.metrics import exposure
@@ -62,7 +60,6 @@ class Truth:
         worlds: W.
         targets: int64 [T].
         owners: int64 [T], the client that stands for each; −1 where nobody said.
-        fair: the probability with which a coin withheld its unit; None where nobody said.
         predicted: what clients [K, n] and server [n] say of the held-out images; None where nobody measured it.
         members: of candidates, bool [W, n].
     """
@@ -72,7 +69,6 @@ class Truth:
     worlds: int
     targets: Tensor
     owners: Tensor
-    fair: float | None
     predicted: dict[str, Tensor] | None = None
     members: Tensor | None = None
 
@@ -82,7 +78,7 @@ class Truth:
         known = twins.known
         none = torch.empty(0, dtype=torch.int64)
         nobody = GroundTruth(none, none, none, none, none, none, ())
-        return cls(nobody, twins.game, len(twins.views), known.labels, known.owners, None)
+        return cls(nobody, twins.game, len(twins.views), known.labels, known.owners)
 
     @property
     def places(self) -> Tensor:
@@ -121,7 +117,7 @@ class Truth:
         )
 
 
-def truth_of(folder: RunFolder, config: RunConfig, view: ServerView) -> Truth | None:
+def truth_of(folder: RunFolder, view: ServerView) -> Truth | None:
     """What the sealed folder says; None without one."""
     if not (folder.sealed / "truth.safetensors").exists():
         return None
@@ -129,13 +125,8 @@ def truth_of(folder: RunFolder, config: RunConfig, view: ServerView) -> Truth | 
     targets = view.knowledge.target_labels
     known = set(truth.labels.tolist())
     owners = torch.tensor([truth.owner_of(j) if j in known else -1 for j in targets.tolist()])
-    fair = None
-    if game is not None and game.design == "canaries":
-        fair = 0.5
-    elif game is not None and game.design == "decoys" and isinstance(config, Config):
-        fair = config.game.share
     predicted = read_tensors(folder.predicted) if folder.predicted.exists() else None
-    return Truth(truth, game, len(folder.worlds), targets, owners, fair, predicted)
+    return Truth(truth, game, len(folder.worlds), targets, owners, predicted)
 
 
 def judge(scored: Scored, truth: Truth | None, first: bool) -> dict[str, Any]:
@@ -164,9 +155,9 @@ def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
         units = torch.stack([_of_owners(world, truth) for world in scored.worlds])[:, truth.places]
         found["game"] = _game(exposure.of_game(units, truth.game, truth.places))
         if first:
-            found["epsilon"] = exposure.of_epsilon(units, truth.game, truth.fair)
+            found["epsilon"] = exposure.of_epsilon(units, truth.game)
     elif first:
-        found["epsilon"] = {"none": exposure.no_epsilon(None, None)}
+        found["epsilon"] = {"none": exposure.no_epsilon(None)}
     single = [values for ((_, single, values),) in [w for w in scored.worlds if len(w) == 1] if single]
     if len(single) == len(scored.worlds) and len(truth.truth.labels) and bool((truth.owners >= 0).all()):
         held = torch.stack([truth.holdings(number, len(values)) for number, values in enumerate(single)])
@@ -200,7 +191,7 @@ def _records(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
     found = {"game": _game(exposure.of_game(values, game, everything))}
     if first:
         found["epsilon"] = (
-            exposure.of_epsilon(values, game, truth.fair)
+            exposure.of_epsilon(values, game)
             if played
             else {
                 "none": "no coins were thrown for single images; use game.design=decoys and game.unit=image."

@@ -97,7 +97,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
     training = trainings[0] if trainings else {}
-    known_of_run = truth_of(run, config, view)
+    known_of_run = truth_of(run, view)
     if known_of_run is not None:
         transcripts = [view, *(Transcript(world.path) for world in worlds[1:])]
         metrics["identity"] = identity(transcripts, known_of_run, attack_seed(config.seed))

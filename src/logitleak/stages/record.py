@@ -207,7 +207,7 @@ def _game(d: Description) -> Game | None:
     game = d.private.game if d.private is not None else None
     if game is None:
         return None
-    return recorded_game(_numbers(d, game.inside), _numbers(d, game.outside), _owners(d))
+    return recorded_game(_numbers(d, game.inside), _numbers(d, game.outside), _owners(d), share=game.share)
 
 
 def _from_transcript(source: Path, out: Path, seed: int) -> Findings:

@@ -183,12 +183,17 @@ def _epsilon(found: dict[str, Any]) -> Finding:
         0
     ]  # audits in their order: the largest of several would have to be paid for
     sentence = (
-        f"ε ≥ {bound:.2f} at δ = {epsilon['delta']:g}, unit: {epsilon['unit']}, adjacency: {epsilon['adjacency']} "
+        f"ε ≥ {bound:.2f} at δ = {epsilon['delta']:g}, unit: {_unit(epsilon, found)}, adjacency: {epsilon['adjacency']} "
         f"(95%, {epsilon['right']} of {epsilon['guesses']} guesses right for {epsilon['coins']} coins, by {name}). "
         f"This game could have shown {epsilon['ceiling']:.2f} at most. A lower bound: a better attack may show more."
     )
     grade = "clear" if bound > 1 else "likely" if bound > 0 else "none"
     return Finding("epsilon", title, grade, sentence, bound, bound)
+
+
+def _unit(epsilon: dict[str, Any], found: dict[str, Any]) -> str:
+    """What one coin decided about, in the words of the data: person, class, image."""
+    return str(epsilon["unit"]).replace("-", " ").replace("person", noun_of(found.get("noun")))
 
 
 def _area(area: dict[str, Any]) -> str:
