@@ -96,7 +96,7 @@ TABLES: dict[str, dict[str, Entry]] = {
         ),
         "images": Entry(
             "logitleak.data.images:Images",
-            "Any classes: folders of class folders, arrays, or a saved Hugging Face dataset; one domain",
+            "Any classes, one domain: folders, arrays, saved Hugging Face datasets",
         ),
         "digits": Entry("logitleak.data.digits:Digits", "Handwritten digits that come with scikit-learn"),
         "lfw": Entry(
