@@ -1,8 +1,8 @@
 """A federation on a table, recorded and audited: no image anywhere.
 
-Ten classes of scikit-learn's digits, read as a table of 64 numbers, live at five clients, two at each. Before anything is
-trained a fair coin withholds each class from its client, so that an audit can say what the private rows changed. Clients
-and server share outputs on a public table, as in FedMD, and a `CaptureWriter` records them.
+Ten classes of scikit-learn's digits, read as a table of 64 numbers, live at five clients, two at each. Before anything
+is trained a fair coin withholds each class from its client, so that an audit can say what the private rows changed.
+Clients and server share outputs on a public table, as in FedMD, and a `CaptureWriter` records them.
 
     python federation.py capture
     logitleak import capture --out runs/table
