@@ -1,4 +1,4 @@
-"""Images asked about: as many members as others of every class at every client; and students that learn what is said."""
+"""Images asked about: as many members as others of every class and client; and students that learn what is said."""
 
 from __future__ import annotations
 

@@ -182,10 +182,13 @@ def _epsilon(found: dict[str, Any]) -> Finding:
     bound, name, epsilon = bounds[
         0
     ]  # audits in their order: the largest of several would have to be paid for
+    guesses = (
+        f"{epsilon['right']} of {epsilon['guesses']} guesses right for {epsilon['coins']} coins, by {name}"
+    )
     sentence = (
-        f"ε ≥ {bound:.2f} at δ = {epsilon['delta']:g}, unit: {_unit(epsilon, found)}, "
-        f"adjacency: {epsilon['adjacency']} (95%, {epsilon['right']} of {epsilon['guesses']} guesses right for {epsilon['coins']} coins, by {name}). "
-        f"This game could have shown {epsilon['ceiling']:.2f} at most. A lower bound: a better attack may show more."
+        f"ε ≥ {bound:.2f} at δ = {epsilon['delta']:g}, unit: {_unit(epsilon, found)}, adjacency: "
+        f"{epsilon['adjacency']} (95%, {guesses}). This game could have shown {epsilon['ceiling']:.2f} at most. A lower "
+        "bound: a better attack may show more."
     )
     grade = "clear" if bound > 1 else "likely" if bound > 0 else "none"
     return Finding("epsilon", title, grade, sentence, bound, bound)
