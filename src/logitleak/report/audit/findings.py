@@ -187,8 +187,8 @@ def _epsilon(found: dict[str, Any]) -> Finding:
     )
     sentence = (
         f"ε ≥ {bound:.2f} at δ = {epsilon['delta']:g}, unit: {_unit(epsilon, found)}, adjacency: "
-        f"{epsilon['adjacency']} (95%, {guesses}). This game could have shown {epsilon['ceiling']:.2f} at most. A lower "
-        "bound: a better attack may show more."
+        f"{epsilon['adjacency']} (95%, {guesses}). This game could have shown {epsilon['ceiling']:.2f} at most. "
+        "A lower bound: a better attack may show more."
     )
     grade = "clear" if bound > 1 else "likely" if bound > 0 else "none"
     return Finding("epsilon", title, grade, sentence, bound, bound)
