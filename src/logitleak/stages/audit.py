@@ -172,13 +172,15 @@ class _Battery:
                 return {"onlooker": who, "sees": look.sees, "refused": why, "primary": None, "variants": []}
             answers.append([(s.about, s.single, audit.ask(s.view, about)) for s in sights])
         variants = list(answers[0][0][2])
-        results = []
+        results: list[dict[str, Any]] = []
+        primary = None
         for variant in variants:
             scored = Scored(name, who, variant, audit.answer, [
                 [(about, single, found[variant]) for about, single, found in world] for world in answers
             ])  # fmt: skip
             self.scored.append(scored)
-            results.append(judge(scored, self.truth, first=variant == variants[0]))
+            primary = primary or scored
+            results.append(judge(scored, self.truth, primary))
         return {
             "onlooker": who,
             "sees": look.sees,
@@ -259,4 +261,4 @@ def _estimate(audit: Audit, twins: MockTwins | str) -> dict[str, Any] | None:
     scored = Scored("", _EVERYBODY, first, audit.answer, [
         [(about, single, found[first]) for about, single, found in world] for world in worlds
     ])  # fmt: skip
-    return judge(scored, truth, first=False)
+    return judge(scored, truth, scored)

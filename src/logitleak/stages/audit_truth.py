@@ -129,19 +129,21 @@ def truth_of(folder: RunFolder, view: ServerView) -> Truth | None:
     return Truth(truth, game, len(folder.worlds), targets, owners, predicted)
 
 
-def judge(scored: Scored, truth: Truth | None, first: bool) -> dict[str, Any]:
+def judge(scored: Scored, truth: Truth | None, primary: Scored) -> dict[str, Any]:
     """What one variant's numbers are worth; its name alone without the truth.
 
     Args:
         scored: the numbers.
         truth: None where nobody has it.
-        first: whether this is the variant that was named beforehand: the only one that a bound on ε is taken from.
+        primary: the variant that was named beforehand: the only one that a bound on ε is taken from, and what others
+            are compared with.
     """
+    first = scored is primary
     found: dict[str, Any] = {}
     if truth is not None and scored.answer == "membership":
         found = _membership(scored, truth, first)
     elif truth is not None and scored.answer == "records":
-        found = _records(scored, truth, first)
+        found = _records(scored, truth, primary)
     elif truth is not None and scored.answer == "shares":
         found = {"shares": _shares(scored, truth)}
     elif truth is not None:
@@ -179,17 +181,19 @@ def _of_owners(world: Answers, truth: Truth) -> Tensor:
     return scores
 
 
-def _records(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
+def _records(scored: Scored, truth: Truth, primary: Scored) -> dict[str, Any]:
     if truth.members is None:
         return {}
     members = truth.members
-    values = torch.stack([values for ((_, _, values),) in scored.worlds])
+    values, main = (torch.stack([values for ((_, _, values),) in one.worlds]) for one in (scored, primary))
     count = members.shape[1]
     everything = torch.arange(count)
     played = truth.game is not None and truth.game.rows is not None
     game = truth.game if played and truth.game else Game("recorded", everything, everything, members)
     found = {"game": _game(exposure.of_game(values, game, everything))}
-    if first:
+    if scored is not primary:
+        found["lead"] = exposure.lead(main, values, members)
+    else:
         found["epsilon"] = (
             exposure.of_epsilon(values, game)
             if played

@@ -147,6 +147,7 @@ def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str,
         "agreement": percent(agreement["value"]) if agreement else None,
         "agreement_bar": Markup(marks.share_bar(agreement, None, color)) if agreement else None,
         "gain": _gain(table(models, "gain")),
+        "lead": _lead(table(result, "lead")),
     }
 
 
@@ -199,6 +200,12 @@ def _gain(gain: dict[str, Any]) -> str:
     if gain.get("low") is not None:
         text += f" [{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}]"
     return text.replace("-", "−")
+
+
+def _lead(lead: dict[str, Any]) -> str:
+    if not lead:
+        return "–"
+    return f"{lead['difference']:+.3f} [{lead['low']:+.2f} to {lead['high']:+.2f}]".replace("-", "−")
 
 
 def _fixed(value: float | None) -> str:
