@@ -212,9 +212,11 @@ def _game(found: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
-    """Distances of estimated shares from those of the images that clients used."""
+    """Distances of estimated shares from those of the images that clients used; where these stand for rows that nobody
+    counted, whether a class is there is all that is known."""
     if bool((truth.truth.owners < 0).any()):
         return None
+    counted = truth.truth.images.numel() > 0  # a capture without images has one empty one for each target
     rows, present, absent = [], [], []
     for number, ((_, _, values),) in enumerate(scored.worlds):
         held = truth.holdings(number, len(values)).double()
@@ -231,9 +233,10 @@ def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
     if not rows:
         return None
     names = ("total_variation", "largest", "kl")
+    mean = {name: float(np.mean([row[name] for _, row in rows])) for name in names}
     return {
-        "mean": rounded({name: float(np.mean([row[name] for _, row in rows])) for name in names}),
-        "clients": [row for number, row in rows if number == 0],
+        "mean": rounded(mean) if counted else dict.fromkeys(names),
+        "clients": [row for number, row in rows if number == 0 and counted],
         "presence": rounded(area(present, absent)) if present and absent else None,
     }
 

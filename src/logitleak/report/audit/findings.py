@@ -139,7 +139,14 @@ def _shares(name: str, title: str, question: dict[str, Any], result: dict[str, A
     uniform = next((one for one in rows(strongest(question), "variants") if one["variant"] == "uniform"), {})
     blind = table(table(uniform, "shares"), "mean").get("total_variation")
     if ours is None or blind is None:
-        return Finding(name, title, "unknown", "No client answered, so there is nothing to say.")
+        presence = shares.get("presence")
+        if presence is None:
+            return Finding(name, title, "unknown", "No client answered, so there is nothing to say.")
+        return Finding(
+            name, title, "unknown",
+            "Nobody said how much of each class a client holds, so its shares are not judged. Whether a class is at a "
+            f"client at all: area {_area(presence)}.",
+        )  # fmt: skip
     grade = "clear" if ours < 0.5 * blind else "likely" if ours < blind else "none"
     said = (
         f"The shares of the classes at a client are estimated with an error of {percent(ours)} of its images (total "

@@ -1,0 +1,58 @@
+"""The audit of captures: of tables without images, and of games whose owners nobody names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from logitleak import CaptureWriter
+from logitleak.report import audit_findings
+from logitleak.stages.audit import audit_run
+from logitleak.stages.record import import_recorded
+
+CLIENTS, CLASSES, ROWS = 4, 40, 80
+OWNERS = np.arange(CLASSES) % CLIENTS
+TAKING_PART = np.arange(CLASSES) // CLIENTS % 2 == 0
+"""Half of the classes of every client."""
+
+
+def recorded(folder: Path, owners: bool = True, game: bool = True, strength: float = 3.0) -> Path:
+    """The run of a capture without images: whoever holds a class says more of it."""
+    rng, labels = np.random.default_rng(0), np.arange(ROWS) % CLASSES
+    private: dict[str, Any] = {}
+    if owners:
+        private["owners"] = {str(label): int(OWNERS[label]) for label in range(CLASSES)}
+    if game:
+        sides = {"in": TAKING_PART, "out": ~TAKING_PART}
+        private["game"] = {side: np.flatnonzero(who).tolist() for side, who in sides.items()} | {"share": 0.5}
+    with CaptureWriter(
+        folder / "capture", CLASSES, ROWS, labels=labels, private=private, noun="class", synthetic=True
+    ) as record:
+        for client in range(CLIENTS):
+            said = 3 * np.eye(CLASSES)[labels] + rng.normal(size=(ROWS, CLASSES))
+            said[:, (OWNERS == client) & (TAKING_PART | (not game))] += strength
+            record.upload(1, client, said)
+        record.server(1, 3 * np.eye(CLASSES)[labels] + rng.normal(size=(ROWS, CLASSES)))
+    return import_recorded(folder / "capture", folder / "run").path
+
+
+def audited(run: Path) -> dict[str, Any]:
+    audit_run(run, fast=True)
+    return {one["audit"]: one for one in json.loads((run / "audit.json").read_text())["audits"]}
+
+
+def test_how_much_clients_hold_is_not_judged_where_nobody_counted(tmp_path: Path) -> None:
+    """A capture without images says who holds a class, not how many rows of it."""
+    run = recorded(tmp_path)
+    for result in audited(run)["shares"]["views"][0]["variants"]:
+        assert set(result["shares"]["mean"].values()) == {None}
+        assert result["shares"]["clients"] == []
+    shares = next(one for one in audit_findings(run) if one.audit == "shares")
+    assert (shares.grade, shares.value) == ("unknown", None)
+    assert "total variation" not in shares.sentence
+    assert "Whether a class is at a client at all: area 1.000" in shares.sentence
+    assert shares.sentence in (run / "audit.html").read_text()
