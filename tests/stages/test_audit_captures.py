@@ -34,7 +34,7 @@ def recorded(folder: Path, owners: bool = True, game: bool = True, strength: flo
     ) as record:
         for client in range(CLIENTS):
             said = 3 * np.eye(CLASSES)[labels] + rng.normal(size=(ROWS, CLASSES))
-            said[:, (OWNERS == client) & (TAKING_PART | (not game))] += strength
+            said[:, (client == OWNERS) & (TAKING_PART | (not game))] += strength
             record.upload(1, client, said)
         record.server(1, 3 * np.eye(CLASSES)[labels] + rng.normal(size=(ROWS, CLASSES)))
     return import_recorded(folder / "capture", folder / "run").path
@@ -56,3 +56,23 @@ def test_how_much_clients_hold_is_not_judged_where_nobody_counted(tmp_path: Path
     assert "total variation" not in shares.sentence
     assert "Whether a class is at a client at all: area 1.000" in shares.sentence
     assert shares.sentence in (run / "audit.html").read_text()
+
+
+def test_a_game_whose_owners_nobody_names_is_judged_by_the_highest_score(tmp_path: Path) -> None:
+    """That a class is at somebody is seen by everybody who looks, in whichever half of a sum it is."""
+    identity = audited(recorded(tmp_path, owners=False))["identity"]
+    for seen in identity["views"]:
+        result = seen["variants"][0]
+        assert result["game"]["area"]["low"] > 0.7, seen["onlooker"]
+        assert (result["game"]["area"]["positives"], result["game"]["area"]["negatives"]) == (20, 20)
+        assert "clients" not in result
+        assert seen["onlooker"] != "server" or result["epsilon"]["right"] == 20
+    sentence = next(one.sentence for one in audit_findings(tmp_path / "run") if one.audit == "identity")
+    assert "at which client" not in sentence  # nobody knows
+    assert sentence.startswith("The uploads tell which classes took part")
+    scores = np.load(tmp_path / "run" / "audit" / "scores.npz")
+    halves = [scores[f"identity/sum, half colluding/all rounds/0/{group}"][0] for group in (0, 1)]
+    units = next(one for one in identity["views"] if one["onlooker"] == "sum, half colluding")
+    for unit in units["variants"][0]["game"]["per_unit"]:
+        told = unit["in"] if unit["in"] is not None else unit["out"]
+        assert told == pytest.approx(max(half[unit["place"]] for half in halves), rel=1e-5)

@@ -168,16 +168,16 @@ def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
 
 
 def _of_owners(world: Answers, truth: Truth) -> Tensor:
-    """Of each target the score of the client that stands for it, or of the sum that its data are in, float64 [T]; nan
-    where nobody was asked about it."""
+    """Of each target the score of the client that stands for it, or of the sum that its data are in, float64 [T]; the
+    highest score of all where nobody said who holds it; nan where nobody was asked about it."""
     scores = torch.full((len(truth.targets),), torch.nan, dtype=torch.float64)
     for about, single, values in world:
         for row, client in enumerate(about):
             mine = truth.owners == client
             scores[mine] = values[row if single else 0, mine]
-        if not single:
-            unsaid = truth.owners < 0
-            scores[unsaid] = values[0, unsaid]
+        unsaid = truth.owners < 0
+        highest = values[:, unsaid].nan_to_num(nan=-torch.inf).amax(0)
+        scores[unsaid] = torch.fmax(scores[unsaid], torch.where(highest.isinf(), torch.nan, highest))
     return scores
 
 

@@ -117,7 +117,8 @@ def detected(name: str, title: str, result: dict[str, Any], records: bool, noun:
         parts.append(f"a client that holds them is named for {named['successes']:g} of {named['trials']:g}")
     rest = f"; {', and '.join(parts)}" if parts else ""
     grade = "clear" if area["low"] > CLEAR else "likely" if area["low"] > 0.5 else "none"
-    about = f"which {what} were used" if records else f"at which client which {what} are"
+    told = f"at which client which {what} are" if clients else f"which {what} took part"
+    about = f"which {what} were used" if records else told
     said = {
         "clear": f"The uploads tell {about}",
         "likely": f"The uploads say something of {about}",
