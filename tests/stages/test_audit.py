@@ -99,6 +99,18 @@ def test_students_are_trained_and_models_compared(tiny: Tiny, tmp_path: Path) ->
     assert {"linear", "students, last round", "Distillation LiRA, last round"} <= set(variants)
 
 
+def test_attacks_are_rivals(tiny: Tiny, tmp_path: Path) -> None:
+    values = tiny(game={"design": "twins"}) | {"attacks": ["ridge"]}
+    run = logitleak.run(values, tmp_path / "run").path
+    audit_run(run, fast=True)
+    found = json.loads((run / "audit.json").read_text())
+    rival = of(found, "identity")["views"][0]["variants"][-1]
+    assert rival["variant"] == "choice of the attack ridge"
+    named = json.loads((run / "metrics.json").read_text())["attacks"]["ridge"]["owner_named"]
+    assert rival["clients"]["named"]["trials"] == 4
+    assert abs(rival["clients"]["named"]["value"] - named["value"]) <= 0.5
+
+
 def test_single_images_as_units_have_coins_of_their_own(tiny: Tiny, tmp_path: Path) -> None:
     game = {"design": "twins", "unit": "image"}
     values = tiny(data={"partition": "iid"}, game=game, candidates=8)

@@ -17,7 +17,7 @@ from logitleak.config import Config
 from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.errors import UserError
 from logitleak.files.lock import alone
-from logitleak.files.storage import write_json
+from logitleak.files.storage import read_tensors, write_json
 from logitleak.formats import AuditFile
 from logitleak.progress import Progress, Quiet
 from logitleak.seeds import derive_int
@@ -170,7 +170,10 @@ class _Battery:
                 about = replace(about, lab=[AskedAbout(one, targets) for one in played])
             if why := audit.refusal(sights[0].view, about):
                 return {"onlooker": who, "sees": look.sees, "refused": why, "primary": None, "variants": []}
-            answers.append([(s.about, s.single, audit.ask(s.view, about)) for s in sights])
+            found = [(s.about, s.single, audit.ask(s.view, about)) for s in sights]
+            if audit.answer == "membership" and who == _EVERYBODY:
+                found[0][2].update(_choices(self.folder, number, len(found[0][0])))
+            answers.append(found)
         variants = list(answers[0][0][2])
         results: list[dict[str, Any]] = []
         primary = None
@@ -248,6 +251,18 @@ class _Battery:
             "names": [truth.truth.names[int(j)] for j in knowledge.target_labels] if truth else None,
             "owners": truth.owners.tolist() if truth else None,
         }
+
+
+def _choices(folder: RunFolder, number: int, clients: int) -> dict[str, Tensor]:
+    """What finished attacks say of who holds whom, as rivals: the scores by which each chose its image (Eq. 11), of a
+    world after the last round, float64 [K, T]; higher is likelier."""
+    found = {}
+    for name in folder.attacks():
+        last = sorted(folder.worlds[number].attack(name).glob("round-*.safetensors"))[-1:]
+        scores = read_tensors(last[0])["scores"] if last else torch.empty(0)
+        if len(scores) == clients > 1:
+            found[f"choice of the attack {name}"] = -scores.double()
+    return found
 
 
 def _estimate(audit: Audit, twins: MockTwins | str) -> dict[str, Any] | None:
