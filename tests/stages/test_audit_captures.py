@@ -58,6 +58,15 @@ def test_how_much_clients_hold_is_not_judged_where_nobody_counted(tmp_path: Path
     assert shares.sentence in (run / "audit.html").read_text()
 
 
+def test_no_advice_that_would_not_help(tmp_path: Path) -> None:
+    """A capture cannot be simulated again; nor do candidates help a run in which nothing was held out."""
+    run = recorded(tmp_path)
+    audited(run)
+    page = (run / "audit.html").read_text()
+    assert "candidates=200" not in page
+    assert "no: left out by --fast" in page
+
+
 def test_a_game_whose_owners_nobody_names_is_judged_by_the_highest_score(tmp_path: Path) -> None:
     """That a class is at somebody is seen by everybody who looks, in whichever half of a sum it is."""
     identity = audited(recorded(tmp_path, owners=False))["identity"]

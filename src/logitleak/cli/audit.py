@@ -14,6 +14,7 @@ from logitleak.cli.results import BRIEF, Flag, Refused
 from logitleak.errors import UserError, did_you_mean
 from logitleak.progress import progress_of
 
+
 def audit(
     run_folder: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]"), BRIEF] = None,
     /,
