@@ -20,9 +20,12 @@ from logitleak.cli import main
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors
 from logitleak.formats import AuditFile
+from logitleak.progress import Quiet
 from logitleak.report import audit_findings
 from logitleak.sealed.files import read_truth, write_truth
-from logitleak.stages.audit import audit_run
+from logitleak.stages.audit import _Battery, audit_run
+from logitleak.stages.candidates import draw_candidates
+from logitleak.stages.folder import RunFolder
 
 SEED = 3
 """One by which decoys leave nobody without images."""
@@ -133,6 +136,28 @@ def test_candidates_change_nothing_and_replies_are_what_clients_say(tiny: Tiny, 
         replies = read_tensors(asked / "sealed" / "replies-0" / f"round-{round:02d}.safetensors")["replies"]
         assert replies.shape == (2, 8, 8)
     assert not (plain / "sealed" / "replies-0").exists()
+
+
+def test_the_order_of_candidates_does_not_say_who_is_in(tiny: Tiny, tmp_path: Path) -> None:
+    """Members are drawn first; who is asked gets them mixed, each with what was said of it."""
+    run = logitleak.run(tiny(candidates=8), tmp_path / "run").path
+    folder = RunFolder(run)
+    battery = _Battery(folder, folder.config(), True, "cpu", Quiet())
+    (asked,) = battery._asked()["records"]
+    assert battery.truth is not None
+    members = battery.truth.members
+    drawn = draw_candidates(battery.truth.truth, None, 8, folder.config().seed)
+    assert members is not None
+    assert drawn is not None
+    assert len(asked) == 8
+    assert members[0].tolist() != drawn.members[0].tolist() == [True] * 4 + [False] * 4
+    kept = read_tensors(folder.replies(folder.worlds[0]) / "round-01.safetensors")["replies"]
+    for place in range(8):
+        (origin,) = [n for n in range(8) if torch.equal(drawn.images[n], asked.images[place])]
+        assert bool(members[0, place]) == bool(drawn.members[0, origin])
+        assert int(asked.labels[place]) == int(drawn.labels[origin])
+        assert int(asked.clients[place]) == int(drawn.clients[origin])
+        assert torch.equal(asked.replies[1][:, place], kept[:, origin])
 
 
 def scores(run: Path) -> dict[str, np.ndarray[Any, Any]]:

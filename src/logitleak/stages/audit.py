@@ -209,7 +209,10 @@ class _Battery:
             return {}
         count = (config.candidates if isinstance(config, Config) else 0) or USUAL
         candidates = draw_candidates(truth.truth, truth.game, count, config.seed)
-        truth.members = None if candidates is None else candidates.members
+        order = torch.empty(0, dtype=torch.int64)
+        if candidates is not None:
+            order = candidates.order(config.seed)
+            truth.members = candidates.members[:, order]
         records, probes = [], []
         for number in range(1 if candidates is None else len(candidates.members)):
             world, view = self.folder.worlds[number], self.views[number]
@@ -217,9 +220,13 @@ class _Battery:
             if candidates is not None:
                 replies = read_replies(self.folder.replies(world), view.rounds)
                 fits = all(said.shape[1] == len(candidates) for said in replies.values())
+                kept = replies if fits else {}  # else they were kept for another number of candidates
                 about = Asked(
-                    candidates.images, candidates.labels, candidates.clients, replies if fits else {}
-                )  # else they were kept for another number of candidates
+                    candidates.images[order],
+                    candidates.labels[order],
+                    candidates.clients[order],
+                    {round: said[:, order] for round, said in kept.items()},
+                )
             held = truth.probes() if number == 0 else Asked.nothing()
             records.append(about)
             probes.append(held)
