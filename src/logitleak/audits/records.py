@@ -126,21 +126,26 @@ class Queried(Audit):
 
     def _class_level(self, view: ServerView, round: int, labels: Tensor) -> Tensor:
         """What each client says of public rows of every candidate's class, float64 [K, n]; its mean over all rows where
-        a class has none, and 0 where there are no labels or no rows."""
+        a class has none, what the others say on average where a client is silent in this round, and 0 where there are
+        no labels or no rows."""
         levels = torch.zeros(view.clients, len(labels), dtype=torch.float64)
         known = view.knowledge.public.labels
         if known is None:
             return levels
+        heard = torch.zeros(view.clients, dtype=torch.bool)
         for client in range(view.clients):
             rows, values = view.client_logits(client, round)
             if len(rows) == 0:
                 continue
+            heard[client] = True
             own = logit_scaled(values[None], known[rows])[0]
             classes = view.knowledge.num_classes
             count = torch.bincount(known[rows], minlength=classes)
             total = torch.zeros(classes, dtype=torch.float64).index_add_(0, known[rows], own)
             mean = torch.where(count > 0, total / count, own.mean())
             levels[client] = mean[labels]
+        if bool(heard.any()):
+            levels[~heard] = levels[heard].mean(0)
         return levels
 
 
