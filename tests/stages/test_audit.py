@@ -120,6 +120,8 @@ def test_single_images_as_units_have_coins_of_their_own(tiny: Tiny, tmp_path: Pa
     run = logitleak.run(values, tmp_path / "run").path
     audit_run(run, fast=True)
     found = json.loads((run / "audit.json").read_text())
+    assert "game" not in primary(of(found, "identity"))  # a coin about one image is not about its person
+    assert "single images" in primary(of(found, "identity"))["epsilon"]["none"]
     queried = primary(of(found, "queried"))["game"]
     assert queried["area"]["positives"] == queried["area"]["negatives"] == 4
     assert queried["pairs"]["trials"] + queried["pairs"]["ties"] == 4

@@ -153,7 +153,12 @@ def judge(scored: Scored, truth: Truth | None, primary: Scored) -> dict[str, Any
 
 def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if truth.game is not None:
+    if (
+        truth.game is not None and truth.game.unit == "image"
+    ):  # whoever misses one image still holds the others
+        if first:
+            found["epsilon"] = {"none": "coins of single images are not about who is at which client."}
+    elif truth.game is not None:
         units = torch.stack([_of_owners(world, truth) for world in scored.worlds])[:, truth.places]
         found["game"] = _game(exposure.of_game(units, truth.game, truth.places))
         if first:
