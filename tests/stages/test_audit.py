@@ -241,11 +241,20 @@ def test_the_command(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["--fail-above", "identty=0.5"], 'Did you mean "identity"'),
         (["--fail-above", "identity"], "is no limit"),
         (["--fail-above", "identity=high"], "is no limit"),
+        (["--fail-above", "shares=0.3"], "there is no limit for it"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["audit", str(run), "--fast", "--quiet", *wrong])
         assert ended.value.code == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_mistake_in_a_limit_costs_no_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is found before anything is computed: the run is not even looked for."""
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", str(tmp_path / "none"), "--fail-above", "identty=0.5"])
+    assert ended.value.code == 2
+    assert 'Did you mean "identity"' in capsys.readouterr().err
 
 
 def test_a_plan_needs_no_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,24 @@ def test_who_answers_late_is_compared_with_what_it_said_then(tmp_path: Path) -> 
     assert len(seen.client_logits(0, 1)[0]) == 0  # it answered for no row in that round
 
 
+def test_a_row_that_is_first_asked_about_later_is_compared_with_what_was_said_then(tmp_path: Path) -> None:
+    """A scheme may ask for other rows in every round."""
+    view = recorded(tmp_path / "wire")
+    asked = {1: torch.tensor([0, 1, 2]), 2: torch.tensor([4, 2])}
+    uploads = {t: view.client_logits(1, t)[1] for t in (1, 2)}
+
+    class Some(Transcript):
+        def client_logits(self, client: int, round: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return asked[round], uploads[round][asked[round]]
+
+    seen = ClientView(Some(view.folder), 1)
+    for round in (1, 2):
+        own = seen.server_logits(round)
+        assert torch.equal(own[[0, 1, 2]], uploads[1][[0, 1, 2]])
+        assert torch.equal(own[4], uploads[2][4])
+        assert not bool(own[[3, 5]].any())
+
+
 def test_without_a_consensus_on_record_no_client_sees_anything(tmp_path: Path) -> None:
     assert ONLOOKERS["another client"].sights(recorded(tmp_path / "wire", sent=False)) == []
 

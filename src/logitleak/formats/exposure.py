@@ -112,7 +112,7 @@ class OfShares(Record):
     """Shares of classes at clients.
 
     Attributes:
-        mean: over clients and worlds.
+        mean: over clients and worlds; null where nobody counted what a client holds (captures without images).
         clients: each client, in the first world.
         presence: whether a class is at a client at all, by its share.
     """

@@ -102,9 +102,9 @@ def of_epsilon(scores: Tensor, game: Game) -> dict[str, Any]:
     """
     if why := no_epsilon(game):
         return {"none": why}
-    values = scores[0].nan_to_num(
-        nan=float(scores[0].nanmedian()) if not bool(scores[0].isnan().all()) else 0.0
-    )
+    if bool(scores[0].isnan().all()):
+        return {"none": "nothing was heard of the units of this game."}
+    values = scores[0].nan_to_num(nan=float(scores[0].nanmedian()))
     coins = len(game.units)
     guesses = max(1, coins // 2)
     right = epsilon.guess(values.tolist(), game.coins[0].tolist(), guesses)

@@ -168,16 +168,16 @@ def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
 
 
 def _of_owners(world: Answers, truth: Truth) -> Tensor:
-    """Of each target the score of the client that stands for it, or of the sum that its data are in, float64 [T]; nan
-    where nobody was asked about it."""
+    """Of each target the score of the client that stands for it, or of the sum that its data are in, float64 [T]; the
+    highest score of all where nobody said who holds it; nan where nobody was asked about it."""
     scores = torch.full((len(truth.targets),), torch.nan, dtype=torch.float64)
     for about, single, values in world:
         for row, client in enumerate(about):
             mine = truth.owners == client
             scores[mine] = values[row if single else 0, mine]
-        if not single:
-            unsaid = truth.owners < 0
-            scores[unsaid] = values[0, unsaid]
+        unsaid = truth.owners < 0
+        highest = values[:, unsaid].nan_to_num(nan=-torch.inf).amax(0)
+        scores[unsaid] = torch.fmax(scores[unsaid], torch.where(highest.isinf(), torch.nan, highest))
     return scores
 
 
@@ -212,9 +212,11 @@ def _game(found: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
-    """Distances of estimated shares from those of the images that clients used."""
+    """Distances of estimated shares from those of the images that clients used; where these stand for rows that nobody
+    counted, whether a class is there is all that is known."""
     if bool((truth.truth.owners < 0).any()):
         return None
+    counted = truth.truth.images.numel() > 0  # a capture without images has one empty one for each target
     rows, present, absent = [], [], []
     for number, ((_, _, values),) in enumerate(scored.worlds):
         held = truth.holdings(number, len(values)).double()
@@ -231,9 +233,10 @@ def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
     if not rows:
         return None
     names = ("total_variation", "largest", "kl")
+    mean = {name: float(np.mean([row[name] for _, row in rows])) for name in names}
     return {
-        "mean": rounded({name: float(np.mean([row[name] for _, row in rows])) for name in names}),
-        "clients": [row for number, row in rows if number == 0],
+        "mean": rounded(mean) if counted else dict.fromkeys(names),
+        "clients": [row for number, row in rows if number == 0 and counted],
         "presence": rounded(area(present, absent)) if present and absent else None,
     }
 

@@ -111,7 +111,7 @@ class AskedAbout(ViewOf):
 
 class ClientView(ViewOf):
     """What a curious client sees of all the others: the outputs on the public set that the server sent out, as those of
-    one client; and its own first upload, in the server's place: what it said before it learnt from anybody.
+    one client; and what it first said of each row itself, in the server's place: before it learnt that from anybody.
 
     Args:
         view: the transcript.
@@ -134,13 +134,16 @@ class ClientView(ViewOf):
         return rows, sent[rows]
 
     def server_logits(self, round: int) -> Tensor:
-        """The curious client's own outputs in the first round that it answered in, float32 [N, J]; zeros where it gave
-        none."""
+        """What the curious client said of each row when it first answered for it, float32 [N, J]; zeros where it never
+        did."""
         own = torch.zeros(len(self.knowledge.public), self.knowledge.num_classes)
-        for first in range(1, self.rounds + 1):
-            rows, values = self.inner.client_logits(self.client, first)
-            if len(rows):
-                own[rows] = values
+        unsaid = torch.ones(len(own), dtype=torch.bool)
+        for asked in range(1, self.rounds + 1):
+            rows, values = self.inner.client_logits(self.client, asked)
+            new = unsaid[rows]
+            own[rows[new]] = values[new]
+            unsaid[rows] = False
+            if not bool(unsaid.any()):
                 break
         return own
 
