@@ -1,5 +1,5 @@
-"""The paper's mock federation, everybody at one client and a coin about a person, is to the bit what it was before there
-were others: what was chosen on it is chosen still."""
+"""The paper's mock federation, everybody at one client and a coin about a person, is to the bit what it was before
+others came: what was chosen on it is chosen still."""
 
 from __future__ import annotations
 
