@@ -121,7 +121,9 @@ def test_one_client_s_uploads_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch
             happened.append(f"read {client}")
             return super().client_logits(client, round)
 
-    def teach(self: Lesson, bank: ModelBank, public: PublicData, why: str, images: torch.Tensor) -> torch.Tensor:
+    def teach(
+        self: Lesson, bank: ModelBank, public: PublicData, why: str, images: torch.Tensor
+    ) -> torch.Tensor:
         happened.append(f"teach {why}")
         return torch.zeros(len(images), 3)
 

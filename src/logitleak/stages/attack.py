@@ -95,6 +95,8 @@ def _assumed(config: AttackConfig, tuned: Tuned | None) -> Iterator[str]:
         yield "The server sees the mean of all uploads only, as behind a secure sum."
     if tuning_of(config) == "public" and tuned is not None and "not tuned" not in tuned.account:
         yield "The server knows how clients train, and plays a small federation of its own to choose settings."
+        if "partition" in tuned.account:
+            yield "It knows, too, in which way private images are divided among clients, and what a coin is about."
 
 
 def _prepare_prior(made: Attack, view: ServerView, name: str, out: Path, progress: Progress) -> None:

@@ -102,7 +102,8 @@ class _Battery:
         """Everything that ``audit.json`` holds."""
         config, view = self.config, self.views[0]
         twins = self._lab()
-        lab = twins.views if isinstance(twins, MockTwins) else ()
+        uncalibrated = _uncalibrated(twins, view.knowledge.target_labels)
+        lab = twins.views if isinstance(twins, MockTwins) and uncalibrated is None else ()
         asked = self._asked()
         names = registry.names("audit")
         self.progress.stage("audits", len(names) * len(ONLOOKERS))
@@ -122,7 +123,7 @@ class _Battery:
             "game": describe_game(game, None, view, one_domain),
             "data": self._data(),
             "fast": self.fast,
-            "lab": twins if isinstance(twins, str) else None,
+            "lab": uncalibrated,
             "audits": audits,
         }
 
@@ -270,6 +271,15 @@ def _choices(folder: RunFolder, number: int, clients: int) -> dict[str, Tensor]:
         if len(scores) == clients > 1:
             found[f"choice of the attack {name}"] = -scores.double()
     return found
+
+
+def _uncalibrated(twins: MockTwins | str, targets: Tensor) -> str | None:
+    """Why scores are not calibrated by federations of the server's own; None where they are."""
+    if isinstance(twins, str):
+        return twins
+    if bool(torch.isin(targets, twins.known.labels).any()):
+        return "in the server's own federation clients hold the targets' classes, and it shows none that does not"
+    return None
 
 
 def _estimate(audit: Audit, twins: MockTwins | str) -> dict[str, Any] | None:

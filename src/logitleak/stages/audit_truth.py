@@ -75,10 +75,7 @@ class Truth:
     @classmethod
     def of_mock(cls, twins: MockTwins) -> Truth:
         """Of the server's own federation."""
-        known = twins.known
-        none = torch.empty(0, dtype=torch.int64)
-        nobody = GroundTruth(none, none, none, none, none, none, ())
-        return cls(nobody, twins.game, len(twins.views), known.labels, known.owners)
+        return cls(twins.truth, twins.game, len(twins.views), twins.known.labels, twins.known.owners)
 
     @property
     def places(self) -> Tensor:

@@ -1,11 +1,12 @@
 """The server's lab: federations and clients that the server plays by itself, from public data alone.
 
-*Mock twins* are a small federation in which public people play the private ones, in two worlds, as a game has it.
-Their truth is public, so settings can be chosen by what they leak there. *Shadows* are clients of the server's own:
-they have the architecture and the public training of real ones, are taught what the server really sent out, and have
-no private image.
+*Mock twins* are a small federation in which public people play the private ones, in two worlds, as a game has it
+(`cast` says who plays whom). Their truth is public, so settings can be chosen by what they leak there. *Shadows* are
+clients of the server's own: they have the architecture and the public training of real ones, are taught what the server
+really sent out, and have no private image.
 
-Both suppose that the server knows how clients train, which in a federation it usually prescribes.
+Both suppose that the server knows how clients train, which in a federation it usually prescribes; mock twins, how
+private images are divided among clients too.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from logitleak.attacks.mock import candidates_for_targets
 from logitleak.attacks.views import ViewOf
 from logitleak.config import Config
+from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.memo import Memo
 from logitleak.files.lock import locked
@@ -28,21 +30,15 @@ from logitleak.files.storage import TensorFile, write_tensors
 from logitleak.metrics.attack import References, references
 from logitleak.progress import Progress
 from logitleak.schemes.base import ClientContext, Scheme, Server
-from logitleak.sealed import game as games
 from logitleak.sealed.game import Game
-from logitleak.sealed.truth import GroundTruth, Split
-from logitleak.seeds import derive, derive_int
+from logitleak.sealed.truth import GroundTruth
+from logitleak.seeds import derive_int
 from logitleak.stages.banks import bank_of, scheme_of
+from logitleak.stages.cast import cast
 from logitleak.stages.folder import World, choose_device
 from logitleak.stages.simulation import Simulation
 from logitleak.types import ClientData, Knowledge, Payload, PublicData, ServerView
 from logitleak.wire.transcript import Transcript
-
-ROUNDS = 3
-"""Mock federations have no more rounds than this: what comes back, comes back early, and rounds are what costs."""
-
-SHARE = 4
-"""At most one in so many public people plays a private one."""
 
 SHADOWS = 2
 """How many clients of its own the server trains."""
@@ -55,14 +51,20 @@ class MockTwins:
     Attributes:
         views: what a server would see of each world.
         game: which of the people were in.
+        truth: who held which image.
         known: what reconstructions are compared with.
+        measure: what such a game is decided by, as in the real one: "wins" where there is one domain.
+        partition: how private images are divided.
         clients: how many there are.
         rounds: how many rounds it has.
     """
 
     views: Sequence[ServerView]
     game: Game
+    truth: GroundTruth
     known: References
+    measure: Literal["success", "wins"]
+    partition: str
     clients: int
     rounds: int
 
@@ -74,7 +76,8 @@ def mock_twins(
 
     Args:
         knowledge: the real server's; its public set must be labelled.
-        config: how clients train, how many they are, and where they compute.
+        config: how clients train, how many they are, how images are divided among them, what a coin is about, and
+            where they compute.
         seed: of the attacker.
         home: where it is kept; attacks on the same federation share it.
         progress: where it reports to.
@@ -83,63 +86,43 @@ def mock_twins(
     Returns:
         the twins; or, where there can be none, why not.
     """
-    if knowledge.public.labels is None:
-        return "the public set has no labels, so nobody in it can play a private person"
-    if bool(knowledge.public.sensitive.all()):
-        return "the public set is of one domain, and the mock federation is made for two"
-    people = candidates_for_targets(knowledge.public)
-    most = min(len(knowledge.target_labels), len(people) // SHARE)
-    clients = min(config.federation.clients, most // 2)
-    if most < 4 or clients < 1:
-        return "too few public people have images in both domains"
-    seed = derive_int(seed, "lab")
-    chosen = people[torch.randperm(len(people), generator=derive(seed, "people"))[:most]].sort().values
-    split = _split(knowledge, chosen, clients, seed)
-    rounds = min(config.federation.rounds, ROUNDS)
-    asked = config.federation.minimum_clients
-    minimum = None if asked is None else min(asked, clients)
-    federation = config.federation.model_copy(
-        update={"clients": clients, "rounds": rounds, "minimum_clients": minimum}
-    )
-    played = config.model_copy(update={"federation": federation, "seed": seed})
-    owners = torch.tensor([split.truth.owner_of(label) for label in chosen.tolist()])
-    game = games.twins(chosen, owners, 2, seed)
-    worlds = [World(home / "mock" / str(number)) for number in range(2)]
-    with locked(home / "mock" / ".lock"):  # cells of a sweep share a federation, and its lab
-        memo = Memo(home / "mock" / "memo", split.public)
+    made = cast(knowledge, config, seed)
+    if isinstance(made, str):
+        return made
+    played, split, game, folder = made.config, made.split, made.game, home / made.folder
+    worlds = [World(folder / str(number)) for number in range(game.worlds)]
+    with locked(folder / ".lock"):  # cells of a sweep share a federation, and its lab
+        memo = Memo(folder / "memo", split.public)
         for number, world in enumerate(worlds):
             if not (world.path / "whole").exists():
                 used = game.used(split.truth, number)
-                name = f"mock world {number + 1} of 2"
-                Simulation(played, world, split, used, None, progress, memo, name, number).go_on()
+                name = f"mock world {number + 1} of {len(worlds)}"
+                try:
+                    simulation = Simulation(played, world, split, used, None, progress, memo, name, number)
+                except (
+                    UserError
+                ) as error:  # a mock client may get fewer images than its models can learn from
+                    return f"the mock federation cannot be trained: {error}"
+                simulation.go_on()
                 shutil.rmtree(world.checkpoint, ignore_errors=True)
                 (world.path / "whole").touch()
-        shutil.rmtree(home / "mock" / "memo", ignore_errors=True)
+        shutil.rmtree(folder / "memo", ignore_errors=True)
     views: list[ServerView] = []
     for world in worlds:
         view = Transcript(world.path)
-        views.append(with_shadows(view, played, seed, world.path / "shadows", progress) if shadows else view)
-    return MockTwins(views, game, references(split.truth, split.public), clients, rounds)
-
-
-def _split(knowledge: Knowledge, chosen: Tensor, clients: int, seed: int) -> Split:
-    """The public set, divided as if the sensitive images of some people were private."""
-    public = knowledge.public.labelled()
-    private = public.sensitive & torch.isin(public.labels, chosen)
-    order = torch.randperm(len(chosen), generator=derive(seed, "owners")).tolist()
-    owner = {int(chosen[place]): turn % clients for turn, place in enumerate(order)}
-    labels = public.labels[private]
-    seen = PublicData(public.images[~private], public.labels[~private], public.sensitive[~private])
-    truth = GroundTruth(
-        images=public.images[private],
-        labels=labels,
-        owners=torch.tensor([owner[label] for label in labels.tolist()]),
-        held_images=public.images[:0],
-        held_labels=public.labels[:0],
-        public_labels=public.labels[~private],
-        names=[str(label) for label in range(knowledge.num_classes)],
+        views.append(
+            with_shadows(view, played, played.seed, world.path / "shadows", progress) if shadows else view
+        )
+    return MockTwins(
+        views,
+        game,
+        split.truth,
+        references(split.truth, split.public, game),
+        "wins" if config.data.one_domain else "success",
+        config.data.partition,
+        played.federation.clients,
+        played.federation.rounds,
     )
-    return Split(seen, truth, knowledge.num_classes)
 
 
 class ShadowView(ViewOf):

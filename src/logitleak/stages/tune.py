@@ -31,7 +31,7 @@ from logitleak.metrics.leak import compare
 from logitleak.progress import Progress
 from logitleak.sealed.truth import label_means
 from logitleak.stages.lab import MockTwins
-from logitleak.types import ServerView
+from logitleak.types import Reconstructions, ServerView
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ LEAST_SIDE = 24
 """Images of mock targets are not made smaller than this for comparing."""
 
 SOFTNESS = 0.02
-"""SSIM by which a mock target passes or fails before it counts as wholly passed or failed."""
+"""SSIM by which a mock target passes or fails, or wins or loses, before it counts as wholly so."""
 
 NOTHING_OPEN = "every setting that could be was given, or the attack has none"
 
@@ -82,8 +82,10 @@ def tune_on_mock_twins(
     kept: Path,
     progress: Progress,
 ) -> Tuned:
-    """Choose by the leak on mock twins: success in minus success out of the chosen images. Success is softened by
-    `SOFTNESS`: a few dozen mock targets that just pass or just fail would decide by chance.
+    """Choose by what the verdict on such a game asks: success in minus success out, or how often the image is more like
+    the truth in than out where likeness decides; of the chosen images, or of the asked client's where a coin is about
+    one client. Both are softened by `SOFTNESS`: a few dozen mock targets that just pass or just fail would decide by
+    chance.
 
     Args:
         twins: the mock federation, or why there is none: then nothing is chosen, and the account says why.
@@ -100,24 +102,44 @@ def tune_on_mock_twins(
     if isinstance(twins, str):
         return keep(kept, Tuned(dict(config.settings), account | {"not tuned": twins}))
     account |= {"mock targets": len(twins.game.units), "clients": twins.clients, "rounds": twins.rounds}
+    account |= _unlike_the_paper(twins)
     views = [SumView(view) if config.view == "sum" else view for view in twins.views]
     known = replace(twins.known, private=_halved(twins.known.private), public=_halved(twins.known.public))
 
     def score(settings: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
-        verdicts = [
-            judge(_halved(make_attack(config, settings, seed, device, priors).last(view).best), known)
-            for view in views
-        ]
-        found = compare(
-            torch.stack([v.success for v in verdicts]), torch.stack([v.ssim for v in verdicts]), twins.game
-        )
-        margins = torch.stack([v.ssim - v.ssim_rival for v in verdicts])
-        soft, coins = torch.sigmoid(margins / SOFTNESS), twins.game.coins
-        softened = float(soft[coins].mean() - soft[~coins].mean())
-        said = {"leak": found["leak"]["value"], "softened": softened, "out": found["out"]["value"]}
+        results = [make_attack(config, settings, seed, device, priors).last(view) for view in views]
+        verdicts = [judge(_halved(_asked(result, twins)), known) for result in results]
+        ssim, coins = torch.stack([v.ssim for v in verdicts]), twins.game.coins
+        found = compare(torch.stack([v.success for v in verdicts]), ssim, twins.game)
+        said = {"leak": found["leak"]["value"]}
+        if twins.measure == "wins":
+            won = torch.where(coins[0], ssim[0] - ssim[1], ssim[1] - ssim[0])
+            softened = float(torch.sigmoid(won / SOFTNESS).mean())
+            count = found["wins"]
+            # a tie says nothing either way
+            said = {"wins": (count["successes"] + count["ties"] / 2) / len(won)}
+        else:
+            soft = torch.sigmoid(torch.stack([v.ssim - v.ssim_rival for v in verdicts]) / SOFTNESS)
+            softened = float(soft[coins].mean() - soft[~coins].mean())
+        said |= {"softened": softened, "out": found["out"]["value"]}
         return softened, said | {"ssim": found["ssim"]["difference"]}
 
     return _choose(config, score, views[0].clients, twins.rounds, account, kept, progress)
+
+
+def _unlike_the_paper(twins: MockTwins) -> dict[str, Any]:
+    """What the report says of mock twins in which not everybody is at one client and a coin about one person."""
+    said = {"partition": twins.partition, "unit": twins.game.unit, "measure": twins.measure}
+    usual = {"partition": "identity", "unit": "person", "measure": "success"}
+    return {} if said == usual else said
+
+
+def _asked(result: Reconstructions, twins: MockTwins) -> Tensor:
+    """The images that a mock game asks for, float32 [T, 3, H, W]: those of the clients that coins are about, where they
+    are about clients and these are told apart; else the chosen ones."""
+    if twins.game.at_client and len(result.images) > 1:
+        return result.images[twins.known.owners, torch.arange(len(twins.known.owners))]
+    return result.best
 
 
 def tune_on_mock_targets(

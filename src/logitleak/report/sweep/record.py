@@ -169,7 +169,9 @@ def tuned(sweep: Sweep) -> list[dict[str, Any]]:
 
 
 def _score(candidate: Mapping[str, Any]) -> str:
-    """What a candidate was judged by: its leak on mock twins, or its accuracy on mock targets."""
+    """What a candidate was judged by: its wins or its leak on mock twins, or its accuracy on mock targets."""
+    if candidate.get("wins") is not None:
+        return f"wins {percent(candidate['wins'])}"
     if candidate.get("leak") is not None:
         return f"leak {points(candidate['leak'])}"
     if candidate.get("accuracy") is not None:
