@@ -50,6 +50,20 @@ def test_known_values() -> None:
     assert p_value(bound + 0.05) > 0.05 > p_value(bound - 0.05)
 
 
+def test_coins_that_are_thrown_again_cost_something() -> None:
+    """If only one in four games is kept, what happens in one in 80 of all games happens in one in 20 of the kept."""
+    assert (
+        of_one_run(40, 20, 20, 0.0)
+        > of_one_run(40, 20, 20, 0.0, 0.25)
+        > of_one_run(40, 20, 20, 0.0, 0.01)
+        > 0
+    )
+    exact = of_one_run(20, 20, 20, 0.0, 0.25)
+    q = math.exp(exact) / (1 + math.exp(exact))
+    assert q**20 == pytest.approx(0.05 / 4, rel=1e-3)
+    assert of_one_run_gaussian(40, 20, 20, DELTA) > of_one_run_gaussian(40, 20, 20, DELTA, 0.25) > 0
+
+
 def test_half_right_and_nothing_right_are_zero() -> None:
     for right in (0, 10, 12):
         assert of_one_run(20, 20, right, 0.0) == 0

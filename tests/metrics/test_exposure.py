@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -37,6 +38,30 @@ def test_who_was_not_heard_of_is_left_out() -> None:
     assert (found["area"]["positives"], found["area"]["negatives"]) == (1, 3)
     assert found["per_unit"][1] == {"place": 1, "in": None, "out": 2.0}
     assert of_game(torch.full((2, 3), nan).double(), game_of(coins), torch.arange(3)) is None
+
+
+def test_more_worlds_are_no_more_targets() -> None:
+    coins = [[True, True, False, False], [False, False, True, True]]
+    scores = torch.tensor([[3.0, 1.0, 0.0, 2.0], [1.0, 2.0, 4.0, 2.0]]).double()
+    once = of_game(scores, game_of(coins), torch.arange(4))
+    twice = of_game(scores.repeat(2, 1), game_of([*coins, *coins]), torch.arange(4))
+    assert once is not None
+    assert once == twice
+
+
+def test_coins_that_leave_a_client_empty_are_thrown_again() -> None:
+    units = torch.arange(6)
+    strata = torch.tensor([0, 0, 0, 1, 1, 1])
+    game = Game("decoys", units, strata, torch.ones(1, 6, dtype=torch.bool), share=0.5)
+    kept = sum(
+        any(draw[:3]) and any(draw[3:]) and not all(draw)
+        for draw in itertools.product((False, True), repeat=6)
+    )
+    assert game.kept == pytest.approx(kept / 64)
+    canaries = Game("canaries", units, strata, torch.ones(1, 6, dtype=torch.bool), share=0.5)
+    assert canaries.kept == pytest.approx(62 / 64)
+    few = Game("decoys", units, units, torch.ones(1, 6, dtype=torch.bool), share=0.5)
+    assert of_epsilon(torch.arange(6.0).double()[None], few)["bound"] == 0
 
 
 def test_one_world_has_no_pairs() -> None:

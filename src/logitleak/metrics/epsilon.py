@@ -53,7 +53,7 @@ def upper_limit(successes: int, trials: int, error: float) -> float:
     return 1.0 if successes == trials else float(stats.beta.ppf(1 - error, successes + 1, trials - successes))
 
 
-def of_one_run(coins: int, guesses: int, right: int, delta: float) -> float:
+def of_one_run(coins: int, guesses: int, right: int, delta: float, kept: float = 1.0) -> float:
     """The bound from one run with many coins (Steinke, Nasr and Jagielski, 2023, "Privacy auditing with one (1)
     training run").
 
@@ -62,6 +62,8 @@ def of_one_run(coins: int, guesses: int, right: int, delta: float) -> float:
         guesses: r, of how many units something was guessed; fixed beforehand.
         right: v, how many guesses were right.
         delta: δ of the definition.
+        kept: the chance with which coins like these are kept and not thrown again; where that is below 1 a chance
+            among all coins is at most so much larger among those that are kept.
 
     Returns:
         the largest ε that is refuted at 95 %; 0 where none is.
@@ -72,7 +74,7 @@ def of_one_run(coins: int, guesses: int, right: int, delta: float) -> float:
     _check_delta(delta)
     if not 0 <= right <= guesses <= coins or coins < 1:
         raise ValueError(f"{right} right of {guesses} guesses for {coins} coins is no game")
-    alpha = 1 - LEVEL
+    alpha = (1 - LEVEL) * kept
     if right == 0 or _p_value(coins, guesses, right, delta, 0.0) > alpha:
         return 0.0
     if _p_value(coins, guesses, right, delta, _MOST) <= alpha:
@@ -82,7 +84,7 @@ def of_one_run(coins: int, guesses: int, right: int, delta: float) -> float:
     )
 
 
-def of_one_run_gaussian(coins: int, guesses: int, right: int, delta: float) -> float:
+def of_one_run_gaussian(coins: int, guesses: int, right: int, delta: float, kept: float = 1.0) -> float:
     """The same game read under the hypothesis that the mechanism is no better to guess from than a Gaussian one
     (Mahloujifar, Melis and Chaudhuri, 2024, "Auditing f-differential privacy in one run"): the largest refuted μ
     among the trade-off curves of N(0, 1) against N(μ, 1), as ε at this δ. It is larger than `of_one_run` where δ > 0,
@@ -93,14 +95,15 @@ def of_one_run_gaussian(coins: int, guesses: int, right: int, delta: float) -> f
     if not 0 < delta < 1:
         raise ValueError(f"a Gaussian mechanism has no ε at δ = {delta}")
     of_one_run(coins, guesses, right, delta)  # the same counts are no game
-    if right == 0 or not _refuted(coins, guesses, right, 0.0):
+    alpha = (1 - LEVEL) * kept
+    if right == 0 or not _refuted(coins, guesses, right, 0.0, alpha):
         return 0.0
     low, high = 0.0, 1.0
-    while high < _MOST and _refuted(coins, guesses, right, high):
+    while high < _MOST and _refuted(coins, guesses, right, high, alpha):
         low, high = high, 2 * high
     while high - low > 1e-5:
         middle = (low + high) / 2
-        low, high = (middle, high) if _refuted(coins, guesses, right, middle) else (low, middle)
+        low, high = (middle, high) if _refuted(coins, guesses, right, middle, alpha) else (low, middle)
     return gaussian_epsilon(low, delta)
 
 
@@ -121,9 +124,9 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     return float(optimize.brentq(excess, 0.0, high, xtol=1e-9))
 
 
-def ceiling(coins: int, guesses: int, delta: float) -> float:
+def ceiling(coins: int, guesses: int, delta: float, kept: float = 1.0) -> float:
     """The bound if every guess were right: no attacker could show more in this game."""
-    return of_one_run(coins, guesses, guesses, delta)
+    return of_one_run(coins, guesses, guesses, delta, kept)
 
 
 def guess(scores: Sequence[float], taking_part: Sequence[bool], guesses: int) -> int:
@@ -158,15 +161,15 @@ def _p_value(coins: int, guesses: int, right: int, delta: float, epsilon: float)
     return min(1.0, beta + 2 * coins * delta * float(np.max(shares)))
 
 
-def _refuted(coins: int, guesses: int, right: int, mu: float) -> bool:
-    """Whether a Gaussian mechanism of this μ gets so many guesses right in less than one of 20 games.
+def _refuted(coins: int, guesses: int, right: int, mu: float, alpha: float) -> bool:
+    """Whether a Gaussian mechanism of this μ gets so many guesses right in a share of less than α of all games.
 
     With p_i the chance of i right guesses, theirs is Σ_{j>i} j p_j ≤ m · f̄(Σ_{j≥i} (r − j) p_j / m) for every i, with
-    f̄(x) = Φ(Φ⁻¹(x) + μ). From P[≥ v] = 5 %, all at v, the p_i below v must be at least so large; if together they are
-    more than 1, that chance is smaller than 5 %.
+    f̄(x) = Φ(Φ⁻¹(x) + μ). From P[≥ v] = α, all at v, the p_i below v must be at least so large; if together they are
+    more than 1, that chance is smaller than α.
     """
-    got = (1 - LEVEL) * right / coins
-    missed = (1 - LEVEL) * (guesses - right) / coins
+    got = alpha * right / coins
+    missed = alpha * (guesses - right) / coins
     for i in range(right - 1, -1, -1):
         least = max(missed, float(special.ndtr(special.ndtri(min(got, 1.0)) - mu)))
         got += i / (guesses - i) * (least - missed)

@@ -39,11 +39,10 @@ def of_game(scores: Tensor, game: Game, places: Tensor) -> dict[str, Any] | None
         ``area``, ``points``, ``pairs`` (of twins), ``per_unit`` (its place, and its mean score in and out), or None
         where a side has nobody who was heard of.
     """
-    heard = ~scores.isnan()
-    inside, outside = scores[game.coins & heard].tolist(), scores[~game.coins & heard].tolist()
+    members, others = _sides(scores, game)  # of each unit once, however many worlds it was seen in
+    inside, outside = members[~np.isnan(members)].tolist(), others[~np.isnan(others)].tolist()
     if not inside or not outside:
         return None
-    members, others = _sides(scores, game)
     both = ~np.isnan(members) & ~np.isnan(others)
     return {
         "area": rounded(area(inside, outside)),
@@ -68,6 +67,11 @@ def among_clients(scores: Tensor, holds: Tensor, taking_part: Tensor) -> dict[st
         ``area`` over all clients and targets that take part, and ``named``: targets of which a client that holds them
         has the highest score. None where there are no two kinds of clients.
     """
+    scores, holds, taking_part = (
+        scores[:2],
+        holds[:2],
+        taking_part[:2],
+    )  # later worlds ask about the same again
     asked = taking_part[:, None].expand_as(holds) & ~scores.isnan()
     members, others = scores[asked & holds].tolist(), scores[asked & ~holds].tolist()
     if not members or not others:
@@ -109,9 +113,9 @@ def of_epsilon(scores: Tensor, game: Game) -> dict[str, Any]:
     guesses = max(1, coins // 2)
     right = epsilon.guess(values.tolist(), game.coins[0].tolist(), guesses)
     found = {
-        "bound": epsilon.of_one_run(coins, guesses, right, DELTA),
-        "gaussian": epsilon.of_one_run_gaussian(coins, guesses, right, DELTA),
-        "ceiling": epsilon.ceiling(coins, guesses, DELTA),
+        "bound": epsilon.of_one_run(coins, guesses, right, DELTA, game.kept),
+        "gaussian": epsilon.of_one_run_gaussian(coins, guesses, right, DELTA, game.kept),
+        "ceiling": epsilon.ceiling(coins, guesses, DELTA, game.kept),
     }
     return rounded(found) | {
         "delta": DELTA,

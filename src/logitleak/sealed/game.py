@@ -73,6 +73,18 @@ class Game:
         """Whether every unit is seen both in and out."""
         return bool(self.coins.any(0).all() and (~self.coins).any(0).all())
 
+    @property
+    def kept(self) -> float:
+        """At least with which chance fair coins are kept and not thrown again: coins by which nobody is in, nobody is
+        out, or a client has nothing left, are refused."""
+        everything = 2.0 ** -len(self.units)
+        if self.design != "decoys" or self.at_client:
+            return 1 - 2 * everything
+        chance = 1.0
+        for _, members in _by_stratum(self.strata):
+            chance *= 1 - 2.0 ** -len(members)
+        return max(0.0, chance - everything)
+
     def withheld(self, world: int) -> Tensor:
         """The labels of the units that are out in a world, int64, ascending."""
         return self.units[~self.coins[world]]

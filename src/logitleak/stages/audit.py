@@ -70,8 +70,8 @@ def audit_run(
             folder.refuse_unfinished(config.game.simulations)
         battery = _Battery(folder, config, fast, device, progress)
         found = battery.run()
-        write_json(folder.path / "audit.json", AuditFile.checked(found))
         write_scores(folder.audit, battery.scored)
+        write_json(folder.path / "audit.json", AuditFile.checked(found))
         progress.stage("report", 1)
         try:
             page = report.build_audit(folder.path)
@@ -169,9 +169,11 @@ class _Battery:
                 targets = view.knowledge.target_labels
                 played = [sight.view for world in lab for sight in look.sights(world)]
                 about = replace(about, lab=[AskedAbout(one, targets) for one in played])
-            if why := audit.refusal(sights[0].view, about):
-                return {"onlooker": who, "sees": look.sees, "refused": why, "primary": None, "variants": []}
-            found = [(s.about, s.single, audit.ask(s.view, about)) for s in sights]
+            try:
+                found = [(s.about, s.single, audit.ask(s.view, about)) for s in sights]
+            except UserError as why:  # one that cannot answer stops no other
+                said = str(why)
+                return {"onlooker": who, "sees": look.sees, "refused": said, "primary": None, "variants": []}
             if audit.answer == "membership" and who == _EVERYBODY:
                 found[0][2].update(_choices(self.folder, number, len(found[0][0])))
             answers.append(found)
