@@ -168,6 +168,7 @@ def write_configuration() -> Iterator[str]:
 _KINDS = {
     "scheme": ("Schemes", "Chosen by `federation.scheme`, with `federation.settings`"),
     "attack": ("Attacks", "Chosen by `attacks.NAME.attack`, with `attacks.NAME.settings`"),
+    "audit": ("Audits", "All are asked by `logitleak audit`"),
     "prior": ("Priors", "Chosen by `attacks.NAME.prior`, with `attacks.NAME.prior_settings`"),
     "data": ("Data sources", "Chosen by `data.source`, with `data.settings`"),
     "partition": ("Partitions", "Chosen by `data.partition`, with `data.partition_settings`"),

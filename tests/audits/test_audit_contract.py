@@ -156,8 +156,9 @@ def test_what_is_no_answer_is_refused_in_one_line(given: dict[str, torch.Tensor]
 
 def test_what_is_missing_is_said() -> None:
     view = PlantedView()
-    for name in ("never-queried", "queried", "stealing"):
-        with pytest.raises(UserError, match="images to ask about"):
+    wanted = dict.fromkeys(("never-queried", "queried"), "images to ask about")
+    for name, missing in (wanted | {"stealing": "to compare models on them"}).items():
+        with pytest.raises(UserError, match=missing):
             create(name).ask(view)
     with pytest.raises(UserError, match="candidates=200"):
         create("queried").ask(view, replace(asked_of(view), replies={}))

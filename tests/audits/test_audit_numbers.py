@@ -54,6 +54,19 @@ def test_identity_of_a_sum_takes_the_largest_against_the_server() -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_silent_client_does_not_change_what_is_usual_for_a_class() -> None:
+    """Where all clients say the same of public rows, the scores are the same whether one of them was silent or not."""
+    view = PlantedView()
+    view.logits[:] = view.logits[:1].clone()
+    for target in range(view.classes):
+        view.logits[..., target] += target  # some classes are believed in more
+    asked = asked_of(view)
+    there = create("queried").ask(view, asked)["against class and others"]
+    view.absent = (1,)
+    silent = create("queried").ask(view, asked)["against class and others"]
+    torch.testing.assert_close(there, silent)
+
+
 def test_identity_on_rows_that_only_some_answered_for() -> None:
     """Who answered for fewer rows is compared on those alone."""
     view = PlantedView(strength=1.0, labelled=False)

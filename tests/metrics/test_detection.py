@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from logitleak.metrics.detection import area, operating_point
+from logitleak.metrics.detection import area, gain, operating_point
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -108,3 +108,24 @@ def test_no_true_positive_is_zero() -> None:
 def test_nobody_and_no_number(members: list[float], others: list[float]) -> None:
     with pytest.raises(ValueError, match=r"nobody|no number"):
         area(members, others)
+
+
+def test_a_lead_is_that_of_a_bootstrap() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(1, 1, 120), rng.normal(0, 1, 150)
+    a2, b2 = a + rng.normal(0, 1, 120), b + rng.normal(0, 1, 150)
+    found, low, high = gain((a.tolist(), a2.tolist()), (b.tolist(), b2.tolist()))
+    assert found == pytest.approx(
+        area(a.tolist(), b.tolist())["value"] - area(a2.tolist(), b2.tolist())["value"]
+    )
+    draws = []
+    for _ in range(800):
+        i, j = rng.integers(0, 120, 120), rng.integers(0, 150, 150)
+        ones, twos = area(a[i].tolist(), b[j].tolist()), area(a2[i].tolist(), b2[j].tolist())
+        draws.append(ones["value"] - twos["value"])
+    assert (high - low) / 2 == pytest.approx(1.96 * np.std(draws), rel=0.15)
+    assert low < np.mean(draws) < high
+    same = gain(([1.0, 2, 2], [1.0, 2, 2]), ([0.0, 2], [0.0, 2]))
+    assert same == (0, 0, 0)
+    with pytest.raises(ValueError, match="same members"):
+        gain(([1.0], [1.0]), ([0.0, 2], [0.0, 2]))

@@ -114,3 +114,10 @@ def test_distances_of_shares() -> None:
     kl = sum(b * math.log(b / a) for a, b in ((0.5, 0.25), (0.5, 0.25), (1e-6, 0.5)))
     assert found["kl"] == pytest.approx(kl, rel=1e-3)
     assert distances(p, p) == {"total_variation": 0.0, "largest": 0.0, "kl": 0.0}
+
+
+def test_there_is_no_bound_where_nothing_was_heard() -> None:
+    game = game_of([[i % 2 == 0 for i in range(8)]], "decoys", 0.5)
+    assert of_epsilon(torch.full((1, 8), torch.nan).double(), game) == {
+        "none": "nothing was heard of the units of this game."
+    }

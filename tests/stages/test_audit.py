@@ -20,9 +20,12 @@ from logitleak.cli import main
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors
 from logitleak.formats import AuditFile
+from logitleak.progress import Quiet
 from logitleak.report import audit_findings
 from logitleak.sealed.files import read_truth, write_truth
-from logitleak.stages.audit import audit_run
+from logitleak.stages.audit import _Battery, audit_run
+from logitleak.stages.candidates import draw_candidates
+from logitleak.stages.folder import RunFolder
 
 SEED = 3
 """One by which decoys leave nobody without images."""
@@ -99,12 +102,26 @@ def test_students_are_trained_and_models_compared(tiny: Tiny, tmp_path: Path) ->
     assert {"linear", "students, last round", "Distillation LiRA, last round"} <= set(variants)
 
 
+def test_attacks_are_rivals(tiny: Tiny, tmp_path: Path) -> None:
+    values = tiny(game={"design": "twins"}) | {"attacks": ["ridge"]}
+    run = logitleak.run(values, tmp_path / "run").path
+    audit_run(run, fast=True)
+    found = json.loads((run / "audit.json").read_text())
+    rival = of(found, "identity")["views"][0]["variants"][-1]
+    assert rival["variant"] == "choice of the attack ridge"
+    named = json.loads((run / "metrics.json").read_text())["attacks"]["ridge"]["owner_named"]
+    assert rival["clients"]["named"]["trials"] == 4
+    assert abs(rival["clients"]["named"]["value"] - named["value"]) <= 0.5
+
+
 def test_single_images_as_units_have_coins_of_their_own(tiny: Tiny, tmp_path: Path) -> None:
     game = {"design": "twins", "unit": "image"}
     values = tiny(data={"partition": "iid"}, game=game, candidates=8)
     run = logitleak.run(values, tmp_path / "run").path
     audit_run(run, fast=True)
     found = json.loads((run / "audit.json").read_text())
+    assert "game" not in primary(of(found, "identity"))  # a coin about one image is not about its person
+    assert "single images" in primary(of(found, "identity"))["epsilon"]["none"]
     queried = primary(of(found, "queried"))["game"]
     assert queried["area"]["positives"] == queried["area"]["negatives"] == 4
     assert queried["pairs"]["trials"] + queried["pairs"]["ties"] == 4
@@ -121,6 +138,28 @@ def test_candidates_change_nothing_and_replies_are_what_clients_say(tiny: Tiny, 
         replies = read_tensors(asked / "sealed" / "replies-0" / f"round-{round:02d}.safetensors")["replies"]
         assert replies.shape == (2, 8, 8)
     assert not (plain / "sealed" / "replies-0").exists()
+
+
+def test_the_order_of_candidates_does_not_say_who_is_in(tiny: Tiny, tmp_path: Path) -> None:
+    """Members are drawn first; who is asked gets them mixed, each with what was said of it."""
+    run = logitleak.run(tiny(candidates=8), tmp_path / "run").path
+    folder = RunFolder(run)
+    battery = _Battery(folder, folder.config(), True, "cpu", Quiet())
+    (asked,) = battery._asked()["records"]
+    assert battery.truth is not None
+    members = battery.truth.members
+    drawn = draw_candidates(battery.truth.truth, None, 8, folder.config().seed)
+    assert members is not None
+    assert drawn is not None
+    assert len(asked) == 8
+    assert members[0].tolist() != drawn.members[0].tolist() == [True] * 4 + [False] * 4
+    kept = read_tensors(folder.replies(folder.worlds[0]) / "round-01.safetensors")["replies"]
+    for place in range(8):
+        (origin,) = [n for n in range(8) if torch.equal(drawn.images[n], asked.images[place])]
+        assert bool(members[0, place]) == bool(drawn.members[0, origin])
+        assert int(asked.labels[place]) == int(drawn.labels[origin])
+        assert int(asked.clients[place]) == int(drawn.clients[origin])
+        assert torch.equal(asked.replies[1][:, place], kept[:, origin])
 
 
 def scores(run: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -202,7 +241,10 @@ def test_a_capture_says_what_its_run_says(
             np.testing.assert_array_equal(there[name], back[name])
     first, second = (json.loads((p / "audit.json").read_text()) for p in (run, tmp_path / "again"))
     assert primary(of(first, "identity"))["game"] == primary(of(second, "identity"))["game"]
-    assert "nobody said" in primary(of(second, "identity"))["epsilon"]["none"]
+    assert primary(of(first, "identity"))["epsilon"] == primary(of(second, "identity"))["epsilon"]
+    assert (
+        primary(of(first, "identity"))["epsilon"]["bound"] is not None
+    )  # the coins came with the sealed folder
     assert "cannot be played again" in second["lab"] or second["fast"]
 
 
@@ -229,11 +271,20 @@ def test_the_command(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["--fail-above", "identty=0.5"], 'Did you mean "identity"'),
         (["--fail-above", "identity"], "is no limit"),
         (["--fail-above", "identity=high"], "is no limit"),
+        (["--fail-above", "shares=0.3"], "there is no limit for it"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["audit", str(run), "--fast", "--quiet", *wrong])
         assert ended.value.code == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_mistake_in_a_limit_costs_no_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is found before anything is computed: the run is not even looked for."""
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", str(tmp_path / "none"), "--fail-above", "identty=0.5"])
+    assert ended.value.code == 2
+    assert 'Did you mean "identity"' in capsys.readouterr().err
 
 
 def test_a_plan_needs_no_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from logitleak.config import FederationConfig
+from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
 from logitleak.sealed.game import Game, decoys
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages.candidates import draw_candidates, read_replies
-from logitleak.stages.students import train_students
+from logitleak.stages.students import Lesson, train_students
 from logitleak.types import Knowledge, PublicData, UploadKind
 
 
@@ -109,3 +110,29 @@ def test_students_learn_what_their_client_says(kind: UploadKind) -> None:
             right = (said[client].argmax(1) == (view.classes[:30] + client) % 3).double().mean()
             assert float(right) > 0.7  # a third by chance
     assert float((found.rivals["public labels"][0].argmax(1) == view.classes[:30]).double().mean()) > 0.9
+
+
+def test_one_client_s_uploads_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rounds of a thousand classes are gigabytes for each client."""
+    happened: list[str] = []
+
+    class Watched(Two):
+        def client_logits(self, client: int, round: int) -> tuple[torch.Tensor, torch.Tensor]:
+            happened.append(f"read {client}")
+            return super().client_logits(client, round)
+
+    def teach(
+        self: Lesson, bank: ModelBank, public: PublicData, why: str, images: torch.Tensor
+    ) -> torch.Tensor:
+        happened.append(f"teach {why}")
+        return torch.zeros(len(images), 3)
+
+    monkeypatch.setattr(Lesson, "teach", teach)
+    view, f = Watched("logits"), FederationConfig(clients=2, rounds=2, models=["mlp"], server_model="mlp")
+    view.provides = view.provides - {"server_logits"}
+    train_students(view, f, view.images[:3], 0, torch.device("cpu"), Quiet())  # type: ignore[arg-type]
+    assert happened == [
+        "read 0", "teach last round", "read 1", "teach last round",
+        "read 0", "read 0", "teach all rounds", "read 1", "read 1", "teach all rounds",
+        "teach public labels",
+    ]  # fmt: skip

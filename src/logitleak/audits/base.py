@@ -126,9 +126,12 @@ class Audit(ABC):
         if self.needs_images and min(view.knowledge.public.image_size) == 0:
             return "It needs the public images, and this public set holds none."
         if self.needs_candidates and len(asked) == 0:
-            return (
-                "It needs images to ask about, used ones and others of the same classes, and there are none."
+            wanted = (
+                "images that nobody trained on, to compare models on them,"
+                if self.answer == "agreement"
+                else "images to ask about, used ones and held-out ones of the same classes,"
             )
+            return f"It needs {wanted} and there are none; of a simulation, raise data.held_out."
         return None
 
     def _checked(self, value: Tensor, view: ServerView, asked: Asked, variant: str) -> Tensor:

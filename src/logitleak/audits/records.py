@@ -5,9 +5,9 @@ candidate is read off by the best linear map from images to the client's confide
 distilled from its uploads.
 
 *Queried*: the server got the client's outputs on the candidate itself, because it put it into the public set or could
-ask. A member is believed in more than other images of its class are, by this client against the others: what the
-client says of public rows of the same class is subtracted too, since a client that holds much of a class believes in
-all of it.
+ask. A member is believed in more than public images of its class are, by this client against the others: what a client
+says of public rows of the class is subtracted, since who holds much of a class believes in all of it, and then the
+same of the other clients, since some images are easier for everybody.
 
 Rivals, in both: LiRA with the other clients as shadows (Co-op LiRA) and with their students (Distillation LiRA), both
 of arXiv 2502.08001: Φ((s_k − mean)/deviation) of logit-scaled confidences over the other clients.
@@ -100,11 +100,11 @@ class Queried(Audit):
 
     def probe(self, view: ServerView, asked: Asked) -> Mapping[str, Tensor]:
         """See `Audit.probe`: "against class and others" is ours, over all rounds."""
-        ours, first = [], 0
+        ours = []
         for round, replies in sorted(asked.replies.items()):
-            first = first or round
             levels = logit_scaled(replies, asked.labels)
-            ours.append(_own(levels - self._class_level(view, round, asked.labels), asked.clients))
+            beyond = levels - self._class_level(view, round, asked.labels)
+            ours.append(_own(beyond - _others(beyond)[0], asked.clients))
         last = max(asked.replies)
         levels = logit_scaled(asked.replies[last], asked.labels)
         found = {"against class and others": torch.stack([_scaled(one) for one in ours]).mean(0)}
@@ -126,21 +126,26 @@ class Queried(Audit):
 
     def _class_level(self, view: ServerView, round: int, labels: Tensor) -> Tensor:
         """What each client says of public rows of every candidate's class, float64 [K, n]; its mean over all rows where
-        a class has none, and 0 where there are no labels or no rows."""
+        a class has none, what the others say on average where a client is silent in this round, and 0 where there are
+        no labels or no rows."""
         levels = torch.zeros(view.clients, len(labels), dtype=torch.float64)
         known = view.knowledge.public.labels
         if known is None:
             return levels
+        heard = torch.zeros(view.clients, dtype=torch.bool)
         for client in range(view.clients):
             rows, values = view.client_logits(client, round)
             if len(rows) == 0:
                 continue
+            heard[client] = True
             own = logit_scaled(values[None], known[rows])[0]
             classes = view.knowledge.num_classes
             count = torch.bincount(known[rows], minlength=classes)
             total = torch.zeros(classes, dtype=torch.float64).index_add_(0, known[rows], own)
             mean = torch.where(count > 0, total / count, own.mean())
             levels[client] = mean[labels]
+        if bool(heard.any()):
+            levels[~heard] = levels[heard].mean(0)
         return levels
 
 

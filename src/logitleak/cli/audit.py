@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -13,9 +13,6 @@ from logitleak.choices import Device
 from logitleak.cli.results import BRIEF, Flag, Refused
 from logitleak.errors import UserError, did_you_mean
 from logitleak.progress import progress_of
-
-if TYPE_CHECKING:
-    from logitleak.report.audit.findings import Finding
 
 
 def audit(
@@ -45,14 +42,13 @@ def audit(
         return _plan(json)
     if run_folder is None:
         raise UserError("Which run? Give its folder, such as runs/demo.")
-    from logitleak import report
+    from logitleak import registry, report
     from logitleak.stages.audit import audit_run
 
-    limits = _limits(fail_above)
+    limits = _limits(fail_above, [*registry.names("audit"), "epsilon"])
     with ExitStack() as stack:
         result = audit_run(run_folder, fast=fast, device=device, progress=progress_of(quiet, stack))
     found = report.audit_findings(result.path)
-    _refuse_unknown(limits, found)
     told = {
         "report": str(result.report),
         "run": str(result.path),
@@ -86,7 +82,13 @@ class AboveLimit(Refused):
     code = 1
 
 
-def _limits(given: tuple[str, ...]) -> dict[str, float]:
+def _limits(given: tuple[str, ...], names: list[str]) -> dict[str, float]:
+    """The limits by audit. What is none is refused before anything is computed.
+
+    Args:
+        given: as they were typed.
+        names: what can be limited.
+    """
     limits = {}
     for one in given:
         name, equals, text = one.partition("=")
@@ -96,15 +98,15 @@ def _limits(given: tuple[str, ...]) -> dict[str, float]:
             value = math.nan
         if not equals or not math.isfinite(value):
             raise UserError(f'"{one}" is no limit; write an audit and a number, such as identity=0.6.')
-        limits[name] = value
-    return limits
-
-
-def _refuse_unknown(limits: dict[str, float], found: list[Finding]) -> None:
-    names = [one.audit for one in found]
-    for name in limits:
         if name not in names:
             raise UserError(f'No audit is called "{name}".{did_you_mean(name, names)}')
+        if name == "shares":
+            raise UserError(
+                "What is found of shares is an error, which is smaller where more is given away, and has no interval; "
+                "there is no limit for it."
+            )
+        limits[name] = value
+    return limits
 
 
 def _plan(json: bool) -> dict[str, Any] | None:

@@ -112,7 +112,7 @@ class OfShares(Record):
     """Shares of classes at clients.
 
     Attributes:
-        mean: over clients and worlds.
+        mean: over clients and worlds; null where nobody counted what a client holds (captures without images).
         clients: each client, in the first world.
         presence: whether a class is at a client at all, by its share.
     """
@@ -142,6 +142,14 @@ class OfModels(Record):
     gain: Gain | None
 
 
+class Lead(Record):
+    """How much larger the area of the primary variant is than this one's, on the same scores (DeLong)."""
+
+    difference: float
+    low: float
+    high: float
+
+
 class Result(Record):
     """What one variant of an audit found. What does not apply is null.
 
@@ -149,6 +157,7 @@ class Result(Record):
         variant: its name.
         game, clients: of scores.
         epsilon: of the primary variant.
+        lead: of the primary variant over this one, where both score the same candidates.
         shares: of shares.
         models: of substitutes.
     """
@@ -157,5 +166,6 @@ class Result(Record):
     game: OfGame | None = None
     clients: AmongClients | None = None
     epsilon: Epsilon | None = None
+    lead: Lead | None = None
     shares: OfShares | None = None
     models: OfModels | None = None

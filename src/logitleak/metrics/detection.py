@@ -56,6 +56,41 @@ def area(members: Sequence[float], others: Sequence[float]) -> Area:
     return Area(value=value, low=low, high=high, positives=m, negatives=n)
 
 
+def gain(
+    members: tuple[Sequence[float], Sequence[float]], others: tuple[Sequence[float], Sequence[float]]
+) -> tuple[float, float, float]:
+    """How much larger the area of one score is than that of another on the same members and non-members, with its
+    95 % interval (DeLong, DeLong and Clarke-Pearson, 1988).
+
+    Args:
+        members: both scores of the members, in the same order.
+        others: both scores of the non-members.
+
+    Raises:
+        ValueError: there are fewer than two of each, or the scores are not of the same.
+    """
+    parts = [_placements(_scores(a), _scores(b)) for a, b in zip(members, others, strict=True)]
+    (above, below), (above_2, below_2) = parts
+    if len(above) != len(above_2) or len(below) != len(below_2) or min(len(above), len(below)) < 2:
+        raise ValueError("two scores of the same members and non-members are compared, at least two of each")
+    difference = float(above.mean() - above_2.mean())
+    variance = (above - above_2).var(ddof=1) / len(above) + (below - below_2).var(ddof=1) / len(below)
+    half = Z95 * math.sqrt(variance)
+    return difference, difference - half, difference + half
+
+
+def _placements(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """For each member the share of non-members below it, and for each non-member that of members above it; ties count
+    half."""
+
+    def below(values: Floats, sorted_: Floats) -> Floats:
+        left, right = np.searchsorted(sorted_, values, "left"), np.searchsorted(sorted_, values, "right")
+        found: Floats = (left + right) / 2 / len(sorted_)
+        return found
+
+    return below(a, np.sort(b)), 1 - below(b, np.sort(a))
+
+
 def operating_point(members: Sequence[float], others: Sequence[float], rate: float) -> OperatingPoint | None:
     """True positives where about this share of the non-members is called members.
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from logitleak.metrics import epsilon, paired
-from logitleak.metrics.detection import area, interval, operating_point
+from logitleak.metrics.detection import area, gain, interval, operating_point
 from logitleak.metrics.leak import rounded
 from logitleak.metrics.proportion import share
 from logitleak.sealed.game import Game
@@ -102,9 +102,9 @@ def of_epsilon(scores: Tensor, game: Game) -> dict[str, Any]:
     """
     if why := no_epsilon(game):
         return {"none": why}
-    values = scores[0].nan_to_num(
-        nan=float(scores[0].nanmedian()) if not bool(scores[0].isnan().all()) else 0.0
-    )
+    if bool(scores[0].isnan().all()):
+        return {"none": "nothing was heard of the units of this game."}
+    values = scores[0].nan_to_num(nan=float(scores[0].nanmedian()))
     coins = len(game.units)
     guesses = max(1, coins // 2)
     right = epsilon.guess(values.tolist(), game.coins[0].tolist(), guesses)
@@ -138,6 +138,21 @@ def no_epsilon(game: Game | None) -> str | None:
     if game.share != 0.5:
         return "the bound wants fair coins; use game.share=0.5."
     return None
+
+
+def lead(primary: Tensor, scores: Tensor, coins: Tensor) -> dict[str, Any] | None:
+    """How much larger the area of the primary scores is than that of others on the same units; None where some are not
+    known, or there are too few.
+
+    Args:
+        primary, scores: float64 [W, n].
+        coins: bool [W, n].
+    """
+    if bool(primary.isnan().any() or scores.isnan().any()) or min(int(coins.sum()), int((~coins).sum())) < 2:
+        return None
+    members = primary[coins].tolist(), scores[coins].tolist()
+    others = primary[~coins].tolist(), scores[~coins].tolist()
+    return rounded(dict(zip(("difference", "low", "high"), gain(members, others), strict=True)))
 
 
 def detectable(members: int, others: int) -> float:

@@ -17,7 +17,7 @@ from logitleak.config import Config
 from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.errors import UserError
 from logitleak.files.lock import alone
-from logitleak.files.storage import write_json
+from logitleak.files.storage import read_tensors, write_json
 from logitleak.formats import AuditFile
 from logitleak.progress import Progress, Quiet
 from logitleak.seeds import derive_int
@@ -171,15 +171,20 @@ class _Battery:
                 about = replace(about, lab=[AskedAbout(one, targets) for one in played])
             if why := audit.refusal(sights[0].view, about):
                 return {"onlooker": who, "sees": look.sees, "refused": why, "primary": None, "variants": []}
-            answers.append([(s.about, s.single, audit.ask(s.view, about)) for s in sights])
+            found = [(s.about, s.single, audit.ask(s.view, about)) for s in sights]
+            if audit.answer == "membership" and who == _EVERYBODY:
+                found[0][2].update(_choices(self.folder, number, len(found[0][0])))
+            answers.append(found)
         variants = list(answers[0][0][2])
-        results = []
+        results: list[dict[str, Any]] = []
+        primary = None
         for variant in variants:
             scored = Scored(name, who, variant, audit.answer, [
                 [(about, single, found[variant]) for about, single, found in world] for world in answers
             ])  # fmt: skip
             self.scored.append(scored)
-            results.append(judge(scored, self.truth, first=variant == variants[0]))
+            primary = primary or scored
+            results.append(judge(scored, self.truth, primary))
         return {
             "onlooker": who,
             "sees": look.sees,
@@ -205,7 +210,10 @@ class _Battery:
             return {}
         count = (config.candidates if isinstance(config, Config) else 0) or USUAL
         candidates = draw_candidates(truth.truth, truth.game, count, config.seed)
-        truth.members = None if candidates is None else candidates.members
+        order = torch.empty(0, dtype=torch.int64)
+        if candidates is not None:
+            order = candidates.order(config.seed)
+            truth.members = candidates.members[:, order]
         records, probes = [], []
         for number in range(1 if candidates is None else len(candidates.members)):
             world, view = self.folder.worlds[number], self.views[number]
@@ -213,9 +221,13 @@ class _Battery:
             if candidates is not None:
                 replies = read_replies(self.folder.replies(world), view.rounds)
                 fits = all(said.shape[1] == len(candidates) for said in replies.values())
+                kept = replies if fits else {}  # else they were kept for another number of candidates
                 about = Asked(
-                    candidates.images, candidates.labels, candidates.clients, replies if fits else {}
-                )  # else they were kept for another number of candidates
+                    candidates.images[order],
+                    candidates.labels[order],
+                    candidates.clients[order],
+                    {round: said[:, order] for round, said in kept.items()},
+                )
             held = truth.probes() if number == 0 else Asked.nothing()
             records.append(about)
             probes.append(held)
@@ -249,6 +261,18 @@ class _Battery:
         }
 
 
+def _choices(folder: RunFolder, number: int, clients: int) -> dict[str, Tensor]:
+    """What finished attacks say of who holds whom, as rivals: the scores by which each chose its image (Eq. 11), of a
+    world after the last round, float64 [K, T]; higher is likelier."""
+    found = {}
+    for name in folder.attacks():
+        last = sorted(folder.worlds[number].attack(name).glob("round-*.safetensors"))[-1:]
+        scores = read_tensors(last[0])["scores"] if last else torch.empty(0)
+        if len(scores) == clients > 1:
+            found[f"choice of the attack {name}"] = -scores.double()
+    return found
+
+
 def _uncalibrated(twins: MockTwins | str, targets: Tensor) -> str | None:
     """Why scores are not calibrated by federations of the server's own; None where they are."""
     if isinstance(twins, str):
@@ -269,4 +293,4 @@ def _estimate(audit: Audit, twins: MockTwins | str) -> dict[str, Any] | None:
     scored = Scored("", _EVERYBODY, first, audit.answer, [
         [(about, single, found[first]) for about, single, found in world] for world in worlds
     ])  # fmt: skip
-    return judge(scored, truth, first=False)
+    return judge(scored, truth, scored)

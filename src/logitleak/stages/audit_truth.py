@@ -126,19 +126,21 @@ def truth_of(folder: RunFolder, view: ServerView) -> Truth | None:
     return Truth(truth, game, len(folder.worlds), targets, owners, predicted)
 
 
-def judge(scored: Scored, truth: Truth | None, first: bool) -> dict[str, Any]:
+def judge(scored: Scored, truth: Truth | None, primary: Scored) -> dict[str, Any]:
     """What one variant's numbers are worth; its name alone without the truth.
 
     Args:
         scored: the numbers.
         truth: None where nobody has it.
-        first: whether this is the variant that was named beforehand: the only one that a bound on ε is taken from.
+        primary: the variant that was named beforehand: the only one that a bound on ε is taken from, and what others
+            are compared with.
     """
+    first = scored is primary
     found: dict[str, Any] = {}
     if truth is not None and scored.answer == "membership":
         found = _membership(scored, truth, first)
     elif truth is not None and scored.answer == "records":
-        found = _records(scored, truth, first)
+        found = _records(scored, truth, primary)
     elif truth is not None and scored.answer == "shares":
         found = {"shares": _shares(scored, truth)}
     elif truth is not None:
@@ -148,7 +150,12 @@ def judge(scored: Scored, truth: Truth | None, first: bool) -> dict[str, Any]:
 
 def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if truth.game is not None:
+    if (
+        truth.game is not None and truth.game.unit == "image"
+    ):  # whoever misses one image still holds the others
+        if first:
+            found["epsilon"] = {"none": "coins of single images are not about who is at which client."}
+    elif truth.game is not None:
         units = torch.stack([_of_owners(world, truth) for world in scored.worlds])[:, truth.places]
         found["game"] = _game(exposure.of_game(units, truth.game, truth.places))
         if first:
@@ -163,30 +170,32 @@ def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
 
 
 def _of_owners(world: Answers, truth: Truth) -> Tensor:
-    """Of each target the score of the client that stands for it, or of the sum that its data are in, float64 [T]; nan
-    where nobody was asked about it."""
+    """Of each target the score of the client that stands for it, or of the sum that its data are in, float64 [T]; the
+    highest score of all where nobody said who holds it; nan where nobody was asked about it."""
     scores = torch.full((len(truth.targets),), torch.nan, dtype=torch.float64)
     for about, single, values in world:
         for row, client in enumerate(about):
             mine = truth.owners == client
             scores[mine] = values[row if single else 0, mine]
-        if not single:
-            unsaid = truth.owners < 0
-            scores[unsaid] = values[0, unsaid]
+        unsaid = truth.owners < 0
+        highest = values[:, unsaid].nan_to_num(nan=-torch.inf).amax(0)
+        scores[unsaid] = torch.fmax(scores[unsaid], torch.where(highest.isinf(), torch.nan, highest))
     return scores
 
 
-def _records(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
+def _records(scored: Scored, truth: Truth, primary: Scored) -> dict[str, Any]:
     if truth.members is None:
         return {}
     members = truth.members
-    values = torch.stack([values for ((_, _, values),) in scored.worlds])
+    values, main = (torch.stack([values for ((_, _, values),) in one.worlds]) for one in (scored, primary))
     count = members.shape[1]
     everything = torch.arange(count)
     played = truth.game is not None and truth.game.rows is not None
     game = truth.game if played and truth.game else Game("recorded", everything, everything, members)
     found = {"game": _game(exposure.of_game(values, game, everything))}
-    if first:
+    if scored is not primary:
+        found["lead"] = exposure.lead(main, values, members)
+    else:
         found["epsilon"] = (
             exposure.of_epsilon(values, game)
             if played
@@ -205,9 +214,11 @@ def _game(found: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
-    """Distances of estimated shares from those of the images that clients used."""
+    """Distances of estimated shares from those of the images that clients used; where these stand for rows that nobody
+    counted, whether a class is there is all that is known."""
     if bool((truth.truth.owners < 0).any()):
         return None
+    counted = truth.truth.images.numel() > 0  # a capture without images has one empty one for each target
     rows, present, absent = [], [], []
     for number, ((_, _, values),) in enumerate(scored.worlds):
         held = truth.holdings(number, len(values)).double()
@@ -224,9 +235,10 @@ def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
     if not rows:
         return None
     names = ("total_variation", "largest", "kl")
+    mean = {name: float(np.mean([row[name] for _, row in rows])) for name in names}
     return {
-        "mean": rounded({name: float(np.mean([row[name] for _, row in rows])) for name in names}),
-        "clients": [row for number, row in rows if number == 0],
+        "mean": rounded(mean) if counted else dict.fromkeys(names),
+        "clients": [row for number, row in rows if number == 0 and counted],
         "presence": rounded(area(present, absent)) if present and absent else None,
     }
 

@@ -34,15 +34,28 @@ class Candidates:
         labels: int64 [n].
         clients: int64 [n], whom each is about.
         members: bool [W, n], whether that client used it, by world; one world where coins are not about images.
+        coins: whether coins decided about them, in the order of the game.
     """
 
     images: Tensor
     labels: Tensor
     clients: Tensor
     members: Tensor
+    coins: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def order(self, seed: int) -> Tensor:
+        """In which order they are asked about, int64 [n]: members were drawn first, and whoever is asked must not see
+        that. Replies are kept in the order in which they were drawn. That of coins says nothing.
+
+        Args:
+            seed: the root seed.
+        """
+        if self.coins:
+            return torch.arange(len(self))
+        return torch.randperm(len(self), generator=derive(seed, "candidates", "order"))
 
 
 def draw_candidates(truth: GroundTruth, game: Game | None, count: int, seed: int) -> Candidates | None:
@@ -63,7 +76,7 @@ def draw_candidates(truth: GroundTruth, game: Game | None, count: int, seed: int
     if bool((truth.owners < 0).any()):
         return None
     if game is not None and game.rows is not None:
-        return Candidates(truth.images[game.rows], truth.labels[game.rows], game.strata, game.coins)
+        return Candidates(truth.images[game.rows], truth.labels[game.rows], game.strata, game.coins, True)
     used = torch.ones(len(truth.labels), dtype=torch.bool) if game is None else game.used(truth, 0)
     pairs = _pairs(truth, used, seed)[: count // 2]
     if not pairs:

@@ -25,4 +25,5 @@ def identity(views: Sequence[Transcript], truth: Truth, seed: int) -> dict[str, 
     answers = [audit.ask(view) for view in views]
     first = next(iter(answers[0]))
     worlds = [[(range(view.clients), True, found[first])] for view, found in zip(views, answers, strict=True)]
-    return judge(Scored("identity", "server", first, audit.answer, worlds), truth, first=True)
+    scored = Scored("identity", "server", first, audit.answer, worlds)
+    return judge(scored, truth, scored)

@@ -90,7 +90,7 @@ ONLOOKERS: dict[str, Onlooker] = {
         lambda view: [Sight(LastRound(one.view), one.about) for one in _sum(view)],
     ),
     "another client": Onlooker(
-        "What one other client gets: the consensus of every round; and what it says itself.", _curious
+        "What one other client gets: the consensus of every round; and what it said itself before.", _curious
     ),
 }
 """By name, from the one that sees most."""
@@ -111,7 +111,7 @@ class AskedAbout(ViewOf):
 
 class ClientView(ViewOf):
     """What a curious client sees of all the others: the outputs on the public set that the server sent out, as those of
-    one client; and what it uploaded itself, in the server's place.
+    one client; and what it first said of each row itself, in the server's place: before it learnt that from anybody.
 
     Args:
         view: the transcript.
@@ -134,10 +134,17 @@ class ClientView(ViewOf):
         return rows, sent[rows]
 
     def server_logits(self, round: int) -> Tensor:
-        """The curious client's own outputs, float32 [N, J]; zeros where it gave none."""
+        """What the curious client said of each row when it first answered for it, float32 [N, J]; zeros where it never
+        did."""
         own = torch.zeros(len(self.knowledge.public), self.knowledge.num_classes)
-        rows, values = self.inner.client_logits(self.client, round)
-        own[rows] = values
+        unsaid = torch.ones(len(own), dtype=torch.bool)
+        for asked in range(1, self.rounds + 1):
+            rows, values = self.inner.client_logits(self.client, asked)
+            new = unsaid[rows]
+            own[rows[new]] = values[new]
+            unsaid[rows] = False
+            if not bool(unsaid.any()):
+                break
         return own
 
 

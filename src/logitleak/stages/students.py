@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,8 +56,8 @@ def train_students(
     progress.stage("students", (2 if several else 1) + labelled + ("server_logits" in view.provides))
     found, rivals = {}, {}
 
-    def fitted(architectures: Sequence[str], lessons: Sequence[Lesson], why: str) -> Tensor:
-        said = []
+    def fitted(architectures: Sequence[str], lessons: Iterable[Lesson], why: str) -> Tensor:
+        said = []  # lessons come one by one: a client's uploads of all rounds may be gigabytes
         for member, (architecture, lesson) in enumerate(zip(architectures, lessons, strict=True)):
             bank = bank_of(
                 f,
@@ -74,12 +74,12 @@ def train_students(
 
     clients = [f.model_of(k) for k in range(view.clients)]
     found["last round"] = fitted(
-        clients, [_uploads(view, k, [last]) for k in range(view.clients)], "last round"
+        clients, (_uploads(view, k, [last]) for k in range(view.clients)), "last round"
     )
     if several:
         rounds = list(range(1, last + 1))
         found["all rounds"] = fitted(
-            clients, [_uploads(view, k, rounds) for k in range(view.clients)], "all rounds"
+            clients, (_uploads(view, k, rounds) for k in range(view.clients)), "all rounds"
         )
     everything = torch.arange(len(public))
     if public.labels is not None:

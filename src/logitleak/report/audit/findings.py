@@ -117,7 +117,8 @@ def detected(name: str, title: str, result: dict[str, Any], records: bool, noun:
         parts.append(f"a client that holds them is named for {named['successes']:g} of {named['trials']:g}")
     rest = f"; {', and '.join(parts)}" if parts else ""
     grade = "clear" if area["low"] > CLEAR else "likely" if area["low"] > 0.5 else "none"
-    about = f"which {what} were used" if records else f"at which client which {what} are"
+    told = f"at which client which {what} are" if clients else f"which {what} took part"
+    about = f"which {what} were used" if records else told
     said = {
         "clear": f"The uploads tell {about}",
         "likely": f"The uploads say something of {about}",
@@ -139,7 +140,14 @@ def _shares(name: str, title: str, question: dict[str, Any], result: dict[str, A
     uniform = next((one for one in rows(strongest(question), "variants") if one["variant"] == "uniform"), {})
     blind = table(table(uniform, "shares"), "mean").get("total_variation")
     if ours is None or blind is None:
-        return Finding(name, title, "unknown", "No client answered, so there is nothing to say.")
+        presence = shares.get("presence")
+        if presence is None:
+            return Finding(name, title, "unknown", "No client answered, so there is nothing to say.")
+        return Finding(
+            name, title, "unknown",
+            "Nobody said how much of each class a client holds, so its shares are not judged. Whether a class is at a "
+            f"client at all: area {_area(presence)}.",
+        )  # fmt: skip
     grade = "clear" if ours < 0.5 * blind else "likely" if ours < blind else "none"
     said = (
         f"The shares of the classes at a client are estimated with an error of {percent(ours)} of its images (total "

@@ -45,7 +45,8 @@ def _title(found: dict[str, Any]) -> str:
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, Any]]:
     data, game = table(found, "data"), table(found, "game")
-    calibrated = "left out" if found.get("lab") else "yes, from a federation of the server's own"
+    lab = found.get("lab")
+    calibrated = f"no: {lab}" if lab else "yes, from a federation of the server's own"
     listed = [
         ("Clients (K)", data.get("clients")),
         ("Rounds (T)", data.get("rounds")),
@@ -86,7 +87,9 @@ def _steps(found: dict[str, Any], answers: list[Finding]) -> list[tuple[str, str
             "Get a bound on ε", "It wants independent fair coins: one federation in which half of the targets are "
             "withheld by coin. How many are needed is said by --plan.", "logitleak audit --plan",
         ))  # fmt: skip
-    if by_name.get("queried") and by_name["queried"].grade == "unknown" and found.get("truth"):
+    if (
+        by_name.get("queried") and "candidates=" in by_name["queried"].sentence
+    ):  # else that alone would not help
         steps.append((
             "Ask about single images", "If your server chooses the public set it can ask about any image.",
             "logitleak run CONFIG --set candidates=200",
@@ -147,6 +150,7 @@ def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str,
         "agreement": percent(agreement["value"]) if agreement else None,
         "agreement_bar": Markup(marks.share_bar(agreement, None, color)) if agreement else None,
         "gain": _gain(table(models, "gain")),
+        "lead": _lead(table(result, "lead")),
     }
 
 
@@ -199,6 +203,12 @@ def _gain(gain: dict[str, Any]) -> str:
     if gain.get("low") is not None:
         text += f" [{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}]"
     return text.replace("-", "−")
+
+
+def _lead(lead: dict[str, Any]) -> str:
+    if not lead:
+        return "–"
+    return f"{lead['difference']:+.3f} [{lead['low']:+.2f} to {lead['high']:+.2f}]".replace("-", "−")
 
 
 def _fixed(value: float | None) -> str:

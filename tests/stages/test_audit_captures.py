@@ -1,0 +1,87 @@
+"""The audit of captures: of tables without images, and of games whose owners nobody names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from logitleak import CaptureWriter
+from logitleak.report import audit_findings
+from logitleak.stages.audit import audit_run
+from logitleak.stages.record import import_recorded
+
+CLIENTS, CLASSES, ROWS = 4, 40, 80
+OWNERS = np.arange(CLASSES) % CLIENTS
+TAKING_PART = np.arange(CLASSES) // CLIENTS % 2 == 0
+"""Half of the classes of every client."""
+
+
+def recorded(folder: Path, owners: bool = True, game: bool = True, strength: float = 3.0) -> Path:
+    """The run of a capture without images: whoever holds a class says more of it."""
+    rng, labels = np.random.default_rng(0), np.arange(ROWS) % CLASSES
+    private: dict[str, Any] = {}
+    if owners:
+        private["owners"] = {str(label): int(OWNERS[label]) for label in range(CLASSES)}
+    if game:
+        sides = {"in": TAKING_PART, "out": ~TAKING_PART}
+        private["game"] = {side: np.flatnonzero(who).tolist() for side, who in sides.items()} | {"share": 0.5}
+    with CaptureWriter(
+        folder / "capture", CLASSES, ROWS, labels=labels, private=private, noun="class", synthetic=True
+    ) as record:
+        for client in range(CLIENTS):
+            said = 3 * np.eye(CLASSES)[labels] + rng.normal(size=(ROWS, CLASSES))
+            said[:, (client == OWNERS) & (TAKING_PART | (not game))] += strength
+            record.upload(1, client, said)
+        record.server(1, 3 * np.eye(CLASSES)[labels] + rng.normal(size=(ROWS, CLASSES)))
+    return import_recorded(folder / "capture", folder / "run").path
+
+
+def audited(run: Path) -> dict[str, Any]:
+    audit_run(run, fast=True)
+    return {one["audit"]: one for one in json.loads((run / "audit.json").read_text())["audits"]}
+
+
+def test_how_much_clients_hold_is_not_judged_where_nobody_counted(tmp_path: Path) -> None:
+    """A capture without images says who holds a class, not how many rows of it."""
+    run = recorded(tmp_path)
+    for result in audited(run)["shares"]["views"][0]["variants"]:
+        assert set(result["shares"]["mean"].values()) == {None}
+        assert result["shares"]["clients"] == []
+    shares = next(one for one in audit_findings(run) if one.audit == "shares")
+    assert (shares.grade, shares.value) == ("unknown", None)
+    assert "total variation" not in shares.sentence
+    assert "Whether a class is at a client at all: area 1.000" in shares.sentence
+    assert shares.sentence in (run / "audit.html").read_text()
+
+
+def test_no_advice_that_would_not_help(tmp_path: Path) -> None:
+    """A capture cannot be simulated again; nor do candidates help a run in which nothing was held out."""
+    run = recorded(tmp_path)
+    audited(run)
+    page = (run / "audit.html").read_text()
+    assert "candidates=200" not in page
+    assert "no: left out by --fast" in page
+
+
+def test_a_game_whose_owners_nobody_names_is_judged_by_the_highest_score(tmp_path: Path) -> None:
+    """That a class is at somebody is seen by everybody who looks, in whichever half of a sum it is."""
+    identity = audited(recorded(tmp_path, owners=False))["identity"]
+    for seen in identity["views"]:
+        result = seen["variants"][0]
+        assert result["game"]["area"]["low"] > 0.7, seen["onlooker"]
+        assert (result["game"]["area"]["positives"], result["game"]["area"]["negatives"]) == (20, 20)
+        assert "clients" not in result
+        assert seen["onlooker"] != "server" or result["epsilon"]["right"] == 20
+    sentence = next(one.sentence for one in audit_findings(tmp_path / "run") if one.audit == "identity")
+    assert "at which client" not in sentence  # nobody knows
+    assert sentence.startswith("The uploads tell which classes took part")
+    scores = np.load(tmp_path / "run" / "audit" / "scores.npz")
+    halves = [scores[f"identity/sum, half colluding/all rounds/0/{group}"][0] for group in (0, 1)]
+    units = next(one for one in identity["views"] if one["onlooker"] == "sum, half colluding")
+    for unit in units["variants"][0]["game"]["per_unit"]:
+        told = unit["in"] if unit["in"] is not None else unit["out"]
+        assert told == pytest.approx(max(half[unit["place"]] for half in halves), rel=1e-5)

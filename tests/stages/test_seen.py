@@ -1,0 +1,131 @@
+"""Who looks at a federation: every client is asked about once, and nobody sees more than is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from logitleak.schemes.dsfl import DSFL, DSFLSettings
+from logitleak.stages.seen import ONLOOKERS, AskedAbout, ClientView
+from logitleak.types import Event, Payload, PublicData, UploadKind
+from logitleak.wire.transcript import Transcript
+from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
+
+ROWS, CLASSES = 6, 5
+
+
+def recorded(
+    folder: Path,
+    clients: int = 4,
+    kind: UploadKind = "logits",
+    sent: bool = True,
+    absent: tuple[int, ...] = (),
+) -> Transcript:
+    """Two rounds in which the server sends the mean of all uploads back."""
+    name = kind
+    manifest = Manifest(
+        format=1, scheme="any", clients=clients, rounds=2, num_classes=CLASSES, target_labels=[1, 3],
+        uploads=Uploads(action="upload", tensor=name, kind=kind),
+    )  # fmt: skip
+    public = PublicData(
+        torch.zeros(ROWS, 3, 2, 2, dtype=torch.uint8), None, torch.ones(ROWS, dtype=torch.bool)
+    )
+    writer = TranscriptWriter(folder, manifest, public)
+    writer.commit(0)
+    for round in (1, 2):
+        values = torch.randn(clients, ROWS, CLASSES, generator=torch.Generator().manual_seed(round))
+        values = values.softmax(2) if kind == "probabilities" else values
+        heard = {k: Payload({name: values[k]}) for k in range(clients) if k not in absent or round == 2}
+        missing = {k: "away" for k in range(clients) if k not in heard}
+        writer.write(Event(round, "upload", Payload(), heard, missing))
+        if sent:
+            writer.write(
+                Event(
+                    round,
+                    "digest",
+                    Payload({"consensus": values.mean(0)}),
+                    {k: Payload() for k in range(clients)},
+                )
+            )
+        writer.write_own(round, torch.zeros(ROWS, CLASSES))
+        writer.commit(round)
+    return Transcript(folder)
+
+
+@pytest.mark.parametrize("clients", [1, 2, 4, 5])
+@pytest.mark.parametrize("who", list(ONLOOKERS))
+def test_every_client_is_asked_about_once(who: str, clients: int, tmp_path: Path) -> None:
+    sights = ONLOOKERS[who].sights(recorded(tmp_path / "wire", clients))
+    about = [client for sight in sights for client in sight.about]
+    assert sorted(about) in ([], list(range(clients)))
+    if clients >= 4:
+        assert about
+    for sight in sights:
+        assert sight.view.clients in (1, len(sight.about))
+
+
+def test_another_client_sees_the_consensus_and_its_own_first_words(tmp_path: Path) -> None:
+    view = recorded(tmp_path / "wire")
+    for sight in ONLOOKERS["another client"].sights(view):
+        (about,) = sight.about
+        seen = sight.view
+        assert isinstance(seen, ClientView)
+        assert seen.client == (about + 1) % 4
+        for round in (1, 2):
+            mean = torch.stack([view.client_logits(k, round)[1] for k in range(4)]).mean(0)
+            torch.testing.assert_close(seen.client_logits(0, round)[1], mean)
+            torch.testing.assert_close(seen.server_logits(round), view.client_logits(seen.client, 1)[1])
+
+
+def test_probabilities_that_were_sent_out_come_as_logits(tmp_path: Path) -> None:
+    view = recorded(tmp_path / "wire", kind="probabilities")
+    sight = ONLOOKERS["another client"].sights(view)[0]
+    mean = DSFL(DSFLSettings(aggregation="simple")).aggregate([view.client_values(k, 1)[1] for k in range(4)])
+    torch.testing.assert_close(sight.view.client_logits(0, 1)[1].softmax(1), mean)
+
+
+def test_who_answers_late_is_compared_with_what_it_said_then(tmp_path: Path) -> None:
+    view = recorded(tmp_path / "wire", absent=(1,))
+    seen = ClientView(view, 1)
+    torch.testing.assert_close(seen.server_logits(1), view.client_logits(1, 2)[1])
+    assert len(seen.client_logits(0, 1)[0]) == 0  # it answered for no row in that round
+
+
+def test_a_row_that_is_first_asked_about_later_is_compared_with_what_was_said_then(tmp_path: Path) -> None:
+    """A scheme may ask for other rows in every round."""
+    view = recorded(tmp_path / "wire")
+    asked = {1: torch.tensor([0, 1, 2]), 2: torch.tensor([4, 2])}
+    uploads = {t: view.client_logits(1, t)[1] for t in (1, 2)}
+
+    class Some(Transcript):
+        def client_logits(self, client: int, round: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return asked[round], uploads[round][asked[round]]
+
+    seen = ClientView(Some(view.folder), 1)
+    for round in (1, 2):
+        own = seen.server_logits(round)
+        assert torch.equal(own[[0, 1, 2]], uploads[1][[0, 1, 2]])
+        assert torch.equal(own[4], uploads[2][4])
+        assert not bool(own[[3, 5]].any())
+
+
+def test_without_a_consensus_on_record_no_client_sees_anything(tmp_path: Path) -> None:
+    assert ONLOOKERS["another client"].sights(recorded(tmp_path / "wire", sent=False)) == []
+
+
+def test_half_of_the_clients_tell_the_server_their_own(tmp_path: Path) -> None:
+    view = recorded(tmp_path / "wire", 5)
+    first, second = ONLOOKERS["sum, half colluding"].sights(view)
+    assert (list(first.about), list(second.about)) == ([0, 1], [2, 3, 4])
+    mean = torch.stack([view.client_logits(k, 1)[1] for k in (2, 3, 4)]).mean(0)
+    torch.testing.assert_close(second.view.client_logits(0, 1)[1], mean)
+    assert ONLOOKERS["sum, half colluding"].sights(recorded(tmp_path / "three", 3)) == []
+
+
+def test_a_lab_is_asked_about_the_real_targets(tmp_path: Path) -> None:
+    view = recorded(tmp_path / "wire")
+    other = AskedAbout(view, torch.tensor([0, 4]))
+    assert other.knowledge.target_labels.tolist() == [0, 4]
+    assert view.knowledge.target_labels.tolist() == [1, 3]
