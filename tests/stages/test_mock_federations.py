@@ -190,7 +190,8 @@ class TestOneRun:
         audit_run(run.path, device="cpu")
         found = read_json(run.path / "audit.json")
         identity = next(one for one in found["audits"] if one["audit"] == "identity")
-        assert identity["estimate"]["game"]["area"]["positives"] == 6
+        assert ("game" in identity["estimate"]) == (unit != "image")  # who misses one image holds the others
+        assert unit == "image" or identity["estimate"]["game"]["area"]["positives"] == 6
         assert "hold the targets' classes" in found["lab"]  # what is usual there is not what nobody holds
         variants = [one["variant"] for one in identity["views"][0]["variants"]]
         assert not any("against shadows" in variant for variant in variants)
@@ -228,7 +229,19 @@ class TestOneRun:
         found = read_json(run / "audit.json")
         assert found["lab"] is None
         identity = next(one for one in found["audits"] if one["audit"] == "identity")
-        assert identity["estimate"]["game"]["area"]["negatives"] == 4
+        assert unit == "image" or identity["estimate"]["game"]["area"]["negatives"] == 4
+
+    def test_one_client_and_no_game(self, people: People, tmp_path: Path) -> None:
+        """Nobody else to compare with, so shadows of both mock worlds are tried; coins are about persons then."""
+        values = of_one_domain(people(tmp_path / "people", identities=5, images=10), "image")
+        values |= {"game": {"design": "none", "unit": "image"}, "attacks": {"gap": {"attack": "gap"}}}
+        values["federation"]["clients"] = 1
+        run = logitleak.run(values, tmp_path / "run")
+        account = run.metrics["attacks"]["gap"]["choices"]["tuned on public data"]
+        assert {row["value"][0] for row in account["reference and rounds and tau"]} == {"server", "shadow"}
+        assert (account["unit"], account["mock targets"]) == ("person", 5)
+        audit_run(run.path, device="cpu")
+        assert "hold the targets' classes" in read_json(run.path / "audit.json")["lab"]
 
     def test_where_there_is_none_fixed_settings_stay(self, people: People, tmp_path: Path) -> None:
         root = people(tmp_path / "people", identities=3, images=10)

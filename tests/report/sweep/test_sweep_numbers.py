@@ -13,6 +13,7 @@ from logitleak.metrics.paired import paired_leak
 from logitleak.report.sweep import paper
 from logitleak.report.sweep.load import NONE, Cell, Show, Sweep, load_sweep
 from logitleak.report.sweep.pooling import ordered, pooled, pooled_over, wilson
+from logitleak.report.sweep.record import _score
 from logitleak.report.sweep.tables import caption, shown, tables
 from logitleak.sweep import config
 
@@ -165,3 +166,16 @@ def test_the_papers_tables_are_whole() -> None:
 
 def test_the_report_reads_every_field_of_the_configuration() -> None:
     assert set(Show.__dataclass_fields__) == set(config.Show.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "said"),
+    [
+        ({"wins": 0.75, "leak": 0.1}, "wins 75%"),
+        ({"leak": 0.25}, "leak 25"),
+        ({"accuracy": 0.5, "ssim": 0.61}, "50%, SSIM 0.610"),
+        ({}, NONE),
+    ],
+)
+def test_what_a_candidate_was_judged_by(candidate: dict[str, float], said: str) -> None:
+    assert _score(candidate) == said
