@@ -75,7 +75,7 @@ def files(folder: Path) -> dict[str, dict[str, Tensor]]:
     }
 
 
-@pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.parametrize("stop", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_an_interrupted_lab_goes_on(stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known, config = knowledge(False), configured(2, "person-at-client", partition="iid")
     whole = mock_twins(known, config, 7, tmp_path / "whole", Quiet(), shadows=True)
@@ -174,10 +174,14 @@ def of_one_domain(root: Path, unit: str, **data: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+SLOWER = [pytest.param(unit, marks=pytest.mark.slow) for unit in ("person-at-client", "image")]
+OTHERS = [pytest.param(unit, marks=pytest.mark.slow) for unit in ("person", "image")]
+
+
 class TestOneRun:
     """A whole run in which settings are chosen, and its audit."""
 
-    @pytest.mark.parametrize("unit", ["person", "person-at-client", "image"])
+    @pytest.mark.parametrize("unit", ["person", *SLOWER])
     def test_one_domain(self, unit: str, people: People, tmp_path: Path) -> None:
         root = people(tmp_path / "people", identities=6, images=10)
         run = logitleak.run(of_one_domain(root, unit), tmp_path / "run")
@@ -196,7 +200,7 @@ class TestOneRun:
         variants = [one["variant"] for one in identity["views"][0]["variants"]]
         assert not any("against shadows" in variant for variant in variants)
 
-    @pytest.mark.parametrize("unit", ["person", "person-at-client", "image"])
+    @pytest.mark.parametrize("unit", [*OTHERS, "person-at-client"])
     def test_shared_classes_in_two_domains(
         self, unit: str, tiny_config: Tiny, people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
