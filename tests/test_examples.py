@@ -136,3 +136,23 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = run_examples.execute(path, tmp_path)
     kept = [len(cell["outputs"]) for cell in _code(path)]
     assert [len(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"] == kept
+
+
+@pytest.mark.slow
+def test_a_federation_on_a_table_is_recorded_and_audited(tmp_path: Path) -> None:
+    """No image anywhere: who is where is found, and the coins give a bound."""
+    from logitleak.cli import main
+    from logitleak.stages.audit import audit_run
+
+    place = ROOT / "examples" / "audit-tables" / "federation.py"
+    spec = importlib.util.spec_from_file_location("federation", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(tmp_path / "capture")
+    main(["import", str(tmp_path / "capture"), "--out", str(tmp_path / "run")])
+    found = audit_run(tmp_path / "run", fast=True).found
+    identity = next(one for one in found["audits"] if one["audit"] == "identity")["views"][0]["variants"][0]
+    assert identity["game"]["area"]["value"] > 0.9
+    assert identity["epsilon"]["bound"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,6 +64,9 @@ def audit(
         for one in () if quiet else found:
             print(f"{one.audit:<14} {one.sentence}")
         print(result.report)
+    for name in limits:
+        if next(one.value for one in found if one.audit == name) is None:
+            print(f"logitleak: {name} was not answered, so its limit says nothing.", file=sys.stderr)
     above = [
         f"{one.audit} is {one.value:.3g}, at least {one.low:.3g}, and {limits[one.audit]:g} is allowed"
         for one in found
