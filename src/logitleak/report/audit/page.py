@@ -97,6 +97,25 @@ def _steps(found: dict[str, Any], answers: list[Finding]) -> list[tuple[str, str
     return steps
 
 
+def by_client(exposed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same by client, the most exposed first: how many of its targets are in the game, and the mean share of those
+    who were out that they score above. None of it where owners are not known, or all are at one client."""
+    groups: dict[int, list[float]] = {}
+    for one in exposed:
+        if one["client"] is not None:
+            groups.setdefault(one["client"], []).append(one["order"][0])
+    if len(groups) < 2:
+        return []
+    found = [
+        {"client": client, "targets": len(shares), "mean": sum(shares) / len(shares), "least": min(shares)}
+        for client, shares in groups.items()
+    ]
+    return [
+        one | {"mean": percent(one["mean"]), "least": percent(one["least"])}
+        for one in sorted(found, key=lambda one: (-one["mean"], one["client"]))
+    ]
+
+
 def _panel(question: dict[str, Any], answers: list[Finding], found: dict[str, Any]) -> dict[str, Any]:
     """One audit: its answer, a row for every onlooker and variant, and the people who are exposed most."""
     name = str(question.get("audit"))
@@ -110,6 +129,7 @@ def _panel(question: dict[str, Any], answers: list[Finding], found: dict[str, An
             first = result["variant"] == seen.get("primary")
             if first or seen is strongest(question):  # of weaker views what was named beforehand is enough
                 lines.append(_row(seen, first, result))
+    exposed = _exposed(question, found) if question.get("answer") == "membership" else []
     return {
         "name": name,
         "anchor": f"audit-{name}",
@@ -119,7 +139,8 @@ def _panel(question: dict[str, Any], answers: list[Finding], found: dict[str, An
         "assumptions": question.get("assumptions") or [],
         "settings": table(question, "settings"),
         "rows": lines,
-        "exposed": _exposed(question, found) if question.get("answer") == "membership" else [],
+        "exposed": exposed,
+        "by_client": by_client(exposed),
         "estimate": _estimate(question),
         "what": "images" if question.get("answer") == "records" else plural(noun_of(found.get("noun"))),
     }

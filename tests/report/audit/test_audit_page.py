@@ -1,0 +1,52 @@
+"""The page of an audit: sentences and tables that follow from the numbers, and nothing that does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from logitleak.report.audit.findings import detected
+from logitleak.report.audit.page import by_client
+
+
+def game(value: float, low: float, high: float) -> dict[str, Any]:
+    area = {"value": value, "low": low, "high": high, "positives": 20, "negatives": 20}
+    pairs = {"successes": 18, "trials": 19, "ties": 1}
+    return {"game": {"area": area, "pairs": pairs, "points": [], "per_unit": [], "detectable": 0.74}}
+
+
+@pytest.mark.parametrize(
+    ("low", "grade", "said"),
+    [
+        (0.85, "clear", "The uploads tell"),
+        (0.6, "likely", "say something of"),
+        (0.4, "none", "Nothing was shown"),
+    ],
+)
+def test_a_grade_follows_from_the_lower_end(low: float, grade: str, said: str) -> None:
+    found = detected("identity", "Who is where", game(0.9, low, 0.99), False, "class")
+    assert found.grade == grade
+    assert said in found.sentence
+    assert "18 of 20 classes" in found.sentence
+    assert ("0.74" in found.sentence) == (
+        grade == "none"
+    )  # what it could have found is said where it found nothing
+
+
+def test_images_are_called_images() -> None:
+    assert "which images were used" in detected("queried", "", game(0.9, 0.7, 0.99), True, "person").sentence
+
+
+def test_clients_by_how_exposed_their_people_are() -> None:
+    exposed = [
+        {"client": 2, "order": (1.0, 3.0)},
+        {"client": 0, "order": (1.0, 2.0)},
+        {"client": 2, "order": (0.5, 0.1)},
+    ]
+    assert by_client(exposed) == [
+        {"client": 0, "targets": 1, "mean": "100%", "least": "100%"},
+        {"client": 2, "targets": 2, "mean": "75%", "least": "50%"},
+    ]
+    assert by_client(exposed[1:2]) == []
+    assert by_client([{"client": None, "order": (1.0, 0.0)}]) == []
