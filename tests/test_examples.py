@@ -141,8 +141,8 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_federation_on_a_table_is_recorded_and_audited(tmp_path: Path) -> None:
     """No image anywhere: who is where is found, and the coins give a bound."""
+    import logitleak
     from logitleak.cli import main
-    from logitleak.stages.audit import audit_run
 
     place = ROOT / "examples" / "audit-tables" / "federation.py"
     spec = importlib.util.spec_from_file_location("federation", place)
@@ -152,7 +152,7 @@ def test_a_federation_on_a_table_is_recorded_and_audited(tmp_path: Path) -> None
     spec.loader.exec_module(module)
     module.main(tmp_path / "capture")
     main(["import", str(tmp_path / "capture"), "--out", str(tmp_path / "run")])
-    found = audit_run(tmp_path / "run", fast=True).found
+    found = logitleak.audit(tmp_path / "run", fast=True).found
     identity = next(one for one in found["audits"] if one["audit"] == "identity")["views"][0]["variants"][0]
     assert identity["game"]["area"]["value"] > 0.9
     assert identity["epsilon"]["bound"] > 0

@@ -2,6 +2,7 @@
 
 >>> import logitleak
 >>> result = logitleak.run("configs/demo.yaml", "runs/demo")
+>>> answers = logitleak.audit("runs/demo", fast=True).found
 >>> rebuilt = logitleak.attack("runs/demo/worlds/0", "ridge", tau=3.0)
 """
 
@@ -10,11 +11,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AttacksFailed", "CaptureWriter", "Transcript", "UserError", "__version__", "attack", "run"]
+__all__ = [
+    "AttacksFailed",
+    "CaptureWriter",
+    "Transcript",
+    "UserError",
+    "__version__",
+    "attack",
+    "audit",
+    "run",
+]
 
 if TYPE_CHECKING:
     from logitleak.capture.writer import CaptureWriter
     from logitleak.errors import UserError
+    from logitleak.stages.audit import audit
     from logitleak.stages.run import AttacksFailed, attack, run
     from logitleak.wire.transcript import Transcript
 
@@ -23,6 +34,7 @@ _LAZY = {
     "CaptureWriter": "logitleak.capture.writer",
     "UserError": "logitleak.errors",
     "attack": "logitleak.stages.run",
+    "audit": "logitleak.stages.audit",
     "run": "logitleak.stages.run",
     "Transcript": "logitleak.wire.transcript",
 }

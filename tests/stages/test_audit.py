@@ -23,7 +23,7 @@ from logitleak.formats import AuditFile
 from logitleak.progress import Quiet
 from logitleak.report import audit_findings
 from logitleak.sealed.files import read_truth, write_truth
-from logitleak.stages.audit import _Battery, audit_run
+from logitleak.stages.audit import _Battery
 from logitleak.stages.candidates import draw_candidates
 from logitleak.stages.folder import RunFolder
 
@@ -65,7 +65,7 @@ def test_every_scheme_and_game(scheme: str, design: str, tiny: Tiny, tmp_path: P
         tiny(federation={"scheme": scheme, "settings": {}}, game={"design": design}, candidates=8, seed=SEED),
         tmp_path / "run",
     ).path
-    result = audit_run(run, fast=True)
+    result = logitleak.audit(run, fast=True)
     found = json.loads((run / "audit.json").read_text())
     AuditFile.checked(found)
     assert result.report.read_text().count("<section") == len(registry.names("audit")) + 3
@@ -85,7 +85,7 @@ def test_every_scheme_and_game(scheme: str, design: str, tiny: Tiny, tmp_path: P
 
 def test_students_are_trained_and_models_compared(tiny: Tiny, tmp_path: Path) -> None:
     run = logitleak.run(tiny(game={"design": "twins"}, candidates=8), tmp_path / "run").path
-    audit_run(run)
+    logitleak.audit(run)
     found = json.loads((run / "audit.json").read_text())
     names = [one["variant"] for one in of(found, "stealing")["views"][0]["variants"]]
     assert names == [
@@ -105,7 +105,7 @@ def test_students_are_trained_and_models_compared(tiny: Tiny, tmp_path: Path) ->
 def test_attacks_are_rivals(tiny: Tiny, tmp_path: Path) -> None:
     values = tiny(game={"design": "twins"}) | {"attacks": ["ridge"]}
     run = logitleak.run(values, tmp_path / "run").path
-    audit_run(run, fast=True)
+    logitleak.audit(run, fast=True)
     found = json.loads((run / "audit.json").read_text())
     rival = of(found, "identity")["views"][0]["variants"][-1]
     assert rival["variant"] == "choice of the attack ridge"
@@ -118,7 +118,7 @@ def test_single_images_as_units_have_coins_of_their_own(tiny: Tiny, tmp_path: Pa
     game = {"design": "twins", "unit": "image"}
     values = tiny(data={"partition": "iid"}, game=game, candidates=8)
     run = logitleak.run(values, tmp_path / "run").path
-    audit_run(run, fast=True)
+    logitleak.audit(run, fast=True)
     found = json.loads((run / "audit.json").read_text())
     assert "game" not in primary(of(found, "identity"))  # a coin about one image is not about its person
     assert "single images" in primary(of(found, "identity"))["epsilon"]["none"]
@@ -168,7 +168,7 @@ def scores(run: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 def test_scores_are_exported_twice(tiny: Tiny, tmp_path: Path) -> None:
     run = logitleak.run(tiny(game={"design": "twins"}), tmp_path / "run").path
-    audit_run(run, fast=True)
+    logitleak.audit(run, fast=True)
     arrays = scores(run)
     with (run / "audit" / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -187,7 +187,7 @@ def test_scores_are_exported_twice(tiny: Tiny, tmp_path: Path) -> None:
 def test_nobody_sees_the_truth(tiny: Tiny, tmp_path: Path) -> None:
     """Scores are the same with other private data, and without any; then nothing is judged."""
     run = logitleak.run(tiny(game={"design": "twins"}), tmp_path / "run").path
-    audit_run(run, fast=True)
+    logitleak.audit(run, fast=True)
     before = {name: value for name, value in scores(run).items() if name.startswith(("identity", "shares"))}
     swapped, alone = tmp_path / "swapped", tmp_path / "alone"
     shutil.copytree(run, swapped)
@@ -198,7 +198,7 @@ def test_nobody_sees_the_truth(tiny: Tiny, tmp_path: Path) -> None:
     shutil.copytree(run, alone)
     shutil.rmtree(alone / "sealed")
     for other in (swapped, alone):
-        audit_run(other, fast=True)
+        logitleak.audit(other, fast=True)
         after = scores(other)
         assert all(np.array_equal(value, after[name], equal_nan=True) for name, value in before.items())
     found = json.loads((alone / "audit.json").read_text())
@@ -213,7 +213,7 @@ def test_without_the_truth_there_is_an_estimate(tiny: Tiny, people: People, tmp_
     home = people(tmp_path / "many", identities=24, images=8)
     run = logitleak.run(tiny(data={"root": str(home), "targets": 8}), tmp_path / "run").path
     shutil.rmtree(run / "sealed")
-    audit_run(run)
+    logitleak.audit(run)
     found = json.loads((run / "audit.json").read_text())
     assert of(found, "identity")["estimate"]["game"]["area"]["positives"] >= 4
     assert "Estimate" in next(one.sentence for one in audit_findings(run) if one.audit == "identity")
@@ -230,7 +230,7 @@ def test_a_capture_says_what_its_run_says(
     shutil.copytree(run / "sealed", tmp_path / "again" / "sealed")  # a capture holds no truth
     capsys.readouterr()
     for path in (run, tmp_path / "again"):
-        audit_run(path, fast=True)
+        logitleak.audit(path, fast=True)
     there, back = scores(run), scores(tmp_path / "again")
     both = [name for name in there if name in back]
     assert all(
@@ -251,7 +251,7 @@ def test_a_capture_says_what_its_run_says(
 def test_weights_are_refused(tiny: Tiny, tmp_path: Path) -> None:
     run = logitleak.run(tiny(federation={"scheme": "fedavg", "settings": {}}), tmp_path / "run").path
     with pytest.raises(UserError, match="shares models"):
-        audit_run(run)
+        logitleak.audit(run)
 
 
 def test_the_command(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

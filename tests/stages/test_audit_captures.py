@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import logitleak
 from logitleak import CaptureWriter
 from logitleak.report import audit_findings
-from logitleak.stages.audit import audit_run
 from logitleak.stages.record import import_recorded
 
 CLIENTS, CLASSES, ROWS = 4, 40, 80
@@ -41,7 +41,7 @@ def recorded(folder: Path, owners: bool = True, game: bool = True, strength: flo
 
 
 def audited(run: Path) -> dict[str, Any]:
-    audit_run(run, fast=True)
+    logitleak.audit(run, fast=True)
     return {one["audit"]: one for one in json.loads((run / "audit.json").read_text())["audits"]}
 
 

@@ -21,7 +21,6 @@ from logitleak.metrics.attack import references
 from logitleak.progress import Quiet
 from logitleak.stages import tune as tuning
 from logitleak.stages import worlds as stage
-from logitleak.stages.audit import audit_run
 from logitleak.stages.audit_truth import Truth
 from logitleak.stages.lab import MockTwins, mock_twins
 from logitleak.stages.simulation import Simulation
@@ -191,7 +190,7 @@ class TestOneRun:
             assert "not tuned" not in account
             assert (account["measure"], account["unit"], account["partition"]) == ("wins", unit, "iid")
             assert any("private images are divided" in line for line in entry["assumptions"])
-        audit_run(run.path, device="cpu")
+        logitleak.audit(run.path, device="cpu")
         found = read_json(run.path / "audit.json")
         identity = next(one for one in found["audits"] if one["audit"] == "identity")
         assert ("game" in identity["estimate"]) == (unit != "image")  # who misses one image holds the others
@@ -229,7 +228,7 @@ class TestOneRun:
         assert len(calls) == 1
         again = read_json(run / "worlds" / "1" / "attacks" / "gap" / "attack.json")
         assert again["settings"] == said[1]["settings"]
-        audit_run(run, device="cpu")
+        logitleak.audit(run, device="cpu")
         found = read_json(run / "audit.json")
         assert found["lab"] is None
         identity = next(one for one in found["audits"] if one["audit"] == "identity")
@@ -244,7 +243,7 @@ class TestOneRun:
         account = run.metrics["attacks"]["gap"]["choices"]["tuned on public data"]
         assert {row["value"][0] for row in account["reference and rounds and tau"]} == {"server", "shadow"}
         assert (account["unit"], account["mock targets"]) == ("person", 5)
-        audit_run(run.path, device="cpu")
+        logitleak.audit(run.path, device="cpu")
         assert "hold the targets' classes" in read_json(run.path / "audit.json")["lab"]
 
     def test_where_there_is_none_fixed_settings_stay(self, people: People, tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ def audit(
     if run_folder is None:
         raise UserError("Which run? Give its folder, such as runs/demo.")
     from logitleak import registry, report
-    from logitleak.stages.audit import audit_run
+    from logitleak.stages import audit as stages
 
     limits = _limits(fail_above, [*registry.names("audit"), "epsilon"])
     with ExitStack() as stack:
-        result = audit_run(run_folder, fast=fast, device=device, progress=progress_of(quiet, stack))
+        result = stages.audit(run_folder, fast=fast, device=device, progress=progress_of(quiet, stack))
     found = report.audit_findings(result.path)
     told = {
         "report": str(result.report),

@@ -46,7 +46,7 @@ class AuditResult:
     report: Path
 
 
-def audit_run(
+def audit(
     path: Path | str, *, fast: bool = False, device: str = "auto", progress: Progress | None = None
 ) -> AuditResult:
     """Ask every registered audit of a run, a recorded federation or an imported capture; write ``audit.json``, the raw
