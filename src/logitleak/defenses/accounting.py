@@ -29,10 +29,10 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     """The smallest ε for which it is so, or a number just above.
 
     Args:
-        mu: as in `gaussian_delta`.
+        mu: as in `gaussian_delta`; 0 where nothing can change.
         delta: δ, between 0 and 1.
     """
-    if gaussian_delta(mu, 0) <= delta:
+    if mu == 0 or gaussian_delta(mu, 0) <= delta:
         return 0.0
     # the first term alone is below δ here, so this ε is enough
     low, high = 0.0, max(mu * mu / 2 - mu * float(ndtri(delta)), 0.0)

@@ -124,13 +124,18 @@ def _threshold(others: Floats, rate: float) -> float:
     return float(np.sort(others)[::-1][allowed])
 
 
+def variance(theta: float, m: int, n: int) -> float:
+    """The variance of an area that is θ, found with m members and n others (Newcombe, 2006)."""
+    spread = 1 + ((m + n) / 2 - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+    return theta * (1 - theta) * spread / (m * n)
+
+
 def interval(value: float, m: int, n: int) -> tuple[float, float]:
     """The 95 % interval of an area that was found with m members and n others: its ends θ are those with
     (θ − found)² = z² · variance(θ)."""
 
     def beyond(theta: float) -> float:
-        spread = 1 + ((m + n) / 2 - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        return (theta - value) ** 2 - Z95**2 * theta * (1 - theta) * spread / (m * n)
+        return (theta - value) ** 2 - Z95**2 * variance(theta, m, n)
 
     # nothing is beyond just beside what was found, and 0 and 1 are, unless they were found themselves
     least, most = min(value, 1 - 1e-12), max(value, 1e-12)

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import optimize, special, stats
 
+from logitleak.defenses.accounting import gaussian_epsilon
+
 LEVEL = 0.95
 """Confidence of every bound."""
 
@@ -105,23 +107,6 @@ def of_one_run_gaussian(coins: int, guesses: int, right: int, delta: float, kept
         middle = (low + high) / 2
         low, high = (middle, high) if _refuted(coins, guesses, right, middle, alpha) else (low, middle)
     return gaussian_epsilon(low, delta)
-
-
-def gaussian_epsilon(mu: float, delta: float) -> float:
-    """ε of a Gaussian mechanism with sensitivity over noise μ at δ > 0, exactly (Balle and Wang, 2018)."""
-    if mu <= 0:
-        return 0.0
-
-    def excess(epsilon: float) -> float:
-        first = stats.norm.cdf(mu / 2 - epsilon / mu)
-        return float(first - math.exp(epsilon + stats.norm.logcdf(-mu / 2 - epsilon / mu))) - delta
-
-    if excess(0.0) <= 0:
-        return 0.0
-    high = 1.0
-    while excess(high) > 0:
-        high *= 2
-    return float(optimize.brentq(excess, 0.0, high, xtol=1e-9))
 
 
 def ceiling(coins: int, guesses: int, delta: float, kept: float = 1.0) -> float:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from logitleak.metrics import epsilon, paired
-from logitleak.metrics.detection import area, gain, interval, operating_point
-from logitleak.metrics.leak import rounded
+from logitleak.metrics.detection import area, gain, interval, operating_point, variance
+from logitleak.metrics.leak import rounded, significant
 from logitleak.metrics.proportion import share
 from logitleak.sealed.game import Game
 
@@ -49,7 +49,7 @@ def of_game(scores: Tensor, game: Game, places: Tensor) -> dict[str, Any] | None
         "points": _points(inside, outside),
         "pairs": rounded(paired.wins(members[both].tolist(), others[both].tolist())) if both.any() else None,
         "per_unit": [
-            {"place": place, "in": _number(one), "out": _number(other)}
+            {"place": place, "in": significant(one), "out": significant(other)}
             for place, one, other in zip(places.tolist(), members, others, strict=True)
         ],
     }
@@ -67,11 +67,8 @@ def among_clients(scores: Tensor, holds: Tensor, taking_part: Tensor) -> dict[st
         ``area`` over all clients and targets that take part, and ``named``: targets of which a client that holds them
         has the highest score. None where there are no two kinds of clients.
     """
-    scores, holds, taking_part = (
-        scores[:2],
-        holds[:2],
-        taking_part[:2],
-    )  # later worlds ask about the same again
+    # later worlds ask about the same again
+    scores, holds, taking_part = scores[:2], holds[:2], taking_part[:2]
     asked = taking_part[:, None].expand_as(holds) & ~scores.isnan()
     members, others = scores[asked & holds].tolist(), scores[asked & ~holds].tolist()
     if not members or not others:
@@ -163,9 +160,8 @@ def detectable(members: int, others: int) -> float:
     """The smallest area under the curve whose interval would leave out one half with a chance of 80 %: what an audit of
     so many could have found. 1 where nothing could."""
     for value in np.linspace(0.5, 1.0, 501)[1:]:
-        spread = 1 + ((members + others) / 2 - 1) * ((1 - value) / (2 - value) + value / (1 + value))
-        error = float(np.sqrt(value * (1 - value) * spread / (members * others)))
-        seen = min(1.0, max(0.0, value - 0.8416 * error))
+        error = variance(float(value), members, others) ** 0.5
+        seen = min(1.0, max(0.0, float(value) - 0.8416 * error))
         if interval(seen, members, others)[0] > 0.5:
             return float(value)
     return 1.0
@@ -177,9 +173,9 @@ def distances(estimate: Tensor, truth: Tensor) -> dict[str, float | None]:
     p, q = truth.double(), estimate.double()
     a, b = (p + 1e-6) / (p + 1e-6).sum(), (q + 1e-6) / (q + 1e-6).sum()
     return {
-        "total_variation": _number(float((p - q).abs().sum() / 2)),
-        "largest": _number(float((p - q).abs().max())),
-        "kl": _number(float((a * (a / b).log()).sum())),
+        "total_variation": significant(float((p - q).abs().sum() / 2)),
+        "largest": significant(float((p - q).abs().max())),
+        "kl": significant(float((a * (a / b).log()).sum())),
     }
 
 
@@ -202,7 +198,3 @@ def _sides(scores: Tensor, game: Game) -> tuple[np.ndarray, np.ndarray]:
     for side in (game.coins, ~game.coins):
         found.append(torch.where(side, scores, torch.nan).nanmean(0).numpy())
     return found[0], found[1]
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else float(f"{value:.6g}")

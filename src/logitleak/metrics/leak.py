@@ -94,9 +94,13 @@ def sides_of(success: Tensor, ssim: Tensor, game: Game) -> list[dict[str, Any]]:
 def rounded(values: Any) -> dict[str, Any]:
     """Numbers for JSON: six significant digits; nan is null."""
     return {
-        key: (None if value != value else float(f"{value:.6g}")) if isinstance(value, float) else value
-        for key, value in dict(values).items()
+        key: significant(value) if isinstance(value, float) else value for key, value in dict(values).items()
     }
+
+
+def significant(value: float) -> float | None:
+    """A number for JSON: six significant digits; nan is null."""
+    return None if value != value else float(f"{value:.6g}")
 
 
 def _discordant(success: Tensor, game: Game) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from logitleak.files.atomic import write_atomic
 from logitleak.files.storage import read_tensors
 from logitleak.metrics import exposure
 from logitleak.metrics.detection import area
-from logitleak.metrics.leak import rounded
+from logitleak.metrics.leak import rounded, significant
 from logitleak.metrics.paired import paired_difference
 from logitleak.metrics.proportion import clustered
 from logitleak.sealed.files import read_game, read_truth
@@ -209,7 +209,7 @@ def _records(scored: Scored, truth: Truth, primary: Scored) -> dict[str, Any]:
 def _game(found: dict[str, Any] | None) -> dict[str, Any] | None:
     if found is not None:
         sizes = found["area"]["positives"], found["area"]["negatives"]
-        found["detectable"] = float(f"{exposure.detectable(*sizes):.6g}")
+        found["detectable"] = significant(exposure.detectable(*sizes))
     return found
 
 

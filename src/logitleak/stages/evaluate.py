@@ -17,6 +17,7 @@ from logitleak.files.storage import read_json, write_json, write_tensors
 from logitleak.formats import Metrics
 from logitleak.metrics.attack import References, number, references
 from logitleak.metrics.leak import decisive
+from logitleak.metrics.leak import significant
 from logitleak.metrics.paired import holm
 from logitleak.metrics.proportion import Share, clustered
 from logitleak.progress import Progress
@@ -147,7 +148,7 @@ def correct_for_many(
         if name != primary and p is not None:
             others[name] = p
     for name, p in zip(others, holm(list(others.values())), strict=True):
-        attacks[name]["leak"]["p_holm"] = float(f"{p:.6g}")
+        attacks[name]["leak"]["p_holm"] = significant(p)
 
 
 def _image(game: Game | None) -> str:
