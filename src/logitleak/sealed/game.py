@@ -111,6 +111,14 @@ class Game:
         return torch.ones(len(labels), dtype=torch.bool)
 
 
+def taking_part(truth: GroundTruth, game: Game | None, world: int = 0) -> tuple[Tensor, Tensor]:
+    """Which private images train in a world, and which held-out ones count, bool each; all where no game is played."""
+    if game is None:
+        images, held = (torch.ones(len(each), dtype=torch.bool) for each in (truth.labels, truth.held_labels))
+        return images, held
+    return game.used(truth, world), game.known(truth.held_labels, world)
+
+
 def twins(
     units: Tensor,
     strata: Tensor,

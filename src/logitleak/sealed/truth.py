@@ -60,6 +60,15 @@ class GroundTruth:
         """All clients that hold images of this identity."""
         return frozenset(self.owners[self.labels == label].tolist())
 
+    def holdings(self, clients: int, targets: Tensor, used: Tensor | None = None) -> Tensor:
+        """Private images of each target [T], ascending, at each client, int64 [K, T]; of those that a game lets take
+        part, bool [n], where one is played."""
+        counted = self.owners >= 0 if used is None else (self.owners >= 0) & used
+        found = torch.zeros(clients, len(targets), dtype=torch.int64)
+        places = torch.searchsorted(targets, self.labels[counted])
+        found.index_put_((self.owners[counted], places), torch.ones_like(places), accumulate=True)
+        return found
+
     @property
     def shared(self) -> bool:
         """Whether some identity is at several clients."""

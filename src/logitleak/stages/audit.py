@@ -25,11 +25,13 @@ from logitleak.stages.audit_truth import Scored, Truth, judge, truth_of, write_s
 from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
 from logitleak.stages.evaluate import describe_game, versions
 from logitleak.stages.folder import RunFolder, choose_device
+from logitleak.stages.identity import of_server
 from logitleak.stages.lab import MockTwins, mock_twins
 from logitleak.stages.seen import ONLOOKERS, AskedAbout
 from logitleak.stages.students import train_students
 from logitleak.stages.threat import threat_model
 from logitleak.stages.worlds import attack_seed
+from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
 
 FORMAT = 1
@@ -89,7 +91,7 @@ class _Battery:
         self.folder, self.config, self.fast, self.progress = folder, config, fast, progress
         self.device = choose_device(device)
         self.views = [Transcript(world.path) for world in folder.worlds]
-        if self.views[0].upload_kind in ("weights", "gradients"):
+        if self.views[0].upload_kind in MODEL_KINDS:
             raise UserError(
                 "This federation shares models, not outputs on a public set; its audit is `logitleak attack RUN "
                 "gradients`."
@@ -157,7 +159,7 @@ class _Battery:
     ) -> dict[str, Any] | None:
         """One audit for one onlooker, in all worlds; None where there is nothing to see."""
         look = ONLOOKERS[who]
-        answers: list[list[tuple[Sequence[int], bool, dict[str, Tensor]]]] = []
+        answers: list[list[tuple[Sequence[int], dict[str, Tensor]]]] = []
         for number, view in enumerate(self.views):
             if audit.needs_candidates and number >= len(asked) > 0:
                 break  # candidates are images of the first world alone
@@ -170,19 +172,19 @@ class _Battery:
                 played = [sight.view for world in lab for sight in look.sights(world)]
                 about = replace(about, lab=[AskedAbout(one, targets) for one in played])
             try:
-                found = [(s.about, s.single, audit.ask(s.view, about)) for s in sights]
+                found = [(sight.about, audit.ask(sight.view, about)) for sight in sights]
             except UserError as why:  # one that cannot answer stops no other
                 said = str(why)
                 return {"onlooker": who, "sees": look.sees, "refused": said, "primary": None, "variants": []}
             if audit.answer == "membership" and who == _EVERYBODY:
-                found[0][2].update(_choices(self.folder, number, len(found[0][0])))
+                found[0][1].update(_choices(self.folder, number, len(found[0][0])))
             answers.append(found)
-        variants = list(answers[0][0][2])
+        variants = list(answers[0][0][1])
         results: list[dict[str, Any]] = []
         primary = None
         for variant in variants:
             scored = Scored(name, who, variant, audit.answer, [
-                [(about, single, found[variant]) for about, single, found in world] for world in answers
+                [(about, found[variant]) for about, found in world] for world in answers
             ])  # fmt: skip
             self.scored.append(scored)
             primary = primary or scored
@@ -289,10 +291,4 @@ def _estimate(audit: Audit, twins: MockTwins | str) -> dict[str, Any] | None:
     where there is none."""
     if isinstance(twins, str) or audit.answer != "membership":
         return None
-    truth = Truth.of_mock(twins)
-    worlds = [[(range(view.clients), True, audit.ask(view))] for view in twins.views]
-    first = next(iter(worlds[0][0][2]))
-    scored = Scored("", _EVERYBODY, first, audit.answer, [
-        [(about, single, found[first]) for about, single, found in world] for world in worlds
-    ])  # fmt: skip
-    return judge(scored, truth, scored)
+    return of_server(audit, twins.views, Truth.of_mock(twins))

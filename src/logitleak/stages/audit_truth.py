@@ -16,21 +16,21 @@ from torch import Tensor
 
 from logitleak.audits.base import Answer, Asked
 from logitleak.files.atomic import write_atomic
-from logitleak.files.storage import read_tensors
+from logitleak.files.storage import read_tensors, write_text
 from logitleak.metrics import exposure
 from logitleak.metrics.detection import area
 from logitleak.metrics.leak import rounded, significant
 from logitleak.metrics.paired import paired_difference
 from logitleak.metrics.proportion import clustered
 from logitleak.sealed.files import read_game, read_truth
-from logitleak.sealed.game import Game
+from logitleak.sealed.game import Game, taking_part
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.lab import MockTwins
 from logitleak.types import ServerView
 
-Answers = Sequence[tuple[Sequence[int], bool, Tensor]]
-"""Of one world: whom an answer is about, whether these are its clients one by one, and the numbers."""
+Answers = Sequence[tuple[Sequence[int], Tensor]]
+"""Of one world: whom an answer is about, and the numbers: a row for each of these clients, or one for all."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,6 @@ class Truth:
     Attributes:
         truth: who holds which image.
         game: who was in; None where everybody was.
-        worlds: W.
         targets: int64 [T].
         owners: int64 [T], the client that stands for each; −1 where nobody said.
         predicted: what clients [K, n] and server [n] say of the held-out images; None where nobody measured it.
@@ -66,16 +65,24 @@ class Truth:
 
     truth: GroundTruth
     game: Game | None
-    worlds: int
     targets: Tensor
     owners: Tensor
     predicted: dict[str, Tensor] | None = None
     members: Tensor | None = None
 
     @classmethod
+    def of_run(cls, truth: GroundTruth, game: Game | None, folder: RunFolder, view: ServerView) -> Truth:
+        """Of a run, whose truth and coins were read."""
+        targets = view.knowledge.target_labels
+        known = set(truth.labels.tolist())
+        owners = torch.tensor([truth.owner_of(j) if j in known else -1 for j in targets.tolist()])
+        predicted = read_tensors(folder.predicted) if folder.predicted.exists() else None
+        return cls(truth, game, targets, owners, predicted)
+
+    @classmethod
     def of_mock(cls, twins: MockTwins) -> Truth:
         """Of the server's own federation."""
-        return cls(twins.truth, twins.game, len(twins.views), twins.known.labels, twins.known.owners)
+        return cls(twins.truth, twins.game, twins.known.labels, twins.known.owners)
 
     @property
     def places(self) -> Tensor:
@@ -86,25 +93,17 @@ class Truth:
             else torch.arange(len(self.targets))
         )
 
-    def used(self, world: int) -> Tensor:
-        """Which private images train in a world, bool [m]."""
-        everything = torch.ones(len(self.truth.labels), dtype=torch.bool)
-        return everything if self.game is None else self.game.used(self.truth, world)
-
     def holdings(self, world: int, clients: int) -> Tensor:
         """Images of each target that each client uses in a world, int64 [K, T]."""
-        used = self.used(world) & (self.truth.owners >= 0)
-        held = torch.zeros(clients, len(self.targets), dtype=torch.int64)
-        columns = torch.searchsorted(self.targets, self.truth.labels[used])
-        held.index_put_((self.truth.owners[used], columns), torch.ones_like(columns), accumulate=True)
-        return held
+        used, _ = taking_part(self.truth, self.game, world)
+        return self.truth.holdings(clients, self.targets, used)
 
     def probes(self) -> Asked:
         """The held-out images on which models of the first world were compared, with what the server's own says."""
         if self.predicted is None:
             return Asked.nothing()
         labels = self.truth.held_labels
-        kept = torch.ones(len(labels), dtype=torch.bool) if self.game is None else self.game.known(labels, 0)
+        _, kept = taking_part(self.truth, self.game)
         if int(kept.sum()) != len(self.predicted["server"]) or not bool(kept.any()):
             return Asked.nothing()
         server = F.one_hot(self.predicted["server"]).float()[None]
@@ -118,12 +117,7 @@ def truth_of(folder: RunFolder, view: ServerView) -> Truth | None:
     """What the sealed folder says; None without one."""
     if not (folder.sealed / "truth.safetensors").exists():
         return None
-    truth, game = read_truth(folder.sealed), read_game(folder.sealed)
-    targets = view.knowledge.target_labels
-    known = set(truth.labels.tolist())
-    owners = torch.tensor([truth.owner_of(j) if j in known else -1 for j in targets.tolist()])
-    predicted = read_tensors(folder.predicted) if folder.predicted.exists() else None
-    return Truth(truth, game, len(folder.worlds), targets, owners, predicted)
+    return Truth.of_run(read_truth(folder.sealed), read_game(folder.sealed), folder, view)
 
 
 def judge(scored: Scored, truth: Truth | None, primary: Scored) -> dict[str, Any]:
@@ -148,12 +142,15 @@ def judge(scored: Scored, truth: Truth | None, primary: Scored) -> dict[str, Any
     return {"variant": scored.variant} | found
 
 
+def apart(about: Sequence[int], values: Tensor) -> bool:
+    """Whether an answer tells the clients that it is about apart."""
+    return len(values) == len(about)
+
+
 def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if (
-        truth.game is not None and truth.game.unit == "image"
-    ):  # whoever misses one image still holds the others
-        if first:
+    if truth.game is not None and truth.game.unit == "image":
+        if first:  # whoever misses one image still holds the others
             found["epsilon"] = {"none": "coins of single images are not about who is at which client."}
     elif truth.game is not None:
         units = torch.stack([_of_owners(world, truth) for world in scored.worlds])[:, truth.places]
@@ -162,10 +159,11 @@ def _membership(scored: Scored, truth: Truth, first: bool) -> dict[str, Any]:
             found["epsilon"] = exposure.of_epsilon(units, truth.game)
     elif first:
         found["epsilon"] = {"none": exposure.no_epsilon(None)}
-    single = [values for ((_, single, values),) in [w for w in scored.worlds if len(w) == 1] if single]
-    if len(single) == len(scored.worlds) and len(truth.truth.labels) and bool((truth.owners >= 0).all()):
-        held = torch.stack([truth.holdings(number, len(values)) for number, values in enumerate(single)])
-        found["clients"] = exposure.among_clients(torch.stack(single), held > 0, (held > 0).any(1))
+    one_by_one = all(len(world) == 1 and apart(*world[0]) for world in scored.worlds)
+    if one_by_one and len(truth.truth.labels) and bool((truth.owners >= 0).all()):
+        values = torch.stack([values for ((_, values),) in scored.worlds])
+        held = torch.stack([truth.holdings(number, values.shape[1]) for number in range(len(values))])
+        found["clients"] = exposure.among_clients(values, held > 0, (held > 0).any(1))
     return found
 
 
@@ -173,10 +171,10 @@ def _of_owners(world: Answers, truth: Truth) -> Tensor:
     """Of each target the score of the client that stands for it, or of the sum that its data are in, float64 [T]; the
     highest score of all where nobody said who holds it; nan where nobody was asked about it."""
     scores = torch.full((len(truth.targets),), torch.nan, dtype=torch.float64)
-    for about, single, values in world:
+    for about, values in world:
         for row, client in enumerate(about):
             mine = truth.owners == client
-            scores[mine] = values[row if single else 0, mine]
+            scores[mine] = values[row if apart(about, values) else 0, mine]
         unsaid = truth.owners < 0
         highest = values[:, unsaid].nan_to_num(nan=-torch.inf).amax(0)
         scores[unsaid] = torch.fmax(scores[unsaid], torch.where(highest.isinf(), torch.nan, highest))
@@ -187,7 +185,7 @@ def _records(scored: Scored, truth: Truth, primary: Scored) -> dict[str, Any]:
     if truth.members is None:
         return {}
     members = truth.members
-    values, main = (torch.stack([values for ((_, _, values),) in one.worlds]) for one in (scored, primary))
+    values, main = (torch.stack([values for ((_, values),) in one.worlds]) for one in (scored, primary))
     count = members.shape[1]
     everything = torch.arange(count)
     played = truth.game is not None and truth.game.rows is not None
@@ -220,7 +218,7 @@ def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
         return None
     counted = truth.truth.images.numel() > 0  # a capture without images has one empty one for each target
     rows, present, absent = [], [], []
-    for number, ((_, _, values),) in enumerate(scored.worlds):
+    for number, ((_, values),) in enumerate(scored.worlds):
         held = truth.holdings(number, len(values)).double()
         exact = held / held.sum(1, keepdim=True).clamp_min(1)
         estimate = values[:, truth.targets]  # which classes are private is known
@@ -247,7 +245,7 @@ def _models(scored: Scored, truth: Truth) -> dict[str, Any] | None:
     """How often a substitute says what the client's model says, and how much more often than the server's own model."""
     if truth.predicted is None:
         return None
-    ((_, _, said),) = scored.worlds[0]
+    ((_, said),) = scored.worlds[0]
     same = (said == truth.predicted["clients"]).double()
     server = (truth.predicted["server"] == truth.predicted["clients"]).double()
     clients, images = same.shape
@@ -264,11 +262,10 @@ _RIVALS = ("public labels", "student of the server", "server's own model")
 def write_scores(folder: Path, scored: Sequence[Scored]) -> None:
     """Write every score, for other tools: ``scores.npz``, an array for each audit, onlooker, variant, world and group
     of clients, and ``scores.csv``, a row for each number. They hold no truth."""
-    folder.mkdir(parents=True, exist_ok=True)
     arrays, rows = {}, []
     for one in scored:
         for number, world in enumerate(one.worlds):
-            for group, (about, single, values) in enumerate(world):
+            for group, (about, values) in enumerate(world):
                 arrays["/".join((one.audit, one.onlooker, one.variant, str(number), str(group)))] = (
                     values.numpy()
                 )
@@ -277,18 +274,17 @@ def write_scores(folder: Path, scored: Sequence[Scored]) -> None:
                              for place, value in enumerate(values.tolist())]  # fmt: skip
                     continue
                 for row, line in enumerate(values.tolist()):
-                    who = str(about[row]) if single else "+".join(map(str, about))
+                    who = str(about[row]) if apart(about, values) else "+".join(map(str, about))
                     rows += [(one.audit, one.onlooker, one.variant, number, who, place, f"{value:.9g}")
                              for place, value in enumerate(line)]  # fmt: skip
-    table = io.StringIO()
+    table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(("audit", "onlooker", "variant", "world", "client", "place", "score"))
     writer.writerows(rows)
-    packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **arrays)
-    write_atomic(folder / "scores.csv", lambda target: _fill(target, table.getvalue().encode()))
-    write_atomic(folder / "scores.npz", lambda target: _fill(target, packed.getvalue()))
+    write_text(folder / "scores.csv", table.getvalue())
 
+    def pack(target: Path) -> None:
+        with target.open("wb") as opened:
+            np.savez_compressed(opened, allow_pickle=False, **arrays)
 
-def _fill(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    write_atomic(folder / "scores.npz", pack)

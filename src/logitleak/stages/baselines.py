@@ -20,7 +20,7 @@ from logitleak.metrics.paired import paired_difference
 from logitleak.metrics.proportion import share
 from logitleak.progress import Progress
 from logitleak.schemes.base import Epochs, Scheme
-from logitleak.sealed.game import Game
+from logitleak.sealed.game import Game, taking_part
 from logitleak.sealed.truth import GroundTruth, Split
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import RunFolder, choose_device
@@ -36,7 +36,7 @@ def train_baselines(
     if not config.baselines or run.baselines.exists():
         return
     scheme, truth, public = scheme_of(config.federation), split.truth, split.public
-    used, kept = _taking_part(truth, game)
+    used, kept = taking_part(truth, game)
     held = truth.held_images[kept]
     epochs = of_one_client(scheme, config.federation.rounds)
     groups, _ = build_banks(config, split, used)
@@ -55,14 +55,6 @@ def train_baselines(
     central = everybody.predict(held)[0].argmax(1)
     progress.advance("one model on all images")
     write_tensors(run.baselines, {"alone": alone, CENTRAL: central})
-
-
-def _taking_part(truth: GroundTruth, game: Game | None) -> tuple[Tensor, Tensor]:
-    """Which private images train in the first world, and which held-out ones count, bool each."""
-    if game is None:
-        images, held = (torch.ones(len(each), dtype=torch.bool) for each in (truth.labels, truth.held_labels))
-        return images, held
-    return game.used(truth, 0), game.known(truth.held_labels, 0)
 
 
 def of_one_client(scheme: Scheme, rounds: int) -> Epochs:
@@ -96,7 +88,7 @@ def compare(run: RunFolder, truth: GroundTruth, game: Game | None) -> dict[str, 
     """
     if not (run.baselines.exists() and run.predicted.exists()) or len(truth.held_labels) == 0:
         return None
-    used, kept = _taking_part(truth, game)
+    used, kept = taking_part(truth, game)
     if not bool(kept.any()):
         return None
     labels = truth.held_labels[kept]

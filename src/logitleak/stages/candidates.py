@@ -16,7 +16,7 @@ from torch import Tensor
 
 from logitleak.federation.channel import ClientGroup, Transport
 from logitleak.files.storage import read_tensors, write_tensors
-from logitleak.sealed.game import Game
+from logitleak.sealed.game import Game, taking_part
 from logitleak.sealed.truth import GroundTruth
 from logitleak.seeds import derive
 from logitleak.types import Absence, Payload
@@ -77,7 +77,7 @@ def draw_candidates(truth: GroundTruth, game: Game | None, count: int, seed: int
         return None
     if game is not None and game.rows is not None:
         return Candidates(truth.images[game.rows], truth.labels[game.rows], game.strata, game.coins, True)
-    used = torch.ones(len(truth.labels), dtype=torch.bool) if game is None else game.used(truth, 0)
+    used, _ = taking_part(truth, game)
     pairs = _pairs(truth, used, seed)[: count // 2]
     if not pairs:
         return None

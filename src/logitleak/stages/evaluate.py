@@ -16,8 +16,7 @@ from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json, write_tensors
 from logitleak.formats import Metrics
 from logitleak.metrics.attack import References, number, references
-from logitleak.metrics.leak import decisive
-from logitleak.metrics.leak import significant
+from logitleak.metrics.leak import decisive, significant
 from logitleak.metrics.paired import holm
 from logitleak.metrics.proportion import Share, clustered
 from logitleak.progress import Progress
@@ -25,7 +24,7 @@ from logitleak.sealed.files import read_game, read_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages import baselines
-from logitleak.stages.audit_truth import truth_of
+from logitleak.stages.audit_truth import Truth
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.identity import identity
 from logitleak.stages.nulls import nulls
@@ -98,10 +97,10 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     progress.advance("rivals", steps=2)
     metrics["attacks"] |= rivals
     training = trainings[0] if trainings else {}
-    known_of_run = truth_of(run, view)
-    if known_of_run is not None:
-        transcripts = [view, *(Transcript(world.path) for world in worlds[1:])]
-        metrics["identity"] = identity(transcripts, known_of_run, attack_seed(config.seed))
+    transcripts = [view, *(Transcript(world.path) for world in worlds[1:])]
+    metrics["identity"] = identity(
+        transcripts, Truth.of_run(truth, game, run, view), attack_seed(config.seed)
+    )
     metrics["data"] = _describe_data(config, view, truth, training, known, game)
     metrics["confidence"] = training.get("confidence")
     metrics["utility"] = pooled_utility([t["utility"] for t in trainings], len(truth.held_labels))
@@ -248,11 +247,7 @@ def _holdings(truth: GroundTruth, clients: int) -> list[list[int]] | None:
     """Private images of each target at each client; null where everybody is at one client only, which owners say."""
     if not truth.shared:
         return None
-    labels = truth.target_labels
-    found = torch.zeros(clients, len(labels), dtype=torch.int64)
-    places = torch.searchsorted(labels, truth.labels)
-    found.index_put_((truth.owners, places), torch.ones_like(places), accumulate=True)
-    return found.tolist()
+    return truth.holdings(clients, truth.target_labels).tolist()
 
 
 def pooled_utility(worlds: list[list[dict[str, Any]]], held_out: int) -> dict[str, Any] | None:

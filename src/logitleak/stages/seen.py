@@ -26,11 +26,6 @@ class Sight:
     view: ServerView
     about: Sequence[int]
 
-    @property
-    def single(self) -> bool:
-        """Whether its clients are single clients of the federation."""
-        return self.view.clients == len(self.about)
-
 
 @dataclass(frozen=True)
 class Onlooker:
