@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from logitleak.defenses.accounting import gaussian_epsilon, promise, upward
-from logitleak.defenses.base import Defense, DefenseSettings
+from logitleak.defenses.accounting import gaussian_epsilon
+from logitleak.defenses.base import DefenseSettings
 from logitleak.defenses.draws import normal
-from logitleak.defenses.spaces import onto_simplex
+from logitleak.defenses.noise import Noise
 
 
 class GaussianSettings(DefenseSettings):
@@ -28,7 +28,7 @@ class GaussianSettings(DefenseSettings):
     delta: float = Field(default=1e-5, gt=0, lt=1)
 
 
-class Gaussian(Defense):
+class Gaussian(Noise):
     """Scales every row down to an L2 norm of at most C, then adds independent Gaussian noise to every entry, new in
     each round. Probabilities are put back onto the nearest distribution afterward, which costs the guarantee nothing.
 
@@ -40,20 +40,19 @@ class Gaussian(Defense):
 
     Settings = GaussianSettings
     settings: GaussianSettings
+    apart = math.sqrt(2)
 
     @property
-    def sensitivity(self) -> float:
-        """By how much another answer on one row may move that row, in L2."""
-        clip = self.settings.clip
-        return 2 * clip if self.kind == "logits" else math.sqrt(2) * min(clip, 1.0)
+    def delta(self) -> float:
+        """As configured."""
+        return self.settings.delta
 
-    def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
-        exact = values.double()
-        norms = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
-        exact = exact * (self.settings.clip / norms.clamp_min(1e-300)).clamp_max(1)
-        noise = normal(self.draws.uniform(exact.shape, round))
-        noised = exact + self.settings.sigma * noise
-        return (noised if self.kind == "logits" else onto_simplex(noised)).to(values.dtype)
+    def lengths(self, values: Tensor) -> Tensor:
+        """L2 norms."""
+        return torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+
+    def noise(self, uniform: Tensor) -> Tensor:
+        return self.settings.sigma * normal(uniform)
 
     def sees(self) -> str:
         s = self.settings
@@ -64,7 +63,3 @@ class Gaussian(Defense):
         """ε at the configured δ where answers on so many rows may change, in so many uploads."""
         mu = self.sensitivity / self.settings.sigma * math.sqrt(rows * rounds)
         return gaussian_epsilon(mu, self.settings.delta)
-
-    def guarantee(self, rows: int, rounds: int) -> str:
-        client, row = (upward(self.epsilon(count, rounds)) for count in (rows, 1))
-        return promise(client, row, self.settings.delta, rows, rounds)

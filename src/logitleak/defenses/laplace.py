@@ -5,10 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from logitleak.defenses.accounting import promise, upward
-from logitleak.defenses.base import Defense, DefenseSettings
+from logitleak.defenses.base import DefenseSettings
 from logitleak.defenses.draws import laplace
-from logitleak.defenses.spaces import onto_simplex
+from logitleak.defenses.noise import Noise
 
 
 class LaplaceSettings(DefenseSettings):
@@ -23,7 +22,7 @@ class LaplaceSettings(DefenseSettings):
     scale: float = Field(default=1.0, gt=0, le=1e6)
 
 
-class Laplace(Defense):
+class Laplace(Noise):
     """Scales every row down to an L1 norm of at most C, then adds independent Laplace noise to every entry, new in each
     round. Probabilities are put back onto the nearest distribution afterward, which costs the guarantee nothing.
 
@@ -34,19 +33,19 @@ class Laplace(Defense):
 
     Settings = LaplaceSettings
     settings: LaplaceSettings
+    apart = 2.0
 
     @property
-    def sensitivity(self) -> float:
-        """By how much another answer on one row may move that row, in L1."""
-        clip = self.settings.clip
-        return 2 * (clip if self.kind == "logits" else min(clip, 1.0))
+    def delta(self) -> float:
+        """0: the guarantee is a pure one."""
+        return 0.0
 
-    def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
-        exact = values.double()
-        norms = exact.abs().sum(-1, keepdim=True)
-        exact = exact * (self.settings.clip / norms.clamp_min(1e-300)).clamp_max(1)
-        noised = exact + self.settings.scale * laplace(self.draws.uniform(exact.shape, round))
-        return (noised if self.kind == "logits" else onto_simplex(noised)).to(values.dtype)
+    def lengths(self, values: Tensor) -> Tensor:
+        """L1 norms."""
+        return values.abs().sum(-1, keepdim=True)
+
+    def noise(self, uniform: Tensor) -> Tensor:
+        return self.settings.scale * laplace(uniform)
 
     def sees(self) -> str:
         s = self.settings
@@ -57,7 +56,3 @@ class Laplace(Defense):
     def epsilon(self, rows: int, rounds: int) -> float:
         """ε, with δ = 0, where answers on so many rows may change, in so many uploads."""
         return self.sensitivity / self.settings.scale * rows * rounds
-
-    def guarantee(self, rows: int, rounds: int) -> str:
-        client, row = (upward(self.epsilon(count, rounds)) for count in (rows, 1))
-        return promise(client, row, 0, rows, rounds)
