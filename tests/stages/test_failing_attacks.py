@@ -127,14 +127,10 @@ def test_results_in_any_world_are_kept(
     assert "ridge" in logitleak.run(config, tmp_path / "run").metrics["attacks"]
 
 
-@pytest.mark.parametrize("name", ["pli", "tbi"])
-def test_a_state_of_another_form_is_refused_in_one_line(
-    name: str, tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Earlier versions called the tensors of their networks otherwise."""
+def stopped_after_a_round(config: dict[str, Any], run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin a run, and interrupt it once an attack has kept its state after round 1."""
     from logitleak.stages import attack as stage
 
-    config = tiny_config() | {"attacks": {name: attacks(GOOD)["pli"] | {"attack": name}}}
     write_json = stage.write_json
 
     def stop(path: Path, value: Any) -> None:
@@ -145,7 +141,16 @@ def test_a_state_of_another_form_is_refused_in_one_line(
     with monkeypatch.context() as patch:
         patch.setattr(stage, "write_json", stop)
         with pytest.raises(KeyboardInterrupt):
-            logitleak.run(config, tmp_path / "run")
+            logitleak.run(config, run)
+
+
+@pytest.mark.parametrize("name", ["pli", "tbi"])
+def test_a_state_of_another_form_is_refused_in_one_line(
+    name: str, tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions called the tensors of their networks otherwise."""
+    config = tiny_config() | {"attacks": {name: attacks(GOOD)["pli"] | {"attack": name}}}
+    stopped_after_a_round(config, tmp_path / "run", monkeypatch)
     home = tmp_path / "run" / "attacks" / name
     file = home / "state-01.safetensors"
     write_tensors(file, {k.replace("/weight/", "/network/"): v for k, v in read_tensors(file).items()})
@@ -165,19 +170,7 @@ def test_a_stopped_attack_keeps_its_name(
 ) -> None:
     """Hours of rounds must not be lost by a slip."""
     run, config = failed
-    from logitleak.stages import attack as stage
-
-    write_json = stage.write_json
-
-    def stop(path: Path, value: Any) -> None:
-        write_json(path, value)
-        if path.name == "state-01.json":
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "write_json", stop)
-        with pytest.raises(KeyboardInterrupt):
-            logitleak.run(config | {"attacks": attacks(GOOD)}, run)
+    stopped_after_a_round(config | {"attacks": attacks(GOOD)}, run, monkeypatch)
     with pytest.raises(logitleak.UserError, match="other settings"):
         logitleak.run(config | {"attacks": attacks(GOOD / 2)}, run)
     assert "pli" in logitleak.run(config | {"attacks": attacks(GOOD)}, run).metrics["attacks"]
