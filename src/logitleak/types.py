@@ -199,6 +199,12 @@ class ServerView(Protocol):
         parameter, where the scheme shares weights; empty where the client was absent."""
 
 
+def as_logits(outputs: Tensor, kind: UploadKind) -> Tensor:
+    """What travelled as what softmax is taken of: probabilities become their logarithms (see
+    `ServerView.client_logits`), and logits are that already."""
+    return outputs.clamp_min(torch.finfo(torch.float32).tiny).log() if kind == "probabilities" else outputs
+
+
 def provided(kind: UploadKind, labelled: bool) -> frozenset[str]:
     """What a view of such uploads can answer."""
     uploads = "gradients" if kind in MODEL_KINDS else "logits"

@@ -26,13 +26,14 @@ from logitleak.types import Reconstructions, ServerView
 Listener = Callable[[int, int | None, int, float], None]
 """(round, client, step, loss)."""
 
-_MEANING = {
+MEANING = {
     "logits": "the clients' outputs on the public set",
     "gradients": "the clients' gradients or weights",
     "server_logits": "the server's own outputs on the public set",
     "labels": "labels of the public set",
     "shadows": "clients that the server trains by itself",
 }
+"""What a view may provide, in words."""
 
 
 class AttackSettings(Strict):
@@ -211,7 +212,7 @@ class Attack(ABC):
             who, where: how the message calls the attack, and where it looks.
         """
         for need in sorted(self.needs - provides):
-            raise UserError(f"{who} needs {_MEANING[need]}; {where} has none.")
+            raise UserError(f"{who} needs {MEANING[need]}; {where} has none.")
         if self.uses_prior and self.prior.needs_labels and "labels" not in provides:
             raise UserError(
                 f"{who} has a prior that needs labels of the public set, and {where} has none; "

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from logitleak.errors import UserError
-from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, ServerView, UploadKind
+from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, ServerView, UploadKind, as_logits
 
 
 class ViewOf:
@@ -85,7 +85,7 @@ class SumView(ViewOf):
         if heard == 0:
             return self.inner.client_logits(self.members[0], round)
         mean = total / heard
-        return common, mean.clamp_min(torch.finfo(torch.float32).tiny).log() if as_probabilities else mean
+        return common, as_logits(mean, self.upload_kind)
 
 
 class OwnModelView(ViewOf):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from logitleak import registry
+from logitleak.attacks.base import MEANING
 from logitleak.errors import UserError
 from logitleak.strict import Strict
 from logitleak.types import MODEL_KINDS, ServerView
@@ -122,7 +123,7 @@ class Audit(ABC):
         if view.upload_kind in MODEL_KINDS:
             return "It is an audit of outputs on a public set; these clients send models."
         for need in sorted(self.needs - view.provides):
-            return f"It needs {_MEANING[need]}, and there are none."
+            return f"It needs {MEANING[need]}, and there are none."
         if self.needs_images and min(view.knowledge.public.image_size) == 0:
             return "It needs the public images, and this public set holds none."
         if self.needs_candidates and len(asked) == 0:
@@ -158,13 +159,6 @@ class Audit(ABC):
                     f"{who} gives no shares: they are negative, or do not sum to 1; see Audit.probe."
                 )
         return value
-
-
-_MEANING = {
-    "logits": "the clients' outputs on the public set",
-    "server_logits": "the server's own outputs on the public set",
-    "labels": "labels of the public set",
-}
 
 
 def create(

@@ -67,9 +67,10 @@ class Identity(Audit):
         found = {"all rounds": summed([weights[round] * value for round, value in by_round.items()])}
         found |= {f"round {round}": value for round, value in by_round.items()}
         if asked.lab:
+            lab = [[self._differences(one, t) for t in range(1, one.rounds + 1)] for one in asked.lab]
             ruled = []
             for round, differences in seen.items():
-                usual = [self._differences(played, min(round, played.rounds)) for played in asked.lab]
+                usual = [played[min(round, len(played)) - 1] for played in lab]
                 ruled.append(weights[round] * against(differences, usual))
             shadowed = {"all rounds, against shadows": summed(ruled)}
             return found | shadowed if view.clients > 1 else shadowed | found
@@ -79,9 +80,18 @@ class Identity(Audit):
         """How much more every client believes in every target, by feature."""
         if view.clients == 1:
             return self._alone(view, round)
-        heard = {k: rows for k in range(view.clients) if len(rows := view.client_logits(k, round)[0])}
+        heard: dict[int, Tensor] = {}
+        levels: dict[int, Differences] = {}
+        for k in range(view.clients):
+            rows, logits = view.client_logits(k, round)
+            if len(rows):
+                heard[k], levels[k] = rows, self._levels(view, rows, logits)
         common = _common(list(heard.values()))
-        levels = {k: self._levels(view, common, _on(common, *view.client_logits(k, round))) for k in heard}
+        for k, rows in heard.items():
+            if not torch.equal(
+                rows, common
+            ):  # whoever answered for more is read again, on what all answered for
+                levels[k] = self._levels(view, common, _on(common, *view.client_logits(k, round)))
         unknown = torch.full(
             (view.clients, len(view.knowledge.target_labels)), torch.nan, dtype=torch.float64
         )
@@ -100,11 +110,9 @@ class Identity(Audit):
     def _alone(self, view: ServerView, round: int) -> Differences:
         """The same where one client is all that is seen, or a sum: against the server, or against nothing."""
         rows, values = view.client_logits(0, round)
-        if len(rows) == 0:
-            return self._levels(view, rows, values, keep=True)
-        if "server_logits" not in view.provides:
-            return self._levels(view, rows, values, keep=True)
-        return self._levels(view, rows, values, view.server_logits(round)[rows], keep=True)
+        known = len(rows) > 0 and "server_logits" in view.provides
+        less = view.server_logits(round)[rows] if known else None
+        return self._levels(view, rows, values, less, alone=True)
 
     def _features(self, view: ServerView) -> list[Feature]:
         """What is measured of a view."""
@@ -113,7 +121,7 @@ class Identity(Audit):
         return [("sensitive", tau), *(("own", each) for each in own)]
 
     def _levels(
-        self, view: ServerView, rows: Tensor, values: Tensor, less: Tensor | None = None, keep: bool = False
+        self, view: ServerView, rows: Tensor, values: Tensor, less: Tensor | None = None, alone: bool = False
     ) -> Differences:
         """By feature the mean belief in every target over the rows that the feature is about, float64 [T]; nan where
         there are none.
@@ -123,7 +131,7 @@ class Identity(Audit):
             rows: int64 [n].
             values: logits [n, J].
             less: logits [n, J] of which the beliefs are subtracted.
-            keep: on sensitive rows the mean of the largest is taken, and the result is [1, T].
+            alone: on sensitive rows the mean of the largest is taken, and the result is [1, T].
         """
         public, targets, found = view.knowledge.public, view.knowledge.target_labels, Differences()
         sensitive = public.sensitive[rows]
@@ -135,10 +143,10 @@ class Identity(Audit):
                 level = own_means(public.labels[rows[mine]], _beliefs(values, less, tau, mine), targets)
             else:
                 beliefs = _beliefs(values, less, tau, sensitive)[:, targets].double()
-                if keep and len(beliefs) > self.settings.largest:
+                if alone and len(beliefs) > self.settings.largest:
                     beliefs = beliefs.topk(self.settings.largest, dim=0).values
                 level = beliefs.mean(0)
-            found[kind, tau] = level[None] if keep else level
+            found[kind, tau] = level[None] if alone else level
         return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from torch import Tensor
 
 from logitleak.defenses.shield import Shield
 from logitleak.errors import UserError
@@ -31,6 +33,12 @@ class ClientGroup:
     bank: ModelBank
     clients: Sequence[int]
     data: Sequence[ClientData]
+
+
+def predictions(groups: Sequence[ClientGroup], images: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """What every client's model says of images uint8 [n, 3, H, W]: its number and its logits [n, J], group by group."""
+    for group in groups:
+        yield from zip(group.clients, group.bank.predict_each(images), strict=True)
 
 
 class InProcessChannel:

@@ -16,7 +16,6 @@ from logitleak.audits.base import Asked, Audit, create
 from logitleak.config import Config
 from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.errors import UserError
-from logitleak.files.lock import alone
 from logitleak.files.storage import read_tensors, write_json
 from logitleak.formats import AuditFile
 from logitleak.progress import Progress, Quiet
@@ -27,6 +26,7 @@ from logitleak.stages.evaluate import describe_game, versions
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.stages.identity import of_server
 from logitleak.stages.lab import MockTwins, mock_twins
+from logitleak.stages.opening import finished
 from logitleak.stages.seen import ONLOOKERS, AskedAbout
 from logitleak.stages.students import train_students
 from logitleak.stages.threat import threat_model
@@ -64,21 +64,13 @@ def audit(
         UserError: this is no run folder, its worlds are not finished, or its clients send models.
     """
     progress = progress or Quiet()
-    folder = RunFolder(Path(path))
-    folder.config()  # a folder that is none is not locked
-    with alone(folder.path):
-        config = folder.config()
-        if isinstance(config, Config):
-            folder.refuse_unfinished(config.game.simulations)
+    with finished(path) as (folder, config):
         battery = _Battery(folder, config, fast, device, progress)
         found = battery.run()
         write_scores(folder.audit, battery.scored)
         write_json(folder.path / "audit.json", AuditFile.checked(found))
         progress.stage("report", 1)
-        try:
-            page = report.build_audit(folder.path)
-        except report.ReportError as error:
-            raise UserError(str(error)) from None
+        page = report.build_audit(folder.path)
     return AuditResult(folder.path, found, page)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from logitleak.federation.channel import ClientGroup, Transport
+from logitleak.federation.channel import ClientGroup, Transport, predictions
 from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.sealed.game import Game, taking_part
 from logitleak.sealed.truth import GroundTruth
@@ -128,9 +128,7 @@ class AskingTransport:
         """Pass it on; see `Transport.ask`."""
         answers = self._inner.ask(action, round, message)
         if action == self._upload:
-            said: dict[int, Tensor] = {}
-            for group in self._groups:
-                said.update(zip(group.clients, group.bank.predict_each(self._images), strict=True))
+            said = dict(predictions(self._groups, self._images))
             replies = torch.stack([said[k] for k in range(self.clients)])
             write_tensors(self._folder / f"round-{round:02d}.safetensors", {"replies": replies})
         return answers

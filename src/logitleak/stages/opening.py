@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from logitleak import __version__
+from logitleak.config import Config
 from logitleak.config.recorded import RunConfig
 from logitleak.errors import UserError
 from logitleak.files.atomic import clean
-from logitleak.files.lock import LOCK
+from logitleak.files.lock import LOCK, alone
 from logitleak.files.storage import write_text
 from logitleak.progress import Progress, Quiet
 from logitleak.stages.folder import RunFolder
@@ -106,3 +109,19 @@ def _primary(run: RunFolder, status: dict[str, Any], config: RunConfig) -> str |
     if named in config.attacks or any(world.attacks() for world in run.worlds):
         return named or config.headline
     return config.headline
+
+
+@contextmanager
+def finished(path: Path | str) -> Iterator[tuple[RunFolder, RunConfig]]:
+    """A run whose worlds are all there, with its configuration, for nobody else meanwhile.
+
+    Raises:
+        UserError: this is no run folder, its worlds are not finished, or somebody is at work in it.
+    """
+    folder = RunFolder(Path(path))
+    folder.config()  # a folder that is none is not locked
+    with alone(folder.path):
+        config = folder.config()
+        if isinstance(config, Config):
+            folder.refuse_unfinished(config.game.simulations)
+        yield folder, config

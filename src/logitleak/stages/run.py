@@ -22,7 +22,7 @@ from logitleak.stages.check import Checked, check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, timed
-from logitleak.stages.opening import open_run
+from logitleak.stages.opening import finished, open_run
 from logitleak.stages.plan import duration, foretell
 from logitleak.stages.worlds import attack_seed, attack_worlds, check_attack
 from logitleak.types import Reconstructions
@@ -186,12 +186,7 @@ def write_report(path: Path | str, progress: Progress | None = None) -> RunResul
     Raises:
         UserError: this is no run folder.
     """
-    folder = RunFolder(Path(path))
-    folder.config()  # a folder that is none is not locked
-    with alone(folder.path):
-        config = folder.config()
-        if isinstance(config, Config):
-            folder.refuse_unfinished(config.game.simulations)
+    with finished(path) as (folder, _):
         clean(folder.path)
         return _finish(folder, progress or Quiet())
 
@@ -250,8 +245,4 @@ def _finish(folder: RunFolder, progress: Progress) -> RunResult:
     with timed(folder, "evaluation"):
         metrics = evaluate(folder, progress)
     progress.stage("report", 1)
-    try:
-        page = report.build(folder.path)
-    except report.ReportError as error:
-        raise UserError(str(error)) from None
-    return RunResult(folder.path, metrics, page)
+    return RunResult(folder.path, metrics, report.build(folder.path))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from logitleak.attacks.views import HardLabels, LastRound, SumView, ViewOf
-from logitleak.types import ServerView
+from logitleak.types import ServerView, as_logits
 from logitleak.wire.transcript import Transcript
 
 
@@ -151,8 +151,5 @@ def _sent_outputs(view: Transcript, round: int) -> Tensor | None:
         payload = view.sent(action, round)
         for value in payload.tensors.values() if payload is not None else ():
             if tuple(value.shape) == shape and value.is_floating_point():
-                floats = value.to(torch.float32)
-                if view.upload_kind == "probabilities":
-                    return floats.clamp_min(torch.finfo(torch.float32).tiny).log()
-                return floats
+                return as_logits(value.to(torch.float32), view.upload_kind)
     return None

@@ -17,7 +17,7 @@ from logitleak.defenses.draws import Seeded
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.batches import PREDICTED
-from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, Transport
+from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, Transport, predictions
 from logitleak.federation.memo import Memo
 from logitleak.federation.rounds import play
 from logitleak.files.finite import all_finite
@@ -115,9 +115,8 @@ class Simulation:
     def predicted(self) -> dict[str, Tensor]:
         """What server and clients say of the held-out images that count, int64 [n] and [K, n]."""
         clients = torch.empty(self.channel.clients, len(self.held_labels), dtype=torch.int64)
-        for group in self.groups:
-            for k, logits in zip(group.clients, group.bank.predict_each(self.held_images), strict=True):
-                clients[k] = logits.argmax(1)
+        for k, logits in predictions(self.groups, self.held_images):
+            clients[k] = logits.argmax(1)
         server = self.server.bank.predict(self.held_images)[0].argmax(1)
         return {"clients": clients, "server": server}
 
@@ -143,9 +142,8 @@ class Simulation:
     def _measure(self, round: int) -> None:
         """Accuracy of every model on held-out images."""
         clients = {}
-        for group in self.groups:
-            for k, logits in zip(group.clients, group.bank.predict_each(self.held_images), strict=True):
-                clients[k] = accuracy(logits, self.held_labels) if all_finite(logits) else None
+        for k, logits in predictions(self.groups, self.held_images):
+            clients[k] = accuracy(logits, self.held_labels) if all_finite(logits) else None
         server = accuracy(self.server.bank.predict(self.held_images)[0], self.held_labels)
         self.utility.append(
             {"round": round, "server": server, "clients": [clients[k] for k in sorted(clients)]}

@@ -51,7 +51,6 @@ def train_students(
     """
     public = view.knowledge.public
     last, labelled = view.rounds, public.labels is not None
-    history = [f"student-{k}" for k in range(view.clients)]
     several = last > 1
     progress.stage("students", (2 if several else 1) + labelled + ("server_logits" in view.provides))
     found, rivals = {}, {}
@@ -59,15 +58,8 @@ def train_students(
     def fitted(architectures: Sequence[str], lessons: Iterable[Lesson], why: str) -> Tensor:
         said = []  # lessons come one by one: a client's uploads of all rounds may be gigabytes
         for member, (architecture, lesson) in enumerate(zip(architectures, lessons, strict=True)):
-            bank = bank_of(
-                f,
-                architecture,
-                [history[member]],
-                public.image_size,
-                view.knowledge.num_classes,
-                seed,
-                device,
-            )
+            names, classes = [f"student-{member}"], view.knowledge.num_classes
+            bank = bank_of(f, architecture, names, public.image_size, classes, seed, device)
             said.append(lesson.teach(bank, public, why, images))
         progress.advance(why)
         return torch.stack(said)

@@ -100,10 +100,7 @@ def _gpus(cells: Sequence[Cell]) -> int:
 def build_report(out: Path) -> Path:
     """Table and report of a sweep, from what is there."""
     write_table(out)
-    try:
-        return report.build_sweep(out)
-    except report.ReportError as error:
-        raise UserError(str(error)) from None
+    return report.build_sweep(out)
 
 
 class _Todo:

@@ -18,7 +18,16 @@ from torch import Tensor
 from logitleak.errors import UserError
 from logitleak.files.storage import TensorFile, read_json, read_tensors
 from logitleak.text import printable
-from logitleak.types import MODEL_KINDS, GlobalModel, Knowledge, Payload, PublicData, UploadKind, provided
+from logitleak.types import (
+    MODEL_KINDS,
+    GlobalModel,
+    Knowledge,
+    Payload,
+    PublicData,
+    UploadKind,
+    as_logits,
+    provided,
+)
 from logitleak.wire.checks import check_finite, check_row_ids, check_tensor, describe
 from logitleak.wire.models import check_models, read_global_model, read_model
 from logitleak.wire.writer import FORMAT, OWN, Manifest, read_absent, round_folder
@@ -100,9 +109,7 @@ class Transcript:
             UserError: a value is not finite, or the file is damaged.
         """
         rows, values = self.client_values(client, round)
-        if self.manifest.uploads.kind == "probabilities":
-            values = values.clamp_min(torch.finfo(torch.float32).tiny).log()
-        return rows, values
+        return rows, as_logits(values, self.manifest.uploads.kind)
 
     def client_values(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """Like `client_logits`, with probabilities as they travelled."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logitleak.errors import UserError
 from logitleak.report.parts.images import Sides, chosen_images, gallery, reconstructions, sides
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SHARED = {"probabilities": "class probabilities", "weights": "weights", "gradie
 """What clients share, in the words of the page; anything else is logits."""
 
 
-class ReportError(ValueError):
+class ReportError(UserError):
     """The run folder cannot be reported on; the message is one line."""
 
 
