@@ -140,6 +140,13 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.defenses.hide_column:HideColumn",
             "Columns of one's own classes from a model without private images",
         ),
+        "toward-public": Entry(
+            "logitleak.defenses.toward_public:TowardPublic",
+            "Outputs moved toward those of a model without private images",
+        ),
+        "pate": Entry(
+            "logitleak.defenses.pate:Pate", "Noisy votes of teachers on shares of the images, with an ε"
+        ),
     },
     "degradation": {
         "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),

@@ -27,27 +27,28 @@ def outputs(kind: Kind, rows: int = ROWS, classes: int = CLASSES) -> Tensor:
 
 
 class Stub:
-    """The inside of a client that holds class 0; its understudy says other things."""
+    """The inside of a client that holds class 0; the models beside its own say other things."""
 
     held = torch.tensor([0])
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
+    def __init__(self, kind: Kind, models: int) -> None:
+        self.kind, self.models = kind, models
         self.shape = torch.Size()
 
     def follow(self, action: str, round: int, message: Payload) -> None:
         return None
 
     def outputs(self) -> Tensor:
-        said = torch.randn(self.shape, generator=torch.Generator().manual_seed(2))
+        said = torch.randn(self.models, *self.shape, generator=torch.Generator().manual_seed(2))
         return said if self.kind == "logits" else said.softmax(-1)
 
 
 def made(name: str, kind: Kind, seed: int | None = 0, client: int = 0) -> Defense:
     cls = registry.load("defense", name)
     draws = System() if seed is None else Seeded(seed, "test", client)
-    inside = Stub(kind) if cls.looks_inside else None
-    defense: Defense = cls(registry.settings(name, cls.Settings, {}), kind, draws, inside)
+    defense: Defense = cls(registry.settings(name, cls.Settings, {}), kind, draws)
+    if defense.company is not None:
+        defense.inside = Stub(kind, defense.company.models)
     return defense
 
 
@@ -55,7 +56,7 @@ def leaves(defense: Defense, kind: Kind, values: Tensor, round: int = 1) -> Tens
     """What goes out of a client with this defense alone."""
     if isinstance(defense.inside, Stub):
         defense.inside.shape = values.shape
-    shield = Shield(("upload", kind), kind, [defense], defense.inside)
+    shield = Shield(("upload", kind), kind, [defense])
     message = Payload({"rows": torch.arange(len(values))})
     return shield.guard("upload", round, message, Payload({kind: values})).tensors[kind]
 
@@ -122,6 +123,12 @@ class TestEveryDefense:
         if not guarantee.startswith("none"):
             assert all(word in guarantee for word in ("Unit", "adjacency", "ε = ", "δ = "))
         assert not guarantee.endswith(".")
+
+    def test_strengths_are_settings(self, name: str, kind: Kind) -> None:
+        cls = registry.load("defense", name)
+        tried = [cls(registry.settings(name, cls.Settings, one), kind, System()) for one in cls.strengths]
+        assert len({str(one.settings) for one in tried}) == len(tried) > 0
+        assert len({one.sees() for one in tried}) == len(tried)
 
     def test_settings_are_described(self, name: str, kind: Kind) -> None:
         model = registry.load("defense", name).Settings

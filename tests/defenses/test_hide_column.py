@@ -30,7 +30,7 @@ class Inside:
     """What a test says that the client holds, and its understudy says."""
 
     def __init__(self, held: list[int], said: Tensor) -> None:
-        self.held, self._said = torch.tensor(held, dtype=torch.int64), said
+        self.held, self._said = torch.tensor(held, dtype=torch.int64), said[None]
 
     def follow(self, action: str, round: int, message: Payload) -> None:
         return None
@@ -41,7 +41,8 @@ class Inside:
 
 def sent(kind: Kind, values: list[float], held: list[int], said: list[float]) -> list[float]:
     inside = Inside(held, torch.tensor([said], dtype=torch.float64))
-    defense = HideColumn(HideColumn.Settings(), kind, System(), inside)
+    defense = HideColumn(HideColumn.Settings(), kind, System())
+    defense.inside = inside
     rows = torch.tensor([values], dtype=torch.float64)
     return defense.on_upload(rows, torch.arange(1), 1)[0].tolist()
 

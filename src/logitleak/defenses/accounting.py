@@ -58,6 +58,11 @@ def upward(value: float) -> str:
     return f"{raised:.0f}" if raised >= 1000 else f"{raised:.3g}"
 
 
+def counted(delta: float, rows: int, rounds: int) -> str:
+    """How a guarantee begins: what kind it is, and which uploads it counts."""
+    return f"(ε, δ)-differential privacy at δ = {delta:g}, over {rounds} uploads of at most {rows} rows."
+
+
 def promise(client: str, row: str, delta: float, rows: int, rounds: int) -> str:
     """The guarantee of noise on rows, in words.
 
@@ -69,8 +74,7 @@ def promise(client: str, row: str, delta: float, rows: int, rounds: int) -> str:
         rounds: uploads.
     """
     return (
-        f"(ε, δ)-differential privacy at δ = {delta:g}, over {rounds} uploads of at most {rows} rows. Unit a client, "
-        f"adjacency any other private data of it: ε = {client}. Unit an answer, adjacency another answer on one public "
-        f"row in every upload and the same on all other rows: ε = {row}. None for a single private image beyond that "
-        "of its client, since one image may change every row"
+        f"{counted(delta, rows, rounds)} Unit a client, adjacency any other private data of it: ε = {client}. "
+        "Unit an answer, adjacency another answer on one public row in every upload and the same on all other rows: "
+        f"ε = {row}. None for a single private image beyond that of its client, since one image may change every row"
     )

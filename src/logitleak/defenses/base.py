@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from logitleak.defenses.draws import Draws
-from logitleak.defenses.inside import Inside
+from logitleak.defenses.inside import Company, Inside
 from logitleak.defenses.spaces import Kind
 from logitleak.strict import Strict
 
@@ -24,22 +25,25 @@ class Defense(ABC):
         settings: an instance of the class's ``Settings``.
         kind: what the scheme sends.
         draws: where all chance is from. Without chance the same outputs always leave as the same.
-        inside: the inside of the client, for a defense that looks there; None where one is only described or checked.
 
     Attributes:
+        inside: the inside of the client, for a defense with `company`; None where it is only described or checked.
         Settings: the pydantic model of its settings.
-        looks_inside: whether what it does depends on more than the outputs. Such a one cannot stand behind another that
-            promises something, since it may undo it.
+        company: models that the client trains beside its own for it; None for a defense of outputs alone. One that has
+            some cannot stand behind another that promises something, since it may undo it. An instance may set it by
+            its settings.
+        strengths: settings from the weakest to the strongest that are worth a try, for `logitleak defend`.
     """
 
     Settings: ClassVar[type[DefenseSettings]] = DefenseSettings
-    looks_inside: ClassVar[bool] = False
+    company: Company | None = None
+    strengths: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
 
-    def __init__(self, settings: Any, kind: Kind, draws: Draws, inside: Inside | None = None) -> None:
+    def __init__(self, settings: Any, kind: Kind, draws: Draws) -> None:
         self.settings = settings
         self.kind = kind
         self.draws = draws
-        self.inside = inside
+        self.inside: Inside | None = None
 
     @property
     def space(self) -> Kind:

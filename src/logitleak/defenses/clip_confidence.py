@@ -29,6 +29,7 @@ class ClipConfidence(Defense):
 
     Settings = ClipConfidenceSettings
     settings: ClipConfidenceSettings
+    strengths = ({"most": 0.9}, {"most": 0.5}, {"most": 0.2})
 
     @property
     def space(self) -> Kind:

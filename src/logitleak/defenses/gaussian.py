@@ -40,6 +40,7 @@ class Gaussian(Noise):
 
     Settings = GaussianSettings
     settings: GaussianSettings
+    strengths = ({"sigma": 1.0}, {"sigma": 10.0}, {"sigma": 100.0})
     apart = math.sqrt(2)
 
     @property

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from logitleak.defenses.base import Defense
+from logitleak.defenses.inside import Company
 
 
 class HideColumn(Defense):
@@ -23,14 +24,14 @@ class HideColumn(Defense):
     from this one nothing about those that it holds. It has no settings.
     """
 
-    looks_inside = True
+    company = Company()
 
     def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
         if self.inside is None:
             raise ValueError("this defense needs the inside of its client")
         mine = torch.zeros(values.shape[-1], dtype=torch.bool)
         mine[self.inside.held] = True
-        other = self.inside.outputs().to(values.dtype)
+        other = self.inside.outputs()[0].to(values.dtype)
         if self.kind == "logits":
             return torch.where(mine, other, values)
         rest = values.masked_fill(mine, 0)

@@ -33,6 +33,7 @@ class Laplace(Noise):
 
     Settings = LaplaceSettings
     settings: LaplaceSettings
+    strengths = ({"scale": 1.0}, {"scale": 10.0}, {"scale": 100.0})
     apart = 2.0
 
     @property

@@ -31,6 +31,7 @@ class Round(Defense):
 
     Settings = RoundSettings
     settings: RoundSettings
+    strengths = ({"digits": 3}, {"digits": 2}, {"digits": 1})
 
     @property
     def space(self) -> Kind:

@@ -18,17 +18,16 @@ class Shield:
     Args:
         uploads: (action, tensor) that carries outputs, as the scheme says.
         kind: what the scheme sends.
-        defenses: the first acts on what the model said, the last on what leaves.
-        inside: what some of them look at, which then hears every message.
+        defenses: the first acts on what the model said, the last on what leaves. What some of them look at hears every
+            message.
     """
 
-    def __init__(
-        self, uploads: tuple[str, str], kind: Kind, defenses: Sequence[Defense], inside: Inside | None = None
-    ) -> None:
+    def __init__(self, uploads: tuple[str, str], kind: Kind, defenses: Sequence[Defense]) -> None:
         self._action, self._tensor = uploads
         self._kind: Kind = kind
         self.defenses = list(defenses)
-        self.inside = inside
+        insides = {id(one.inside): one.inside for one in defenses if one.inside is not None}
+        self._insides: list[Inside] = list(insides.values())
 
     def guard(self, action: str, round: int, message: Payload, answer: Payload) -> Payload:
         """The answer that leaves: a valid one of the scheme, as the one that is given is.
@@ -39,8 +38,8 @@ class Shield:
             message: what the server sent, with ``rows`` where it asks for some public rows only.
             answer: what the client would say.
         """
-        if self.inside is not None:
-            self.inside.follow(action, round, message)
+        for inside in self._insides:
+            inside.follow(action, round, message)
         if action != self._action or not self.defenses:
             return answer
         said = answer.tensors[self._tensor]

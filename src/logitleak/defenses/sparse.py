@@ -29,6 +29,7 @@ class Sparse(Defense):
 
     Settings = SparseSettings
     settings: SparseSettings
+    strengths = ({"share": 0.5}, {"share": 0.2}, {"share": 0.05})
 
     def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
         count = len(values)

@@ -26,6 +26,7 @@ class Temperature(Defense):
 
     Settings = TemperatureSettings
     settings: TemperatureSettings
+    strengths = ({"tau": 2.0}, {"tau": 10.0}, {"tau": 100.0})
 
     def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
         if self.kind == "logits":

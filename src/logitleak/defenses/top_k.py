@@ -28,6 +28,7 @@ class TopK(Defense):
 
     Settings = TopKSettings
     settings: TopKSettings
+    strengths = ({"k": 10}, {"k": 3}, {"k": 1})
 
     @property
     def space(self) -> Kind:

@@ -14,10 +14,8 @@ from logitleak.errors import UserError
 from logitleak.schemes.base import ClientContext
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import choose_device
-from logitleak.stages.shields import shields_of, understudies_of
+from logitleak.stages.shields import insides_of, shields_of
 from logitleak.types import Payload
-
-_UNDERSTUDY = "understudy/"
 
 
 class OtherPublicSet(UserError):
@@ -51,12 +49,9 @@ class Client:
         self.bank = bank_of(
             f, f.model_of(number), [number], self.public.image_size, facts.num_classes, config.seed, device
         )
-        self.understudies = understudies_of(
-            config, self.scheme, {number: self.data}, self.public, facts.num_classes, device
-        )
-        shields = shields_of(
-            config.defenses, self.scheme, [number], lambda *names: System(), self.understudies
-        )
+        insides = insides_of(config, self.scheme, {number: self.data}, self.public, facts.num_classes, device)
+        self._beside = {f"{company.name}/": one.bank for company, one in insides.get(number, {}).items()}
+        shields = shields_of(config.defenses, self.scheme, [number], lambda *names: System(), insides)
         self.shield = shields.get(number)
 
     def check_public(self, wanted: str) -> None:
@@ -93,19 +88,15 @@ class Client:
         return payload, self._state()
 
     def _state(self) -> dict[str, Tensor]:
-        """Of the client's model and its understudy."""
+        """Of the client's model and those beside it."""
         table = self.bank.state()
-        for one in self.understudies.values():
-            table |= {_UNDERSTUDY + name: value for name, value in one.bank.state().items()}
+        for prefix, bank in self._beside.items():
+            table |= {prefix + name: value for name, value in bank.state().items()}
         return table
 
     def _load_state(self, table: Mapping[str, Tensor]) -> None:
         self.bank.load_state(table)
-        for one in self.understudies.values():
-            one.bank.load_state(
-                {
-                    name.removeprefix(_UNDERSTUDY): value
-                    for name, value in table.items()
-                    if name.startswith(_UNDERSTUDY)
-                }
+        for prefix, bank in self._beside.items():
+            bank.load_state(
+                {name.removeprefix(prefix): v for name, v in table.items() if name.startswith(prefix)}
             )

@@ -22,7 +22,7 @@ from logitleak.machine import forecast
 from logitleak.machine.forecast import FLOAT, Scale
 from logitleak.models import own
 from logitleak.schemes.base import Scheme
-from logitleak.stages.shields import needs_understudy
+from logitleak.stages.shields import companies
 from logitleak.types import MODEL_KINDS
 
 PROCESS = 400 << 20
@@ -77,7 +77,12 @@ def _federation(config: Config, scheme: Scheme, scale: Scale, models: dict[str, 
     f, shape = config.federation, (3, scale.side, scale.side)
     copies = 3 if scheme.optimizer == "adam" else 1  # weights and two moments
     names = [*(f.model_of(k) for k in range(f.clients)), f.server_model]
-    names += [f.model_of(k) for k in range(f.clients) if needs_understudy(config.defenses, k)]
+    names += [
+        f.model_of(k)
+        for k in range(f.clients)
+        for company in companies(config.defenses, k)
+        for _ in range(company.models)
+    ]
     held = sum(copies * forecast.weights(models[name]) for name in names)
     step = max(forecast.step(model, max(2, f.batch), *shape) for model in models.values())
     # a forward pass alone holds two maps at a time, never all

@@ -22,7 +22,7 @@ from logitleak.stages.baselines import of_one_client
 from logitleak.stages.check import Checked, check
 from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import footprint, largest
-from logitleak.stages.shields import form_of, make_defense, needs_understudy, who
+from logitleak.stages.shields import companies, form_of, make_defense, who
 from logitleak.text import plural
 from logitleak.types import MODEL_KINDS
 
@@ -157,7 +157,7 @@ def plan(config: Config) -> Plan:
     upload = weights if found.scheme.upload_kind in MODEL_KINDS else outputs
     wire = f.rounds * ((f.clients + 1) * upload + outputs)
     memory = footprint(config, found.scheme, size)
-    models = f.clients + 1 + _understudies(config)
+    models = f.clients + 1 + _beside(config)
     return Plan(
         data=PlannedData(
             d.source, size.people, found.left_out, size.public, size.private, size.targets, config.noun
@@ -196,17 +196,25 @@ def foretell(config: Config, found: Checked, hurry: bool = False) -> float:
     if config.baselines:
         one = of_one_client(found.scheme, f.rounds)
         learnt += (f.clients + 1) * one.labels * size.public + 2 * one.private * size.private
-    worlds, understudies = config.game.simulations, _understudies(config)
-    if understudies:  # they learn the public set as their clients do, in each world
+    worlds, beside = config.game.simulations, _beside(config)
+    if beside:  # they learn the public set as their clients do, in each world
         one = of_one_client(found.scheme, f.rounds)
-        learnt += worlds * understudies * (one.labels + one.public) * size.public
-    predicted = worlds * f.rounds * (f.clients + 1 + understudies) * size.public
+        learnt += worlds * beside * (one.labels + one.public) * size.public
+        learnt += worlds * _taught(config) * one.private * size.private / f.clients
+    predicted = worlds * f.rounds * (f.clients + 1 + beside) * size.public
     return (learnt + predicted / STEP_TO_FORWARD) * _seconds_per_image(config, size.classes, hurry)
 
 
-def _understudies(config: Config) -> int:
+def _beside(config: Config) -> int:
     """How many more models defenses train."""
-    return sum(needs_understudy(config.defenses, client) for client in range(config.federation.clients))
+    clients = range(config.federation.clients)
+    return sum(company.models for client in clients for company in companies(config.defenses, client))
+
+
+def _taught(config: Config) -> int:
+    """How often a client's private images are learnt once more, divided among teachers."""
+    clients = range(config.federation.clients)
+    return sum(company.teachers > 0 for client in clients for company in companies(config.defenses, client))
 
 
 def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> float:

@@ -11,11 +11,11 @@ from logitleak import registry
 from logitleak.config import DefenseConfig, FederationConfig
 from logitleak.defenses.base import Defense
 from logitleak.defenses.draws import Draws, System
-from logitleak.defenses.inside import Inside
+from logitleak.defenses.inside import Company, Inside
 from logitleak.defenses.shield import Shield
 from logitleak.defenses.spaces import Kind
 from logitleak.errors import UserError
-from logitleak.federation.understudy import Understudy
+from logitleak.federation.company import Accompanied
 from logitleak.schemes.base import Scheme
 from logitleak.stages.banks import bank_of
 from logitleak.types import ClientData, PublicData, UploadKind
@@ -38,20 +38,19 @@ class DefendedFederation(Protocol):
     def defenses(self) -> list[DefenseConfig]: ...
 
 
-Understudies = dict[int, Understudy]
-"""By client, of those who have a defense that looks inside."""
+Insides = dict[int, dict[Company, Accompanied]]
+"""By client, of those who train models beside their own for a defense."""
 
 
-def understudies_of(
+def insides_of(
     config: DefendedFederation,
     scheme: Scheme,
     data: Mapping[int, ClientData],
     public: PublicData,
     num_classes: int,
     device: torch.device,
-) -> Understudies:
-    """An understudy for every client with a defense that looks inside, and for no other: each is one more model to
-    train.
+) -> Insides:
+    """The models that clients train beside their own, once for all defenses of a client that want the same.
 
     Args:
         config: seed, federation and defenses.
@@ -62,26 +61,31 @@ def understudies_of(
         device: where the models live.
 
     Raises:
-        UserError: an unknown defense.
+        UserError: an unknown defense or setting, or a share of private images from which no model can learn.
     """
     f, size = config.federation, public.image_size
-    return {
-        client: Understudy(
-            scheme,
-            bank_of(f, f.model_of(client), [client], size, num_classes, config.seed, device),
-            own,
-            public,
-        )
-        for client, own in data.items()
-        if needs_understudy(config.defenses, client)
-    }
+
+    def accompanied(client: int, company: Company) -> Accompanied:
+        teachers = [f"{client}/teacher-{place}" for place in range(company.teachers)]
+        members: Sequence[str | int] = teachers or [client]
+        bank = bank_of(f, f.model_of(client), members, size, num_classes, config.seed, device)
+        return Accompanied(scheme, bank, company, data[client], public)
+
+    found: Insides = {}
+    for client in data:
+        if wanted := companies(config.defenses, client):
+            found[client] = {company: accompanied(client, company) for company in wanted}
+    return found
 
 
-def needs_understudy(defenses: Sequence[DefenseConfig], client: int) -> bool:
-    """Whether one of a client's defenses looks inside."""
-    return any(
-        entry.acts_at(client) and registry.load("defense", entry.name).looks_inside for entry in defenses
-    )
+def companies(defenses: Sequence[DefenseConfig], client: int) -> list[Company]:
+    """What models a client trains beside its own.
+
+    Raises:
+        UserError: an unknown defense or setting.
+    """
+    made = [make_defense(entry, "logits", System()) for entry in defenses if entry.acts_at(client)]
+    return list(dict.fromkeys(one.company for one in made if one.company is not None))
 
 
 def shields_of(
@@ -89,7 +93,7 @@ def shields_of(
     scheme: Scheme,
     clients: Iterable[int],
     draws: MakeDraws,
-    understudies: Understudies,
+    insides: Insides,
 ) -> dict[int, Shield]:
     """The shield of every client that has a defense.
 
@@ -98,7 +102,7 @@ def shields_of(
         scheme: whose uploads they act on.
         clients: the clients that are here.
         draws: where chance is from.
-        understudies: see `understudies_of`.
+        insides: see `insides_of`.
 
     Raises:
         UserError: an unknown defense or setting, or a scheme whose clients send models.
@@ -109,27 +113,38 @@ def shields_of(
     shields = {}
     for client in clients:
         mine = [
-            make_defense(entry, kind, draws(place, entry.name, client), understudies.get(client))
+            make_defense(entry, kind, draws(place, entry.name, client), insides.get(client))
             for place, entry in enumerate(defenses)
             if entry.acts_at(client)
         ]
         if mine:
-            shields[client] = Shield(scheme.uploads, kind, mine, understudies.get(client))
+            shields[client] = Shield(scheme.uploads, kind, mine)
     return shields
 
 
 def make_defense(
-    entry: DefenseConfig | Defended, kind: Kind, draws: Draws, inside: Inside | None = None
+    entry: DefenseConfig | Defended,
+    kind: Kind,
+    draws: Draws,
+    insides: Mapping[Company, Inside] | None = None,
 ) -> Defense:
     """One defense with its settings.
+
+    Args:
+        entry: which.
+        kind: what the scheme sends.
+        draws: where its chance is from.
+        insides: what its client trains beside its own model; None where it is only described or checked.
 
     Raises:
         UserError: an unknown name or setting.
     """
     kind_of = registry.load("defense", entry.name)
     made: Defense = kind_of(
-        registry.settings(f"defense {entry.name}", kind_of.Settings, entry.settings), kind, draws, inside
+        registry.settings(f"defense {entry.name}", kind_of.Settings, entry.settings), kind, draws
     )
+    if made.company is not None and insides is not None:
+        made.inside = insides[made.company]
     return made
 
 
@@ -138,10 +153,10 @@ def check_defenses(defenses: Sequence[DefenseConfig], scheme: Scheme, clients: i
     promising: list[DefenseConfig] = []
     for entry in defenses:
         made = make_defense(entry, form_of(scheme.upload_kind), System())
-        for before in promising if made.looks_inside else ():
+        for before in promising if made.company is not None else ():
             if any(before.acts_at(client) and entry.acts_at(client) for client in range(clients)):
                 raise UserError(
-                    f"The defense {entry.name} looks at private data, and behind {before.name} it voids what that "
+                    f"The defense {entry.name} looks at more than outputs, and behind {before.name} it voids what that "
                     f"promises; put {entry.name} first."
                 )
         if made.guarantee(1, 1) != "none":

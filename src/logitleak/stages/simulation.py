@@ -30,7 +30,7 @@ from logitleak.sealed.truth import Split
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.candidates import AskingTransport
 from logitleak.stages.folder import World, choose_device
-from logitleak.stages.shields import on_record, shields_of, understudies_of
+from logitleak.stages.shields import insides_of, on_record, shields_of
 from logitleak.wire.writer import Defended, Manifest, TranscriptWriter, Uploads
 
 log = logging.getLogger(__name__)
@@ -83,10 +83,8 @@ class Simulation:
         draws = partial(Seeded, config.seed, "defense", number)
         private = {k: own for group in self.groups for k, own in zip(group.clients, group.data, strict=True)}
         device = choose_device(config.device)
-        self.understudies = understudies_of(
-            config, self.scheme, private, split.public, split.num_classes, device
-        )
-        shields = shields_of(config.defenses, self.scheme, private, draws, self.understudies)
+        self.insides = insides_of(config, self.scheme, private, split.public, split.num_classes, device)
+        shields = shields_of(config.defenses, self.scheme, private, draws, self.insides)
         channel: Transport = InProcessChannel(self.scheme, self.groups, context, shields)
         if asked is not None:
             channel = AskingTransport(channel, self.groups, self.scheme.uploads[0], *asked)
@@ -152,8 +150,10 @@ class Simulation:
     def _keepers(self) -> dict[str, ModelBank | Scheme]:
         """Whatever has a state that rounds change."""
         groups = {f"group-{i}": group.bank for i, group in enumerate(self.groups)}
-        understudies = {f"understudy-{k}": one.bank for k, one in self.understudies.items()}
-        return {**groups, **understudies, "server": self.server.bank, "scheme": self.scheme}
+        beside = {
+            f"{company.name}-{k}": one.bank for k, all in self.insides.items() for company, one in all.items()
+        }
+        return {**groups, **beside, "server": self.server.bank, "scheme": self.scheme}
 
     def _checkpoint(self, round: int) -> None:
         """Keep all models. The tensors come last: a checkpoint without them does not count."""
