@@ -19,6 +19,7 @@ import tyro
 from logitleak.cli import audit as cli_audit
 from logitleak.cli import capture as cli_capture
 from logitleak.cli import data as cli_data
+from logitleak.cli import defend as cli_defend
 from logitleak.cli import deploy as cli_deploy
 from logitleak.cli import init as cli_init
 from logitleak.cli import ls as cli_ls
@@ -61,6 +62,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": cli_run.run,
     "attack": cli_run.attack,
     "audit": cli_audit.audit,
+    "defend": cli_defend.defend,
     "sweep": cli_run.sweep,
     "report": cli_run.report,
     "import": cli_capture.import_,

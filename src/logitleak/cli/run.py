@@ -181,8 +181,10 @@ def sweep(
         )
     for cell, reason in result.failed.items():
         print(f"logitleak: cell {cell} failed: {reason}", file=sys.stderr)
+    for federation, reason in result.unaudited.items():
+        print(f"logitleak: the audit of {federation} failed: {reason}", file=sys.stderr)
     print(result.report)
-    if result.failed:
+    if result.failed or result.unaudited:
         sys.exit(1)
 
 

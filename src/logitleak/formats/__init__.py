@@ -1,10 +1,12 @@
-"""What the JSON files of a run hold, declared once: who writes them checks against it, and its schema is published.
+"""What the JSON files of a run and of its comparisons hold, declared once: who writes them checks against it, and the
+schema is published.
 
 Nothing here needs torch. ``python -m logitleak.formats FOLDER`` writes the schemas.
 """
 
 from logitleak.formats.attack import AttackFile
 from logitleak.formats.audit import AuditFile
+from logitleak.formats.defend import DefendFile
 from logitleak.formats.metrics import Metrics
 from logitleak.formats.parts import Record
 from logitleak.formats.run import RunFile
@@ -14,9 +16,10 @@ FILES: dict[str, type[Record]] = {
     "metrics": Metrics,
     "attack": AttackFile,
     "audit": AuditFile,
+    "defend": DefendFile,
     "training": TrainingFile,
     "run": RunFile,
 }
 """The files by name, without ``.json``."""
 
-__all__ = ["FILES", "AttackFile", "AuditFile", "Metrics", "RunFile", "TrainingFile"]
+__all__ = ["FILES", "AttackFile", "AuditFile", "DefendFile", "Metrics", "RunFile", "TrainingFile"]

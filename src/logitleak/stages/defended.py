@@ -60,6 +60,13 @@ def described(view: Transcript) -> list[str]:
     return said
 
 
+def promised(view: Transcript) -> dict[str, str]:
+    """What each defense on record promises, by its name; without those that promise nothing."""
+    rows = len(view.knowledge.public)
+    said = {known.name: known.made.guarantee(rows, view.rounds) for known in on_record(view) if known.made}
+    return {name: guarantee for name, guarantee in said.items() if not guarantee.startswith("none")}
+
+
 def fits(known: Known, values: Tensor) -> bool:
     """Whether an upload [n, J], as it travelled, may have come through a defense last, as far as that can be told."""
     made = known.made

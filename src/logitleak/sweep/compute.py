@@ -1,4 +1,4 @@
-"""What a worker of a sweep does: simulate one federation, or attack one and score the attack.
+"""What a worker of a sweep does: simulate one federation, audit one, or attack one and score the attack.
 
 Both go on where a killed worker stopped, and neither does anything that is already done. A worker gets plain text
 and gives plain text, so that it may be a local process or run on another machine that sees the same folder.
@@ -29,15 +29,16 @@ class Task:
     """One piece of work.
 
     Attributes:
-        kind: "federation" or "cell".
-        id: its content hash, the name of its folder.
+        kind: "federation", "cell", or "audit" of a federation.
+        id: its content hash, the name of its folder; an audit has the folder of its federation.
         sweep: the sweep's folder.
-        config: the configuration as JSON; a cell's has one attack.
-        federation: the federation that a cell attacks.
+        config: the configuration as JSON; a cell's has one attack, an audit's says where it computes and whether it is
+            fast.
+        federation: the federation that a cell attacks, or that is audited.
         threads: how many threads it may use. Results depend on it in the last bits.
     """
 
-    kind: Literal["federation", "cell"]
+    kind: Literal["federation", "cell", "audit"]
     id: str
     sweep: str
     config: str
@@ -52,16 +53,19 @@ class Task:
     @property
     def done(self) -> bool:
         """Whether it was finished before."""
-        return (self.folder / RESULT[self.kind]).exists()
+        file = self.folder / RESULT[self.kind]
+        if self.kind == "audit" and file.exists():  # a full one answers what a fast one does
+            return not read_json(file).get("fast") or bool(json.loads(self.config)["fast"])
+        return file.exists()
 
 
-RESULT = {"federation": "metrics.json", "cell": "result.json"}
+RESULT = {"federation": "metrics.json", "cell": "result.json", "audit": "audit.json"}
 """The file that a finished task leaves."""
 
 
 def folder_of(sweep: Path, kind: str, id: str) -> Path:
-    """The folder of a federation or of a cell."""
-    return sweep / f"{kind}s" / id
+    """The folder of a federation, of its audit, or of a cell."""
+    return sweep / ("cells" if kind == "cell" else "federations") / id
 
 
 def compute(task: Task) -> str | None:
@@ -70,6 +74,8 @@ def compute(task: Task) -> str | None:
     Returns:
         None, or why it failed, in one line. What is behind an unforeseen failure is in the task's ``error.txt``.
     """
+    if task.kind == "audit":  # which sees to it by itself that it is alone
+        return None if task.done else _compute(task)
     with alone(
         task.folder, wait=True
     ):  # a worker may outlive its sweep, and be at this when the next one begins
@@ -83,7 +89,7 @@ def _compute(task: Task) -> str | None:
     torch.set_num_threads(task.threads)
     start = time.perf_counter()
     try:
-        (_federation if task.kind == "federation" else _cell)(task)
+        {"federation": _federation, "cell": _cell, "audit": _audit}[task.kind](task)
     except UserError as error:
         return str(error)
     except Exception as error:  # one bad cell must not end a sweep of hundreds
@@ -151,6 +157,13 @@ def _cell(task: Task) -> None:
     scored = found.entry
     scored["nulls"] = nulls(view, folders[0], known, config.seed) if len(worlds) == 1 else []
     write_json(task.folder / "result.json", scored)
+
+
+def _audit(task: Task) -> None:
+    from logitleak.stages.audit import audit
+
+    asked = json.loads(task.config)
+    audit(task.folder, fast=asked["fast"], device=asked["device"])
 
 
 def _note(task: Task, seconds: float) -> None:

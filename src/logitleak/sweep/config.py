@@ -54,7 +54,7 @@ class Show(Strict):
         value: what tables and bars show. In sweeps with a game "accuracy" is success where the targets are in, "out"
             where they are out, "leak" the difference, "wins" the share of targets whose image is better where they
             are in; "owner_leak" and "owner_wins" are of the image of the owner, or of the client that a
-            unit is at.
+            unit is at. "identity" is the area under the curve for who is at which client, whatever the attack.
         strip: what strips show: the chosen image of every "round", of every value of ``columns`` ("cell"), or the
             "prior" images.
         targets: how many targets strips show.
@@ -84,6 +84,7 @@ class Show(Strict):
         "owner_named",
         "prior_accuracy",
         "prior_ssim",
+        "identity",
         "utility",
     ] = "accuracy"
     strip: Literal["round", "cell", "prior"] = "cell"
@@ -106,6 +107,7 @@ class Sweep(Strict):
             ``attacks.NAME`` alone makes variants of that attack and shares the federation.
         show: tables and figures of the report, in order; one table of everything where there is none.
         retries: how often a cell whose worker process died is tried again.
+        audit: whether every federation is audited too, as by ``logitleak audit`` ("full") or with ``--fast``.
     """
 
     title: str = ""
@@ -114,6 +116,7 @@ class Sweep(Strict):
     grid: Annotated[dict[str, list[Any] | Bundle], BeforeValidator(_tidy)] = Field(default_factory=dict)
     show: list[Show] = Field(default_factory=list)
     retries: NonNegativeInt = 1
+    audit: Literal["none", "fast", "full"] = "none"
 
 
 def load(path: Path, overrides: Sequence[str] = (), only: Sequence[str] = ()) -> Sweep:

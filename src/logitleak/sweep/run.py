@@ -28,12 +28,21 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep left: its folder, its report, and the cells that failed with the reason."""
+    """What a sweep left.
+
+    Attributes:
+        path: its folder.
+        report: its page.
+        cells: how many there are.
+        failed: the cells that failed, with the reason.
+        unaudited: the federations whose audit failed, with the reason.
+    """
 
     path: Path
     report: Path
     cells: int
     failed: dict[str, str]
+    unaudited: dict[str, str]
 
 
 def run_sweep(
@@ -74,7 +83,7 @@ def run_sweep(
     with _alone(out):
         _tell_of_others(out, progress)
         _write_plan(sweep, cells, out)
-        todo = _Todo(cells, out, threads, sweep.retries)
+        todo = _Todo(cells, out, threads, sweep)
         todo.check_images()
         if todo.anything():
             pool: Pool = (
@@ -85,7 +94,8 @@ def run_sweep(
             finally:
                 pool.close()
         page = build_report(out)
-    return SweepResult(out, page, len({cell.id for cell in cells}), todo.failures())
+    count = len({cell.id for cell in cells})
+    return SweepResult(out, page, count, todo.failures("cell"), todo.failures("audit"))
 
 
 def _gpus(cells: Sequence[Cell]) -> int:
@@ -106,11 +116,11 @@ def build_report(out: Path) -> Path:
 class _Todo:
     """Tasks by what they wait for."""
 
-    def __init__(self, cells: Sequence[Cell], out: Path, threads: int, retries: int) -> None:
-        self._attempts: dict[str, int] = {}
-        self._retries = retries
+    def __init__(self, cells: Sequence[Cell], out: Path, threads: int, sweep: Sweep) -> None:
+        self._attempts: dict[tuple[str, str], int] = {}
+        self._retries = sweep.retries
         self._federations: dict[str, Task] = {}
-        self._cells: dict[str, Task] = {}
+        self._cells: dict[tuple[str, str], Task] = {}
         for cell in cells:
             config = cell.config.model_dump(mode="json")
             if config["data"]["root"] is not None:
@@ -121,7 +131,11 @@ class _Todo:
                 Task("federation", cell.federation, str(out), known, cell.federation, threads),
             )
             task = Task("cell", cell.id, str(out), json.dumps(config), cell.federation, threads)
-            self._cells.setdefault(cell.id, task)
+            self._cells.setdefault((task.kind, task.id), task)
+            if sweep.audit != "none":
+                how = json.dumps({"fast": sweep.audit == "fast", "device": cell.config.device})
+                audit = Task("audit", cell.federation, str(out), how, cell.federation, threads)
+                self._cells.setdefault((audit.kind, audit.id), audit)
         self.total = sum(not task.done for task in self._cells.values())
         self._waiting = [task for task in self._cells.values() if not task.done]
         needed = {task.federation for task in self._waiting}
@@ -138,8 +152,8 @@ class _Todo:
         return bool(self._ready or self._waiting)
 
     def next(self) -> Task | None:
-        """A task whose needs are met: a cell before a federation, so that what is begun is finished first."""
-        cells = [task for task in self._ready if task.kind == "cell"]
+        """A task whose needs are met: a cell or audit before a federation, so that what is begun is finished first."""
+        cells = [task for task in self._ready if task.kind != "federation"]
         if not self._ready:
             return None
         task = (cells or self._ready)[0]
@@ -151,8 +165,9 @@ class _Todo:
     def ended(self, task: Task, failure: str | None) -> str:
         """Note how a task ended, and say it; who died is tried again."""
         if failure == DIED:
-            self._attempts[task.id] = self._attempts.get(task.id, 0) + 1
-            if self._attempts[task.id] <= self._retries:
+            name = (task.kind, task.id)
+            self._attempts[name] = self._attempts.get(name, 0) + 1
+            if self._attempts[name] <= self._retries:
                 self._ready.append(task)
                 return "died and is tried again"
         if failure is None and not task.done:
@@ -164,9 +179,10 @@ class _Todo:
         self._release()
         return "finished" if failure is None else f"failed: {failure}"
 
-    def failures(self) -> dict[str, str]:
-        """Cells that failed in this sweep, with the reason."""
-        found = {id: failure_of(task.folder) for id, task in self._cells.items() if not task.done}
+    def failures(self, kind: str) -> dict[str, str]:
+        """The tasks of a kind that failed in this sweep, with the reason."""
+        tasks = [task for task in self._cells.values() if task.kind == kind and not task.done]
+        found = {task.id: failure_of(task.folder) for task in tasks}
         return {id: reason for id, reason in found.items() if reason is not None}
 
     def _fail(self, task: Task, failure: str) -> None:
@@ -198,7 +214,7 @@ def _work(todo: _Todo, pool: Pool, progress: Progress) -> None:
             end = todo.ended(task, failure)
             if end != "finished":
                 progress.note(f"{task.kind} {task.id} {end}")
-            final = task.kind == "cell" and not end.startswith("died")
+            final = task.kind != "federation" and not end.startswith("died")
             progress.advance(f"{task.kind} {task.id}", steps=int(final))
 
 

@@ -16,7 +16,7 @@ COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
     "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
     "out_targets", "ssim_out", "owner_leak", "owner_wins", "owner_ties",
-    "prior_accuracy", "prior_ssim", "utility_server", "utility_clients",
+    "prior_accuracy", "prior_ssim", "identity", "identity_low", "identity_high", "utility_server", "utility_clients",
     "bytes_per_client_round", "seconds",
 )  # fmt: skip
 """What is known of a finished cell; shares are in [0, 1]."""
@@ -82,10 +82,19 @@ def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
         **_leak(result.get("leak")),
         "prior_accuracy": prior and prior["accuracy"]["value"],
         "prior_ssim": prior and prior["ssim"],
+        **_identity(federation.get("identity")),
         "utility_server": utility.get("server") and utility["server"]["value"],
         "utility_clients": round(sum(clients) / len(clients), 6) if clients else None,
         "bytes_per_client_round": round(sum(sent) / len(sent)) if sent else None,
         "seconds": read_json(folder / "seconds.json")["attack"],
+    }
+
+
+def _identity(found: dict[str, Any] | None) -> dict[str, Any]:
+    """The area under the curve for who is at which client: by the coins of a game, or else among clients."""
+    area = ((found or {}).get("game") or (found or {}).get("clients") or {}).get("area") or {}
+    return {
+        f"identity{end}": area.get(key) for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
 
 

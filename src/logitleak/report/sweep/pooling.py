@@ -33,13 +33,14 @@ NAMES = {
     "ssim": "mean SSIM to the truth",
     "prior_accuracy": "accuracy of the prior’s image by itself, without any upload",
     "prior_ssim": "mean SSIM of the prior image to the truth",
+    "identity": "who is at which client: area under the curve, one half is a coin",
     "utility": "utility: mean accuracy of the clients’ models on held-out images",
 }
 
 COLUMNS = {"utility": "utility_clients"}
 """Where the table calls a value otherwise."""
 
-OF_FEDERATIONS = ("utility", "utility_server")
+OF_FEDERATIONS = ("identity", "utility", "utility_server")
 """What all cells of a federation share, whatever the attack."""
 
 

@@ -1,0 +1,234 @@
+"""Defenses side by side: what is tried, what is gathered, what is recommended, and how it looks."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logitleak import config as configs
+from logitleak import registry, report
+from logitleak.cli import main
+from logitleak.errors import UserError
+from logitleak.files.storage import read_json, read_tensors, write_json
+from logitleak.formats.defend import DefendFile
+from logitleak.sealed.files import read_game, read_truth
+from logitleak.sealed.game import taking_part
+from logitleak.sweep.cells import combine
+from logitleak.sweep.config import Sweep
+from logitleak.sweep.defend import CONFIGURED, NONE, plan
+from logitleak.sweep.frontier import write_frontier
+from logitleak.sweep.recommend import hidden, kept, recommend
+from logitleak.sweep.table import table
+
+Tiny = Callable[..., dict[str, Any]]
+
+
+def area(value: float, half: float = 0.05) -> dict[str, Any]:
+    return {
+        "value": value, "low": value - half, "high": value + half, "seeds": [value], "onlooker": "server",
+        "variant": "all rounds",
+    }  # fmt: skip
+
+
+def gap(value: float, half: float = 0.01) -> dict[str, Any]:
+    return {"difference": value, "low": value - half, "high": value + half}
+
+
+def line(setting: str, identity: float, accuracy: float, gain: float, shown: bool = False) -> dict[str, Any]:
+    leak = {
+        "value": 0.5,
+        "low": 0.2,
+        "high": 0.7,
+        "p": 0.01,
+        "wins": 9,
+        "of": 10,
+        "wins_p": 0.02,
+        "shown": shown,
+    }
+    return {
+        "setting": setting, "defenses": [{"name": setting, "settings": {}}] if setting != NONE else [], "missing": [],
+        "leaks": {"gap": leak}, "identity": area(identity), "strongest": area(identity), "records": area(0.5),
+        "epsilon": None, "promised": {}, "accuracy": accuracy, "server": 0.5, "gain": gap(gain),
+        "loss": None if setting == NONE else gap(accuracy - 0.8), "bytes": 1000, "seconds": 2.0,
+    }  # fmt: skip
+
+
+PLAIN = line(NONE, 1.0, 0.8, 0.2, shown=True)
+BOUGHT = gap(0.2)
+
+
+def test_what_is_tried(tiny_config: Tiny) -> None:
+    given = tiny_config() | {"defenses": ["round"], "attacks": {"mine": {"attack": "gap"}, "ridge": {}}}
+    sweep = plan(configs.parse(given), seeds=[3, 4, 3])
+    settings = sweep.grid["defense"]
+    assert isinstance(settings, dict)
+    assert list(settings)[:2] == [NONE, CONFIGURED]
+    assert settings[NONE] == {"defenses": [], "baselines": True}
+    tried = {label.split(",")[0] for label in list(settings)[2:]}
+    assert tried == set(registry.names("defense"))
+    assert sweep.grid["seed"] == [3, 4]
+    assert {cell.attack for cell in combine(sweep)} == {"mine"}
+    assert isinstance(sweep.base, dict)
+    assert sweep.base["game"] == {"design": "twins"}
+    assert sweep.base["data"]["held_out"] == 0.25  # one in ten of a few is none
+    assert sweep.audit == "full"
+
+
+def test_a_fast_one_tries_one_strength_of_each(tiny_config: Tiny) -> None:
+    sweep = plan(configs.parse(tiny_config()), fast=True)
+    settings = sweep.grid["defense"]
+    assert isinstance(settings, dict)
+    assert len(settings) == 1 + len({label.split(",")[0] for label in settings} - {NONE})
+    assert sweep.audit == "fast"
+    assert {cell.attack for cell in combine(sweep)} == {"gap"}
+
+
+@pytest.mark.parametrize(
+    ("only", "said"),
+    [(["rond"], 'Did you mean "round"'), (["round", "round"], "named twice; name each once")],
+)
+def test_what_cannot_be_tried(only: list[str], said: str, tiny_config: Tiny) -> None:
+    with pytest.raises(UserError, match=said):
+        plan(configs.parse(tiny_config()), only=only)
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "setting", "said"),
+    [
+        (
+            [line("a", 0.55, 0.75, 0.15), line("b", 0.55, 0.78, 0.18)],
+            "use",
+            "b",
+            "keep 90% of what federating buys",
+        ),
+        ([line("a", 0.45, 0.66, 0.06), line("b", 0.9, 0.79, 0.19)], "costly", "a", "keep 30% of"),
+        ([line("a", 0.5, 0.6, 0.0)], "costly", "a", "no better than alone"),
+        ([line("a", 0.9, 0.7, 0.1), line("b", 0.7, 0.7, 0.1)], "exposed", "b", "B comes nearest (area 0.70)"),
+        ([line("a", 0.5, 0.8, 0.2, shown=True)], "exposed", "a", "No setting"),
+        ([], "exposed", None, "No setting"),
+    ],
+)
+def test_what_is_recommended(lines: list[dict[str, Any]], kind: str, setting: str | None, said: str) -> None:
+    found = recommend([PLAIN, *lines], BOUGHT)
+    assert (found["kind"], found["setting"]) == (kind, setting)
+    assert said in found["sentence"]
+
+
+def test_where_nothing_is_bought() -> None:
+    bought = gap(0.005)
+    dear = line("a", 0.5, 0.7, -0.1)
+    free = line("b", 0.5, 0.8, 0.0)
+    assert recommend([PLAIN, dear, free], bought)["setting"] == "b"
+    assert "not shown to buy anything" in recommend([PLAIN, dear], bought)["sentence"]
+    assert not kept(dear, bought)
+    assert kept(free, bought)
+
+
+def test_where_nothing_leaks_or_nothing_is_known() -> None:
+    quiet = line(NONE, 0.52, 0.8, 0.2)
+    assert recommend([quiet, line("a", 0.5, 0.8, 0.2)], BOUGHT)["kind"] == "needless"
+    blank = quiet | {"identity": None, "strongest": None}
+    assert recommend([blank], None)["kind"] == "unknown"
+
+
+@pytest.mark.parametrize(("value", "is_hidden"), [(0.6, True), (0.4, True), (0.61, False), (0.39, False)])
+def test_the_bar(value: float, is_hidden: bool) -> None:
+    assert hidden(line("a", value, 0.8, 0.2)) is is_hidden
+
+
+def test_single_images_count() -> None:
+    assert not hidden(line("a", 0.5, 0.8, 0.2) | {"records": area(0.6)})
+    assert hidden(line("a", 0.5, 0.8, 0.2) | {"records": None})
+
+
+def test_the_page(tmp_path: Path) -> None:
+    odd = line("<b>a</b>", 0.55, 0.78, 0.18) | {
+        "promised": {"a": "ε = 1 at δ = 0"},
+        "missing": ["gap, seed 0: it died"],
+    }
+    bare = line("c", 0.5, 0.5, 0.0) | {
+        "leaks": {}, "identity": None, "strongest": None, "records": None, "accuracy": None, "server": None,
+        "gain": None, "loss": None, "bytes": None, "seconds": None,
+    }  # fmt: skip
+    lines = [PLAIN, odd, bare]
+    found = {
+        "format": 1, "title": "synthetic", "noun": "person", "seeds": [0], "scheme": "fedmd", "clients": 4, "rounds": 3,
+        "targets": 20, "versions": {}, "measure": "success", "fast": True, "bought": BOUGHT, "hidden": 0.1, "kept": 0.5,
+        "lines": lines, "recommendation": recommend(lines, BOUGHT),
+    }  # fmt: skip
+    write_json(tmp_path / "defend.json", DefendFile.checked(found))
+    text = report.build_defend(tmp_path).read_text(encoding="utf-8")
+    assert "&lt;b&gt;a&lt;/b&gt;" in text
+    assert "<b>a</b>" not in text
+    assert "A defense was found" in text
+    assert "--seeds 1 2 3" in text
+    assert "ε = 1 at δ = 0" in text
+    assert "it died" in text
+    assert (tmp_path / "frontier.svg").read_text().count("<circle") == 2
+    with pytest.raises(report.ReportError, match="logitleak defend"):
+        report.build_defend(tmp_path / "elsewhere")
+
+
+@pytest.fixture
+def tried(tmp_path: Path, tiny_config: Tiny, people: Callable[..., Path]) -> Path:
+    """A federation of two clients, bare and with `toward-public` at its strongest."""
+    values = tiny_config(people(tmp_path / "people", identities=24), targets=8)
+    values["federation"] = {"clients": 2, "rounds": 2, "batch": 16}
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.mark.slow
+def test_the_command(tried: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    given = [
+        "defend",
+        str(tried),
+        "--fast",
+        "--only",
+        "toward-public",
+        "--seeds",
+        "0",
+        "1",
+        "--out",
+        str(out),
+    ]
+    main([*given, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert [one["setting"] for one in found["lines"]] == [NONE, "toward-public, share 0.9"]
+    assert found["seeds"] == [0, 1]
+    assert not any(one["missing"] for one in found["lines"])
+
+    # what is said of accuracy, by hand
+    federations = {}
+    for row in table(out):
+        federations[row["axes"]["defense"], row["axes"]["seed"]] = out / "federations" / row["federation"]
+    gains = []
+    for seed in (0, 1):
+        bare, defended = (federations[one["setting"], seed] / "sealed" for one in found["lines"])
+        labels = read_truth(bare).held_labels[taking_part(read_truth(bare), read_game(bare))[1]]
+        alone = read_tensors(bare / "baselines.safetensors")["alone"]
+        mine = read_tensors(defended / "predicted.safetensors")["clients"]
+        gains += ((mine == labels).double().mean(0) - (alone == labels).double().mean(0)).tolist()
+    assert found["lines"][1]["gain"]["difference"] == pytest.approx(sum(gains) / len(gains), abs=1e-5)
+
+    # again: nothing is computed, and what is gone is said
+    journal = (out / "journal.jsonl").read_text()
+    main([*given, "--quiet"])
+    assert (out / "journal.jsonl").read_text() == journal
+    (federations[NONE, 0] / "audit.json").unlink()
+    assert "audit, seed 0: not computed yet" in write_frontier(out)["lines"][0]["missing"]
+    main([*given, "--quiet"])
+    assert (out / "journal.jsonl").read_text().count('"audit"') == journal.count('"audit"') + 1
+    assert read_json(out / "defend.json") == copy.deepcopy({k: v for k, v in found.items() if k != "report"})
+
+
+def test_a_sweep_may_audit(tiny_config: Tiny) -> None:
+    assert Sweep.model_validate({"audit": "fast"}).audit == "fast"
+    assert Sweep().audit == "none"
