@@ -52,9 +52,19 @@ TABLES: dict[str, dict[str, Entry]] = {
         "pli": Entry(
             "logitleak.attacks.pli:PLI", "Paired-logits inversion: a network per client, Eq. 1 to 11"
         ),
-        "gradients": Entry(
-            "logitleak.attacks.gradients:GradientInversion",
-            "Gradient inversion, for schemes that share weights",
+        "gs": Entry(
+            "logitleak.attacks.gs:GS", "Inverting gradients: direction and smoothness, for shared weights"
+        ),
+        "gradients": Entry("logitleak.attacks.gs:GS", "Another name of gs"),
+        "dlg": Entry(
+            "logitleak.attacks.dlg:DLG", "Deep leakage: images and soft labels from gradients, by L-BFGS"
+        ),
+        "idlg": Entry("logitleak.attacks.dlg:IDLG", "Deep leakage with labels from the sign of a gradient"),
+        "cpl": Entry(
+            "logitleak.attacks.cpl:CPL", "Client privacy leakage: patterned dummies and a label term"
+        ),
+        "mi-face": Entry(
+            "logitleak.attacks.mi_face:MIFace", "Model inversion on the confidences of a client's own weights"
         ),
         "ridge": Entry(
             "logitleak.attacks.ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"

@@ -12,7 +12,12 @@ from logitleak.attacks.selection import select
 from logitleak.errors import UserError
 
 SMALL: dict[str, dict[str, Any]] = {
+    "cpl": {"steps": 1, "evaluations": 3},
+    "dlg": {"steps": 1, "evaluations": 3},
     "gradients": {"steps": 3},
+    "gs": {"steps": 3},
+    "idlg": {"steps": 1, "evaluations": 3},
+    "mi-face": {"steps": 3},
     "pli": {"width": 16, "batch": 4, "steps": 3},
     "tbi": {"width": 16, "batch": 4, "steps": 3},
 }

@@ -7,7 +7,7 @@ from memory import MemoryView
 from torch import nn
 
 from logitleak.attacks.base import create
-from logitleak.attacks.gradients import cosine_distance
+from logitleak.attacks.matching import cosine_distance
 from logitleak.errors import UserError
 
 

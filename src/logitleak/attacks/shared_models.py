@@ -1,0 +1,92 @@
+"""What attacks on shared models have in common: the model that was sent out, and which labels a client has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from logitleak.attacks.base import Attack
+from logitleak.attacks.selection import smallest
+from logitleak.errors import UserError
+from logitleak.models import base
+from logitleak.seeds import derive
+from logitleak.types import GlobalModel, Reconstructions, ServerView
+
+
+class SharedModelAttack(Attack):
+    """Sees the model of every round and each client's gradients, which say the same as its weights.
+
+    Labels are restored from the gradient of the last bias: with cross entropy that of class j is the mean over images
+    of p_j less the share of images of j, so it is negative for the classes that the client has images of (Zhao et al.,
+    2020). The same sign names the owner, so Eq. 11 is not needed.
+    """
+
+    needs = frozenset({"gradients"})
+    assumptions: tuple[str, ...] = (
+        "The server sends out a model and receives each client's weights or gradients: it sees far more than logits.",
+        "The server knows which labels are private targets.",
+    )
+
+    def presence(self, client: int) -> Tensor | None:
+        """The gradient of the last bias, [J], as it was last heard; None where this client was never heard."""
+        raise NotImplementedError
+
+    def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
+        never = torch.full((len(labels),), torch.inf)  # who never answered owns nothing that is known
+        known = [self.presence(k) for k in range(len(images))]
+        scores = torch.stack([never if one is None else one[labels] for one in known])
+        return smallest(images, labels, scores, self.unheard)
+
+    def model_of(self, view: ServerView, sent: GlobalModel) -> nn.Module:
+        """The model that was sent out, on the attack's device and not to be trained.
+
+        Raises:
+            UserError: the weights are not of the architecture that they are said to be of.
+        """
+        public, classes = view.knowledge.public, view.knowledge.num_classes
+        model = base.build(sent.architecture, public.image_size, classes, derive(self.seed, "gradients"))
+        try:
+            model.load_state_dict(dict(sent.weights))
+        except RuntimeError:
+            raise UserError(
+                f'The weights that the server sent are not those of a "{sent.architecture}" with {classes} classes.'
+            ) from None
+        return model.to(self.device).eval()
+
+
+def in_order(model: nn.Module, gradients: Mapping[str, Tensor]) -> list[Tensor]:
+    """Gradients in the order of layers: a file's names are in none."""
+    return [gradients[name] for name, _ in model.named_parameters()]
+
+
+def last_bias(gradients: Sequence[Tensor], num_classes: int) -> Tensor:
+    """The gradient of the bias of the last layer, [J], of those of all parameters in the order of layers.
+
+    Raises:
+        UserError: there is none.
+    """
+    biases = [value for value in gradients if value.shape == (num_classes,)]
+    if not biases:
+        raise UserError("The clients' model has no bias of its classes; labels cannot be restored from it.")
+    return biases[-1]
+
+
+def label_counts(bias: Tensor, probabilities: Tensor, images: int) -> Tensor:
+    """How many images of each class one step has learnt from, int64 [J], summing to ``images``.
+
+    The gradient of the last bias is p̄ − n/B, so n = B·(p̄ − g); p̄ is not known, and is taken from images that are. What
+    is left over by rounding goes to the largest remainders.
+
+    Args:
+        bias: the gradient of the last bias, [J], of one step.
+        probabilities: p̄, the mean prediction of the model that was sent out, [J].
+        images: B.
+    """
+    exact = (images * (probabilities.double() - bias.double())).clamp_min(0)
+    exact = exact * images / exact.sum().clamp_min(1e-12)
+    counts = exact.floor()
+    order = (exact - counts).argsort(descending=True)
+    counts[order[: images - int(counts.sum())]] += 1
+    return counts.to(torch.int64)
