@@ -140,6 +140,10 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.defenses.hide_column:HideColumn",
             "Columns of one's own classes from a model without private images",
         ),
+        "dp-sgd": Entry(
+            "logitleak.defenses.dp_sgd:DPSGD",
+            "Private images are learnt by clipped, noised gradients, with an ε (extra dp)",
+        ),
     },
     "degradation": {
         "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),

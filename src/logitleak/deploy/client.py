@@ -15,9 +15,11 @@ from logitleak.schemes.base import ClientContext
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import choose_device
 from logitleak.stages.shields import shields_of, understudies_of
+from logitleak.stages.trainers import check_trained, trainers_of
 from logitleak.types import Payload
 
 _UNDERSTUDY = "understudy/"
+_TRAINER = "trainer/"
 
 
 class OtherPublicSet(UserError):
@@ -58,6 +60,8 @@ class Client:
             config.defenses, self.scheme, [number], lambda *names: System(), self.understudies
         )
         self.shield = shields.get(number)
+        check_trained(config.defenses, f, self.scheme, self.public.image_size, facts.num_classes)
+        self.trainers = trainers_of(config.defenses, f, self.scheme, [number], lambda *names: System())
 
     def check_public(self, wanted: str) -> None:
         """Raise `OtherPublicSet` unless the public set has this `fingerprint`: outputs on other images, or in
@@ -86,21 +90,27 @@ class Client:
             raise UserError(f'This scheme has no action "{action}".')
         if state:
             self._load_state(state)
-        context = ClientContext(self.public, round, [self.number])
+        context = ClientContext(self.public, round, [self.number], trainers=self.trainers)
         (payload,) = self.scheme.actions[action](self.bank, [self.data], message, context)
         if self.shield is not None:
             payload = self.shield.guard(action, round, message, payload)
         return payload, self._state()
 
     def _state(self) -> dict[str, Tensor]:
-        """Of the client's model and its understudy."""
+        """Of the client's model, its understudy, and what its training defenses keep."""
         table = self.bank.state()
+        for trainer in self.trainers.values():
+            table |= {_TRAINER + name: value for name, value in trainer.state().items()}
         for one in self.understudies.values():
             table |= {_UNDERSTUDY + name: value for name, value in one.bank.state().items()}
         return table
 
     def _load_state(self, table: Mapping[str, Tensor]) -> None:
         self.bank.load_state(table)
+        for trainer in self.trainers.values():
+            trainer.load_state(
+                {k.removeprefix(_TRAINER): value for k, value in table.items() if k.startswith(_TRAINER)}
+            )
         for one in self.understudies.values():
             one.bank.load_state(
                 {
