@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from logitleak.defenses.accounting import gaussian_epsilon
 from logitleak.errors import UserError
 
 Accountant = Literal["prv", "rdp"]
@@ -18,7 +19,7 @@ _CLEAR = 50.0
 """Above this ε nothing is promised that anybody could rely on, and the exact accountant takes minutes: the bound of the
 quick one is stated there."""
 
-_MOST = 1e6
+_MOST = 1e4
 """No noise above this is looked for."""
 
 _PRECISION = 1e-3
@@ -49,18 +50,17 @@ def spent(noise: float, rate: float, steps: int, delta: float, accountant: Accou
     check_opacus()
     from opacus.accountants import PRVAccountant, RDPAccountant
 
-    history = [(noise, rate, steps)]
+    def by(kind: type[RDPAccountant] | type[PRVAccountant]) -> float:
+        made = kind()
+        made.history = [(noise, rate, steps)]
+        return float(made.get_epsilon(delta))
+
+    everybody = gaussian_epsilon(math.sqrt(steps) / noise, delta)  # if all were in every step: never less
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of orders at the end of their range, and of logarithms of 0
-        quick = RDPAccountant()
-        quick.history = history
-        bound = float(quick.get_epsilon(delta))
-        if accountant == "rdp" or not bound < _CLEAR:
-            return bound
-        exact = PRVAccountant()
-        exact.history = history
-        found = float(exact.get_epsilon(delta))
-    return min(found, bound) if math.isfinite(found) else bound
+        if accountant == "prv" and (everybody < _CLEAR or by(RDPAccountant) < _CLEAR):
+            return by(PRVAccountant)
+        return by(RDPAccountant)
 
 
 @cache
