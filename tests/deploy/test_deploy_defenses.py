@@ -40,7 +40,8 @@ def draws(name: str) -> bool:
         return False
     made: Defense = cls(cls.Settings(), "logits", System())
     if isinstance(made, TrainingDefense):
-        return not torch.equal(*(learnt(made) for _ in range(2)))
+        first, *others = (learnt(made) for _ in range(5))  # a part of few images may be drawn twice
+        return any(not torch.equal(first, other) for other in others)
     values = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
     return not torch.equal(*(made.on_upload(values, torch.arange(30), 1) for _ in range(2)))
 
@@ -85,7 +86,8 @@ def test_equals_the_simulation_where_nothing_is_drawn(
         )
         key = "probabilities" if scheme == "dsfl" else "logits"
         changed = [not torch.equal(first[f"client-{k}/{key}"], second[f"client-{k}/{key}"]) for k in range(4)]
-        assert changed == [True, False, True, False]
+        assert [changed[1], changed[3]] == [False, False]
+        assert (changed[0] and changed[2]) or name == "nfdp"  # which may draw the same one of two
     assert not any("was to use the defense" in line for line in verify(run.path).findings.lines())
 
 
