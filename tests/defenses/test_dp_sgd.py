@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +16,19 @@ from led import CLASSES, SIDE, bank, learn, made, private, weights
 from scipy import stats
 from torch import Tensor, nn
 
+import logitleak
 from logitleak import config as configs
 from logitleak.defenses import dp_budget
-from logitleak.defenses.accounting import gaussian_epsilon
+from logitleak.defenses.accounting import gaussian_epsilon, upward
 from logitleak.defenses.dp_steps import clipped_sum, shares_images, units_of
 from logitleak.defenses.draws import Seeded
 from logitleak.defenses.training import Schedule
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.metrics.epsilon import ceiling, guess, of_one_run
+from logitleak.sealed.files import read_game, read_truth
 from logitleak.stages.check import check
+from logitleak.stages.verify import verify
 from logitleak.types import ClientData
 
 needs_opacus = pytest.mark.skipif(importlib.util.find_spec("opacus") is None, reason='needs the extra "dp"')
@@ -65,7 +70,11 @@ def by_hand(model: ModelBank, data: ClientData, unit: str, clip: float, noise: f
                 total[name] += mine[name] * min(1.0, clip / norm)
         adam.zero_grad()
         for name, p in net.named_parameters():
-            added = 0.0 if noise == 0 else noise * clip * torch.from_numpy(stats.norm.ppf(uniform(*p.shape)))
+            added = (
+                0.0
+                if noise == 0
+                else noise * clip * torch.from_numpy(stats.norm.ppf(uniform(p.numel()))).view(p.shape)
+            )
             p.grad = ((total[name] + added) / (q * n)).float()
         adam.step()
 
@@ -305,3 +314,29 @@ def test_what_leaks_is_below_what_is_promised() -> None:
     assert refuted(made("dp-sgd", epsilon=stated, epochs=12, batch=64)) <= stated
     planted = refuted(made("dp-sgd", noise=0.0, clip=1e6, epochs=12, batch=64))
     assert stated < planted <= ceiling(canaries, canaries, DELTA)
+
+
+@needs_opacus
+def test_in_a_federation(tiny_config: Tiny, tmp_path: Path) -> None:
+    """The threat model says what noise is worth at the client where it is worth least, in either world, and the record
+    that the server has does not say how many images anybody holds."""
+    given = tiny_config(targets=4) | {"attacks": {}, "game": {"design": "twins"}}
+    given["federation"]["batch"] = 2
+    given["defenses"] = [{"name": "dp-sgd", "settings": {"noise": 4.0}}, "round"]
+    run = logitleak.run(given, tmp_path / "run")
+    (line,) = [line for line in run.metrics["threat_model"]["sees"] if "(dp-sgd)" in line]
+    truth, game = read_truth(run.path / "sealed"), read_game(run.path / "sealed")
+    assert game is not None
+    epochs = 1 + 2 * 1  # of transfer, and of two rounds
+    counts = {len(truth.client(k, game.used(truth, world))) for k in (0, 1) for world in (0, 1)}
+    worst = max(
+        dp_budget.spent(4.0, min(1, 2 / n), epochs * math.ceil(n / 2), DELTA, "prv") for n in counts if n
+    )
+    assert "All clients learn their private images in another way (dp-sgd): " in line
+    assert f"at ε = {upward(worst)}, of noise 4" in line
+    manifests = [json.loads((run.path / f"worlds/{w}/wire/manifest.json").read_text()) for w in (0, 1)]
+    assert manifests[0] == manifests[1]
+    assert manifests[0]["defenses"][0]["training"] == {"epochs": 3, "batch": 2}
+    facts = verify(run.path / "worlds/0").facts
+    assert "defense     dp-sgd (all clients): uploads show no trace of it" in facts
+    assert "defense     round (all clients): uploads are held against it" in facts

@@ -26,9 +26,14 @@ _PRECISION = 1e-3
 """Noise is found to such a share of itself, from above."""
 
 
+def has_opacus() -> bool:
+    """Whether Opacus is installed."""
+    return find_spec("opacus") is not None
+
+
 def check_opacus() -> None:
     """Raise a `UserError` unless Opacus is installed."""
-    if find_spec("opacus") is None:
+    if not has_opacus():
         raise UserError("The defense dp-sgd needs Opacus; install it: pip install 'logitleak[dp]'.")
 
 

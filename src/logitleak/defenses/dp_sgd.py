@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from logitleak.defenses.accounting import upward
 from logitleak.defenses.base import DefenseSettings
-from logitleak.defenses.dp_budget import check_opacus, noise_for, spent
+from logitleak.defenses.dp_budget import check_opacus, has_opacus, noise_for, spent
 from logitleak.defenses.dp_steps import clipped_sum, noise_on, shares_images, units_of
 from logitleak.defenses.training import Lesson, TrainingDefense
 from logitleak.errors import UserError
@@ -160,7 +160,7 @@ class DPSGD(TrainingDefense):
         s = self.settings
         if s.epsilon is not None:
             return f"at ε = {s.epsilon:g}, for which each client finds its noise,"
-        if self.schedule is None or not self.schedule.images:
+        if self.schedule is None or not self.schedule.images or not has_opacus():
             return f"at an ε = ε(n) of noise {s.noise:g}, which depends on the number n of a client's images,"
         largest = max(self.spent(images) for images in self.schedule.images)
         return f"at ε = {upward(largest)}, of noise {s.noise:g} at the client where it is worth least,"

@@ -16,6 +16,9 @@ from logitleak.defenses.draws import normal
 
 Unit = Literal["image", "person"]
 
+_AT_ONCE = 2**20
+"""So many numbers are drawn together: each takes many times the memory of a weight until it is one of noise."""
+
 
 def units_of(labels: Tensor, unit: Unit) -> list[Tensor]:
     """The rows of each unit, int64: every image alone, or all images of one label together.
@@ -77,5 +80,7 @@ def noise_on(total: Sequence[Tensor], deviation: float, uniform: Callable[..., T
         uniform: from a shape to uniform numbers in (0, 1), others at each call.
     """
     for tensor in total if deviation > 0 else ():
-        drawn = deviation * normal(uniform(*tensor.shape))
-        tensor.add_(drawn.to(device=tensor.device, dtype=tensor.dtype))
+        noise = torch.empty(tensor.numel(), dtype=tensor.dtype)
+        for part in noise.split(_AT_ONCE):
+            part.copy_(deviation * normal(uniform(len(part))))
+        tensor.add_(noise.view(tensor.shape).to(tensor.device))

@@ -60,7 +60,7 @@ class Client:
             config.defenses, self.scheme, [number], lambda *names: System(), self.understudies
         )
         self.shield = shields.get(number)
-        check_trained(config.defenses, f, self.scheme, self.public.image_size, facts.num_classes)
+        check_trained(config.defenses, f, self.scheme, [number], self.public.image_size, facts.num_classes)
         self.trainers = trainers_of(config.defenses, f, self.scheme, [number], lambda *names: System())
 
     def check_public(self, wanted: str) -> None:

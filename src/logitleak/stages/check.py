@@ -88,7 +88,9 @@ def check(config: Config) -> Checked:
     found = sizes(d, survey, people, scheme.labelled)
     size = (d.image_size, d.image_size)
     check_architectures(config.federation, scheme, size, found.classes)
-    check_trained(config.defenses, config.federation, scheme, size, found.classes)
+    check_trained(
+        config.defenses, config.federation, scheme, range(config.federation.clients), size, found.classes
+    )
     # how many of them are sensitive is known when they are divided
     counts = dict.fromkeys(("sensitive", "all"), found.public)
     for made in attacks.values():

@@ -60,15 +60,16 @@ def check_trained(
     defenses: Sequence[DefenseConfig],
     f: FederationConfig,
     scheme: Scheme,
+    clients: Sequence[int],
     image_size: tuple[int, int],
     num_classes: int,
 ) -> None:
-    """Raise a `UserError` unless the models of all clients can be trained as their defenses want it."""
+    """Raise a `UserError` unless the models of these clients can be trained as their defenses want it."""
     for entry in defenses:
         made = make_defense(entry, form_of(scheme.upload_kind), System())
         if not isinstance(made, TrainingDefense):
             continue
-        for name in sorted({f.model_of(client) for client in range(f.clients) if entry.acts_at(client)}):
+        for name in sorted({f.model_of(client) for client in clients if entry.acts_at(client)}):
             if registry.is_own(name):
                 made.check_model(name, own.build(name, image_size, num_classes, seed=0))
                 continue
