@@ -19,6 +19,7 @@ from logitleak.config import AttackConfig
 from logitleak.defenses.base import Defense
 from logitleak.defenses.draws import System
 from logitleak.defenses.training import Schedule, TrainingDefense
+from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig, flat, of_run, parse
 from logitleak.deploy.folders import client_folder, divide, fingerprint, read_public
 from logitleak.deploy.server import serve
@@ -28,7 +29,7 @@ from logitleak.federation.trainer import Trainer
 from logitleak.files.storage import read_tensors
 from logitleak.stages.run import attack_run
 from logitleak.stages.verify import verify
-from logitleak.types import ClientData
+from logitleak.types import ClientData, Payload
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -100,6 +101,26 @@ def test_the_report_says_which(four_clients: Tiny, tmp_path: Path) -> None:
     assert "All clients change their outputs first (round)" in sees
     assert "Client 1 changes its outputs first (gaussian)" in sees
     assert result.metrics["config"]["defenses"][1]["clients"] == [1]
+
+
+def test_what_training_keeps_goes_on_with_the_client(four_clients: Tiny, tmp_path: Path) -> None:
+    """A client is made anew for every message: it learns from the same part each time, and from no more epochs than its
+    noise is for."""
+    pytest.importorskip("opacus", reason='needs the extra "dp"')
+    defenses = [{"name": "dp-sgd", "clients": [0]}, {"name": "nfdp", "clients": [1]}]
+    config = deployment(four_clients("fedmd") | {"defenses": defenses}, tmp_path)
+    loop = Loopback(config)
+    serve(config, lambda form: loop)
+    planned = loop._kept[0]["trainer/0/steps"]
+    order = loop._kept[1]["trainer/0/order"]
+    assert sorted(order.tolist()) == list(range(len(order)))
+    with pytest.raises(UserError, match="for which its ε was computed; it does not"):
+        loop.ask("revisit", 3)
+    assert torch.equal(loop._kept[0]["trainer/0/steps"], planned)
+    client = Client(config, client_folder(config.client_data, 1), 1)
+    _, state = client.answer("revisit", 3, Payload(), loop._kept[1])
+    assert torch.equal(state["trainer/0/order"], order)
+    assert not any(name.startswith("trainer/") for name in loop._kept[2])
 
 
 def test_the_table_is_what_it_was_without_defenses(four_clients: Tiny, tmp_path: Path) -> None:
