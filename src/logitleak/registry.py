@@ -142,7 +142,7 @@ TABLES: dict[str, dict[str, Entry]] = {
         ),
         "dp-sgd": Entry(
             "logitleak.defenses.dp_sgd:DPSGD",
-            "Private images are learnt by clipped, noised gradients, with an ε (extra dp)",
+            "Clipped, noised gradients of private images, with an ε (extra dp)",
         ),
         "nfdp": Entry("logitleak.defenses.nfdp:NFDP", "Private images are a part, drawn once"),
         "early-stop": Entry("logitleak.defenses.early_stop:EarlyStop", "Fewer epochs on private images"),

@@ -275,6 +275,8 @@ class TestEarlyStop:
     def test_patience_needs_images(self) -> None:
         with pytest.raises(UserError, match="patience is about images that are held out; set held too"):
             made("early-stop", patience=3)
+        with pytest.raises(UserError, match="nothing would ever stop; set loss or held above 0"):
+            made("early-stop", loss=0)
 
 
 @pytest.mark.parametrize("stacked", [False, True])

@@ -32,8 +32,10 @@ class EarlyStopSettings(DefenseSettings):
 
     @model_validator(mode="after")
     def _held_for_patience(self) -> EarlyStopSettings:
-        if "patience" in self.model_fields_set and self.held == 0 and self.patience != 1:
+        if self.held == 0 and self.patience != 1:
             raise ValueError("patience is about images that are held out; set held too")
+        if self.held == 0 and self.loss == 0:
+            raise ValueError("nothing would ever stop; set loss or held above 0")
         return self
 
 

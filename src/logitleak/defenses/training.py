@@ -114,7 +114,7 @@ class TrainingDefense(Defense):
         """What is added to a batch's loss, a scalar, after the model has seen the batch; None for nothing.
 
         Args:
-            targets: its labels, as rows [b, J] of zeros and a one.
+            targets: what the batch is taken for, [b, J], rows that add up to 1.
         """
         return None
 

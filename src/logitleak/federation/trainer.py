@@ -102,6 +102,6 @@ class Trainer:
         # rows of zeros and ones give the same loss as labels, in other bits
         value = F.cross_entropy(logits, labels if torch.equal(wanted, plain) else wanted)
         for defense in self.defenses:
-            added = defense.penalty(plain)
+            added = defense.penalty(wanted)
             value = value if added is None else value + added
         return value

@@ -149,9 +149,10 @@ def check_defenses(defenses: Sequence[DefenseConfig], scheme: Scheme, clients: i
                     f"The defense {entry.name} is for client {client}, and clients are 0 to {clients - 1}; correct "
                     "defenses or federation.clients."
                 )
-    for client in range(clients):
+    acting = [tuple(entry.acts_at(client) for entry in defenses) for client in range(clients)]
+    for mine in dict.fromkeys(acting):  # clients with the same ones need one look
         check_company(
-            [(e.name, one) for e, one in zip(defenses, made, strict=True) if e.acts_at(client)],
+            [(entry.name, one) for entry, one, acts in zip(defenses, made, mine, strict=True) if acts]
         )
 
 
