@@ -127,6 +127,21 @@ class TestSteps:
         assert learn(model, private(0), made("dp-sgd")) == []
         assert torch.equal(weights(model), before)
 
+    def test_what_a_model_keeps_beside_its_weights_is_refused(self) -> None:
+        class Counting(nn.Flatten):
+            def __init__(self) -> None:
+                super().__init__()
+                self.register_buffer("seen", torch.zeros(()))
+
+            def forward(self, x: Tensor) -> Tensor:
+                self.seen += x.mean()
+                return super().forward(x)
+
+        model = bank()
+        model.models[0].layers[0] = Counting()  # type: ignore[index, operator]
+        with pytest.raises(UserError, match=r"changes its buffer layers\.0\.seen while it learns"):
+            learn(model, private(4), made("dp-sgd", noise=1.0))
+
     def test_more_than_was_planned_is_refused(self) -> None:
         defense = made("dp-sgd", noise=1.0, epochs=3)
         data = private(8)

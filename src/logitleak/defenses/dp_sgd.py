@@ -92,6 +92,7 @@ class DPSGD(TrainingDefense):
         self._count(steps, n)
         units = units_of(lesson.labels, s.unit)
         parameters = [p for p in lesson.model.parameters() if p.requires_grad]
+        before = {name: value.clone() for name, value in lesson.model.named_buffers()}
         lesson.model.train()
         for _ in range(steps):
             drawn = (self.uniform(len(units)) < rate).tolist()
@@ -102,7 +103,9 @@ class DPSGD(TrainingDefense):
             for parameter, gradient in zip(parameters, total, strict=True):
                 parameter.grad = gradient / (rate * n)
             lesson.optimizer.step()
-        return _mean_loss(lesson)
+        loss = _mean_loss(lesson)
+        _refuse_changes(lesson.model, before)
+        return loss
 
     def noise(self, images: int) -> float:
         """The noise multiplier σ of a client with so many images: as it was set, or as ε asks for.
@@ -189,6 +192,16 @@ def _losses(lesson: Lesson, chosen: Sequence[tuple[Tensor, int]]) -> Iterator[Te
     for rows, seed in chosen:
         torch.manual_seed(seed)
         yield F.cross_entropy(lesson.logits(lesson.images[rows]), lesson.labels[rows], reduction="sum")
+
+
+def _refuse_changes(model: nn.Module, before: dict[str, Tensor]) -> None:
+    """Whatever a model keeps of images beside its weights has no noise on it."""
+    for name, value in model.named_buffers():
+        if not torch.equal(value, before[name]):
+            raise UserError(
+                f"dp-sgd: the model changes its buffer {name} while it learns, which nothing bounds; use a model that "
+                "keeps nothing but weights."
+            )
 
 
 @torch.no_grad()
