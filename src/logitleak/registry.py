@@ -157,6 +157,23 @@ TABLES: dict[str, dict[str, Entry]] = {
         "pate": Entry(
             "logitleak.defenses.pate:Pate", "Noisy votes of teachers on shares of the images, with an ε"
         ),
+        "dp-sgd": Entry(
+            "logitleak.defenses.dp_sgd:DPSGD",
+            "Clipped, noised gradients of private images, with an ε (extra dp)",
+        ),
+        "nfdp": Entry("logitleak.defenses.nfdp:NFDP", "Private images are a part, drawn once"),
+        "early-stop": Entry("logitleak.defenses.early_stop:EarlyStop", "Fewer epochs on private images"),
+        "label-smoothing": Entry(
+            "logitleak.defenses.label_smoothing:LabelSmoothing",
+            "A share of private labels goes to all classes",
+        ),
+        "mixup": Entry("logitleak.defenses.mixup:Mixup", "Mixtures of two private images in place of each"),
+        "dropout": Entry(
+            "logitleak.defenses.dropout:Dropout", "Features are left out while private images are learnt"
+        ),
+        "bido": Entry(
+            "logitleak.defenses.bido:BiDO", "Features that depend little on private images, by HSIC"
+        ),
     },
     "degradation": {
         "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),

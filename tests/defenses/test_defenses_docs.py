@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from logitleak import config as configs
 from logitleak import registry
 from logitleak.defenses.accounting import upward
+from logitleak.defenses.dp_budget import spent
 from logitleak.defenses.draws import System
 from logitleak.stages.check import check
 from logitleak.sweep.cells import combine
@@ -55,3 +58,15 @@ def test_the_table_of_epsilons() -> None:
         for sigma, epsilon in zip(sigmas.split(" | "), said.split(" | "), strict=True):
             made = cls(cls.Settings(clip=10, sigma=float(sigma.replace(",", ""))), kind, System())
             assert upward(made.epsilon(2000 if unit == "a client" else 1, 5)) == epsilon
+
+
+def test_the_table_of_noise_in_training() -> None:
+    pytest.importorskip("opacus", reason='needs the extra "dp"')
+    (noises,) = re.findall(r"^\| n images \| `noise` (.*) \|$", TEXT, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| ([\d.]+ \| .*) \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 4
+    for images, said in rows:
+        for noise, epsilon in zip(noises.split(" | "), said.split(" | "), strict=True):
+            n = int(images)
+            steps = 10 * math.ceil(n / 64)
+            assert upward(spent(float(noise), min(1, 64 / n), steps, 1e-5, "prv")) == epsilon

@@ -28,13 +28,13 @@ Config = Callable[..., dict[str, Any]]
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images each epoch of each model showed, as it really trained."""
     seen: list[int] = []
-    epoch = ModelBank._epoch
+    epoch = ModelBank.epoch
 
     def counted(self: ModelBank, k: int, images: Tensor, *rest: Any) -> float:
         seen.append(len(images))
         return epoch(self, k, images, *rest)
 
-    monkeypatch.setattr(ModelBank, "_epoch", counted)
+    monkeypatch.setattr(ModelBank, "epoch", counted)
     return seen
 
 

@@ -123,8 +123,8 @@ class Config(Attacked):
         seed: the root seed.
         device: "cpu", "cuda", or "auto" (CUDA where there is one).
         data, federation, game: see there.
-        defenses: what clients do to their outputs before these leave them; the first acts on what the model says, the
-            last on what leaves.
+        defenses: what clients do while they learn private images, and to their outputs before these leave them; of
+            those the first acts on what the model says, the last on what leaves.
         baselines: whether every client is trained alone too, and one model on everybody's images, to show what
             federating buys. It changes nothing else.
         candidates: of how many images, used ones and others in turn, it is kept what clients would answer if the server

@@ -137,7 +137,8 @@ class GameConfig(Section):
 
 
 class DefenseConfig(Section):
-    """What some clients do to their outputs before these leave them; an entry may be a name alone.
+    """What some clients do to their outputs before these leave them, or while they learn their private images; an entry
+    may be a name alone.
 
     Attributes:
         name: a registered defense; ``settings`` are its own.

@@ -1,1 +1,1 @@
-"""What clients do to their outputs on the public set before these leave them."""
+"""What clients do to their outputs on the public set before these leave them, or while they learn private images."""

@@ -29,14 +29,16 @@ class Defense(ABC):
     Attributes:
         inside: the inside of the client, for a defense with `company`; None where it is only described or checked.
         Settings: the pydantic model of its settings.
-        company: models that the client trains beside its own for it; None for a defense of outputs alone. One that has
-            some cannot stand behind another that promises something, since it may undo it. An instance may set it by
-            its settings.
+        company: models that the client trains beside its own for it; None for a defense of outputs alone. An instance
+            may set it by its settings.
+        looks_inside: whether what it does depends on private data beyond the outputs. Such a one cannot stand behind
+            another that promises something, since it may undo it.
         strengths: settings from the weakest to the strongest that are worth a try, for `logitleak defend`.
     """
 
     Settings: ClassVar[type[DefenseSettings]] = DefenseSettings
     company: Company | None = None
+    looks_inside: ClassVar[bool] = False
     strengths: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
 
     def __init__(self, settings: Any, kind: Kind, draws: Draws) -> None:

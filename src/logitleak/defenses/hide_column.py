@@ -25,6 +25,7 @@ class HideColumn(Defense):
     """
 
     company = Company()
+    looks_inside = True
 
     def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
         if self.inside is None:

@@ -45,6 +45,7 @@ class Pate(Defense):
 
     Settings = PateSettings
     settings: PateSettings
+    looks_inside = True
     strengths = ({"sigma": 0.1}, {"sigma": 1.0}, {"sigma": 10.0})
 
     def __init__(self, settings: PateSettings, kind: Kind, draws: Draws) -> None:

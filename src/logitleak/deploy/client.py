@@ -15,7 +15,10 @@ from logitleak.schemes.base import ClientContext
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import choose_device
 from logitleak.stages.shields import insides_of, shields_of
+from logitleak.stages.trainers import check_trained, trainers_of
 from logitleak.types import Payload
+
+_TRAINER = "trainer/"
 
 
 class OtherPublicSet(UserError):
@@ -53,6 +56,8 @@ class Client:
         self._beside = {f"{company.name}/": one.bank for company, one in insides.get(number, {}).items()}
         shields = shields_of(config.defenses, self.scheme, [number], lambda *names: System(), insides)
         self.shield = shields.get(number)
+        check_trained(config.defenses, f, self.scheme, [number], self.public.image_size, facts.num_classes)
+        self.trainers = trainers_of(config.defenses, f, self.scheme, [number], lambda *names: System())
 
     def check_public(self, wanted: str) -> None:
         """Raise `OtherPublicSet` unless the public set has this `fingerprint`: outputs on other images, or in
@@ -81,22 +86,29 @@ class Client:
             raise UserError(f'This scheme has no action "{action}".')
         if state:
             self._load_state(state)
-        context = ClientContext(self.public, round, [self.number])
+        context = ClientContext(self.public, round, [self.number], trainers=self.trainers)
         (payload,) = self.scheme.actions[action](self.bank, [self.data], message, context)
         if self.shield is not None:
             payload = self.shield.guard(action, round, message, payload)
         return payload, self._state()
 
     def _state(self) -> dict[str, Tensor]:
-        """Of the client's model and those beside it."""
+        """Of the client's model, those beside it, and what its training defenses keep."""
         table = self.bank.state()
         for prefix, bank in self._beside.items():
             table |= {prefix + name: value for name, value in bank.state().items()}
+        for trainer in self.trainers.values():
+            table |= {_TRAINER + name: value for name, value in trainer.state().items()}
         return table
 
     def _load_state(self, table: Mapping[str, Tensor]) -> None:
         self.bank.load_state(table)
+        for trainer in self.trainers.values():
+            trainer.load_state(_under(table, _TRAINER))
         for prefix, bank in self._beside.items():
-            bank.load_state(
-                {name.removeprefix(prefix): v for name, v in table.items() if name.startswith(prefix)}
-            )
+            bank.load_state(_under(table, prefix))
+
+
+def _under(table: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The part of a table whose names have a prefix, by the rest of the names."""
+    return {name.removeprefix(prefix): value for name, value in table.items() if name.startswith(prefix)}

@@ -27,7 +27,8 @@ class DeployConfig(Strict):
         seed: the root seed; client k starts from the model of client k of a simulation with this seed.
         device: "cpu", "cuda" or "auto", for clients and server alike.
         federation: who takes part and how everybody trains.
-        defenses: what clients do to their outputs before these leave them; in the table one text, as JSON.
+        defenses: what clients do to their outputs before these leave them, or while they learn; in the table one text,
+            as JSON.
         minimum_clients: how many must answer validly; with fewer the federation ends. It stands here, and not in
             ``federation``.
         answer_timeout: seconds that clients have for one action.

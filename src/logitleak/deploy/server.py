@@ -23,6 +23,7 @@ from logitleak.stages.opening import open_run
 from logitleak.stages.shields import on_record
 from logitleak.stages.simulation import manifest_of
 from logitleak.stages.traffic import weights_of
+from logitleak.stages.trainers import schedule_of
 from logitleak.types import Payload, PublicData
 from logitleak.wire.writer import TranscriptWriter
 
@@ -72,7 +73,10 @@ def serve(config: DeployConfig, connect: Connect) -> RunFolder:
 def _serve(world: _World, run: RunFolder, connect: Connect) -> None:
     classes, config = world.facts.num_classes, world.config
     form: Forms = partial(world.scheme.form, public=len(world.public), num_classes=classes)
-    labels, defenses = world.facts.target_labels, on_record(config.defenses)
+    labels, defenses = (
+        world.facts.target_labels,
+        on_record(config.defenses, schedule_of(config.federation, world.scheme)),
+    )
     manifest = manifest_of(config.federation, world.scheme, classes, labels, defenses)
     writer = TranscriptWriter(World(run.path).wire, manifest, world.public)
     channel = Recorder(connect(form), writer, form, config.minimum_clients)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,16 +162,16 @@ class ModelBank:
         losses = []
         for k, member in enumerate(self.members):
             mean = float("nan")
-            with self._noise(*purpose, member):
+            with self.noise(*purpose, member):
                 for epoch in range(1, epochs + 1) if len(x[k]) else ():  # who has nothing learns nothing
-                    mean = self._epoch(k, x[k], y[k], loss, orders[k])
+                    mean = self.epoch(k, x[k], y[k], loss, orders[k])
                     tell(k, epoch, mean)
             self.optimizers[k].zero_grad()  # a gradient is as large as the weights, and nobody waits for it
             losses.append(mean)
         return losses
 
     @contextmanager
-    def _noise(self, *names: str | int) -> Iterator[None]:
+    def noise(self, *names: str | int) -> Iterator[None]:
         """Seeds the global generator for layers that draw while they train, such as dropout in a model of one's own,
         and leaves it as it was."""
         devices = [self.device] if self.device.type == "cuda" else []
@@ -178,22 +179,36 @@ class ModelBank:
             torch.manual_seed(derive_int(self.seed, "noise", *names))
             yield
 
-    def _epoch(
+    def epoch(
         self, k: int, images: Tensor, targets: Sequence[Tensor], loss: Loss, generator: torch.Generator
     ) -> float:
+        """One epoch of one model, whose images and targets are on its device; the mean loss over all images."""
         model, optimizer = self.models[k].train(), self.optimizers[k]
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         order = torch.randperm(len(images), generator=generator).to(self.device)
-        rough = self.optimization.precision == "bf16"
         for rows in cut(order, self.optimization.batch, self._normalizes):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=rough):
-                logits = model(images[rows])
-            value = loss(logits.to(self.dtype), *(t[rows] for t in targets))
+            value = loss(self.logits(model, images[rows]), *(t[rows] for t in targets))
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
             total += value.detach() * len(rows)
         return float(total) / len(images)
+
+    def logits(self, model: nn.Module, images: Tensor) -> Tensor:
+        """What a model says of images in the precision of training, [b, J]."""
+        rough = self.optimization.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=rough):
+            logits: Tensor = model(images)
+        return logits.to(self.dtype)
+
+    def part(self, chosen: Sequence[int]) -> ModelBank:
+        """Some of the models, by their places, as a bank that shares them: what it learns, they have learnt."""
+        self.changes += 1
+        part = copy.copy(self)
+        part.members = [self.members[k] for k in chosen]
+        part.models = [self.models[k] for k in chosen]
+        part.optimizers = [self.optimizers[k] for k in chosen]
+        return part
 
     def _fit_stacked(
         self,

@@ -108,6 +108,11 @@ class RememberingBank(ModelBank):
         self._lineage = lineage  # taking back a state clears it
         return losses
 
+    def part(self, chosen: Sequence[int]) -> ModelBank:
+        """See `ModelBank.part`. What a part learns, this bank does not hear of."""
+        self._lineage = None
+        return super().part(chosen)
+
     def set_weights(self, k: int, weights: Any) -> None:
         """See `ModelBank.set_weights`."""
         self._lineage = None

@@ -14,6 +14,7 @@ from torch import Tensor
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form, Shape
 from logitleak.federation.bank import Loss, ModelBank, Targets
+from logitleak.federation.trainer import Trainer
 from logitleak.files.finite import all_finite
 from logitleak.strict import Strict
 from logitleak.types import MODEL_KINDS, ClientData, Payload, PublicData, UploadKind, provided
@@ -38,12 +39,21 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class ClientContext:
-    """What a client action may use besides its model, its data and the message."""
+    """What a client action may use besides its model, its data and the message.
+
+    Attributes:
+        public: the public set.
+        round: from 1; 0 before the first.
+        clients: the clients of the bank, in its order.
+        listener: hears the loss of every epoch.
+        trainers: how some clients learn their private images, by client; the others learn them as anything else.
+    """
 
     public: PublicData
     round: int = 0
     clients: Sequence[int] = ()
     listener: Listener = field(default=_ignore)
+    trainers: Mapping[int, Trainer] = field(default_factory=dict)
 
     def at(self, round: int, clients: Sequence[int]) -> ClientContext:
         """The same context in another round, for some clients."""
@@ -66,9 +76,21 @@ class ClientContext:
         bank.fit(images, targets, loss, epochs, (phase, self.round), tell)
 
     def learn_private(self, bank: ModelBank, data: Sequence[ClientData], phase: str, epochs: int) -> None:
-        """Cross entropy of every client on its own D_k."""
-        images, labels = [d.images for d in data], [d.labels for d in data]
-        self.fit(bank, phase, images, labels, F.cross_entropy, epochs)
+        """Cross entropy of every client on its own D_k, by its trainer where it has one."""
+        led = [k for k, client in enumerate(self.clients) if client in self.trainers]
+        for k in led:
+            self._learn_led(bank.part([k]), k, data[k], phase, epochs)
+        free = [k for k in range(len(bank)) if k not in led]
+        if free:
+            context = replace(self, clients=[self.clients[k] for k in free]) if led else self
+            images, labels = [data[k].images for k in free], [data[k].labels for k in free]
+            context.fit(bank.part(free) if led else bank, phase, images, labels, F.cross_entropy, epochs)
+
+    def _learn_led(self, alone: ModelBank, k: int, data: ClientData, phase: str, epochs: int) -> None:
+        def tell(epoch: int, value: float) -> None:
+            self.listener(self.round, phase, self.clients[k], epoch, value)
+
+        self.trainers[self.clients[k]].fit(alone, data, epochs, phase, self.round, tell)
 
     def learn_public(self, bank: ModelBank, phase: str, targets: Targets, loss: Loss, epochs: int) -> None:
         """The same targets [N, ...] for every client, on the whole public set."""

@@ -111,6 +111,16 @@ class Game:
         return torch.ones(len(labels), dtype=torch.bool)
 
 
+def held_images(truth: GroundTruth, game: Game | None) -> dict[int, list[int]]:
+    """By client how many private images it has in each world; a client without any in all of them is left out."""
+    everything = torch.ones(len(truth.labels), dtype=torch.bool)
+    used = [everything] if game is None else [game.used(truth, world) for world in range(game.worlds)]
+    return {
+        client: [int((truth.owners[mask] == client).sum()) for mask in used]
+        for client in truth.owners.unique().tolist()
+    }
+
+
 def taking_part(truth: GroundTruth, game: Game | None, world: int = 0) -> tuple[Tensor, Tensor]:
     """Which private images train in a world, and which held-out ones count, bool each; all where no game is played."""
     if game is None:

@@ -19,6 +19,7 @@ from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors, write_json
 from logitleak.formats import AuditFile
 from logitleak.progress import Progress, Quiet
+from logitleak.sealed.game import held_images
 from logitleak.seeds import derive_int
 from logitleak.stages.audit_truth import Scored, Truth, judge, truth_of, write_scores
 from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
@@ -92,6 +93,9 @@ class _Battery:
         self.truth = truth_of(folder, self.views[0])
         self.scored: list[Scored] = []
 
+    def _held(self) -> dict[int, list[int]] | None:
+        return held_images(self.truth.truth, self.truth.game) if self.truth else None
+
     def run(self) -> dict[str, Any]:
         """Everything that ``audit.json`` holds."""
         config, view = self.config, self.views[0]
@@ -112,7 +116,7 @@ class _Battery:
             "seed": config.seed,
             "config_hash": config.hash(),
             "versions": versions(),
-            "threat_model": threat_model(view, recorded),
+            "threat_model": threat_model(view, recorded, self._held()),
             "truth": self.truth is not None,
             "game": describe_game(game, None, view, one_domain),
             "data": self._data(),

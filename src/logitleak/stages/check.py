@@ -20,6 +20,7 @@ from logitleak.schemes.base import Scheme
 from logitleak.stages.banks import scheme_of
 from logitleak.stages.folder import choose_device
 from logitleak.stages.shields import check_defenses
+from logitleak.stages.trainers import check_trained
 from logitleak.types import MODEL_KINDS
 
 
@@ -85,11 +86,15 @@ def check(config: Config) -> Checked:
     people, left_out = choose_identities(survey.sensitive, other, d, own_public=survey.public is not None)
     check_numbers(len(people), d, config.federation.clients, own_public=survey.public is not None)
     found = sizes(d, survey, people, scheme.labelled)
-    check_architectures(config.federation, scheme, (d.image_size, d.image_size), found.classes)
+    size = (d.image_size, d.image_size)
+    check_architectures(config.federation, scheme, size, found.classes)
+    check_trained(
+        config.defenses, config.federation, scheme, range(config.federation.clients), size, found.classes
+    )
     # how many of them are sensitive is known when they are divided
     counts = dict.fromkeys(("sensitive", "all"), found.public)
     for made in attacks.values():
-        made.check_public((d.image_size, d.image_size), counts)
+        made.check_public(size, counts)
     return Checked(scheme, found, len(left_out))
 
 

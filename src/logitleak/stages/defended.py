@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from logitleak.defenses.base import Defense
 from logitleak.defenses.draws import System
 from logitleak.defenses.spaces import convert
+from logitleak.defenses.training import Schedule, TrainingDefense
 from logitleak.errors import UserError
 from logitleak.stages.shields import form_of, make_defense, who
 from logitleak.text import printable
@@ -35,23 +37,32 @@ def on_record(view: Transcript) -> list[Known]:
 
 
 def last_of_each(view: Transcript) -> dict[int, Known]:
-    """The one that acts last at each client that has any: its mark is on what leaves."""
+    """The one that acts last on the uploads of each client that has any: its mark is on what leaves."""
     found = {}
     for known in on_record(view):
+        if isinstance(known.made, TrainingDefense):
+            continue
         everybody = known.entry.clients == "all"
         for client in range(view.clients) if everybody else known.entry.clients:
             found[int(client)] = known
     return found
 
 
-def described(view: Transcript) -> list[str]:
-    """What the defenses on record leave for the server to see, and what they promise: a sentence or two for each."""
+def described(view: Transcript, images: Mapping[int, Sequence[int]] | None = None) -> list[str]:
+    """What the defenses on record leave for the server to see, and what they promise: a sentence or two for each.
+
+    Args:
+        view: the transcript.
+        images: by client how many private images it has, in every world; None where nobody who is asked knows.
+    """
     said = []
     for known in on_record(view):
         told = who(known.entry.clients)
-        first = (
-            f"{told.capitalize()} change{'s its' if told.startswith('client ') else ' their'} outputs first"
-        )
+        one = told.startswith("client ")
+        first = f"{told.capitalize()} change{'s its' if one else ' their'} outputs first"
+        if isinstance(known.made, TrainingDefense):
+            first = f"{told.capitalize()} learn{'s its' if one else ' their'} private images in another way"
+            known.made.schedule = _schedule(known.entry, view, images or {})
         if known.made is None:
             said.append(f"{first}, by a defense that is not known here: {known.name}. Guarantee: none.")
             continue
@@ -65,6 +76,14 @@ def promised(view: Transcript) -> dict[str, str]:
     rows = len(view.knowledge.public)
     said = {known.name: known.made.guarantee(rows, view.rounds) for known in on_record(view) if known.made}
     return {name: guarantee for name, guarantee in said.items() if not guarantee.startswith("none")}
+
+
+def _schedule(entry: Defended, view: Transcript, images: Mapping[int, Sequence[int]]) -> Schedule | None:
+    if entry.training is None:
+        return None
+    clients = range(view.clients) if entry.clients == "all" else entry.clients
+    counts = tuple(count for client in clients for count in images.get(client, ()))
+    return Schedule(entry.training.epochs, entry.training.batch, counts)
 
 
 def fits(known: Known, values: Tensor) -> bool:

@@ -21,7 +21,7 @@ from logitleak.metrics.paired import holm
 from logitleak.metrics.proportion import Share, clustered
 from logitleak.progress import Progress
 from logitleak.sealed.files import read_game, read_truth
-from logitleak.sealed.game import Game
+from logitleak.sealed.game import Game, held_images
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages import baselines
 from logitleak.stages.audit_truth import Truth
@@ -75,6 +75,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     trainings = [] if recorded else [read_json(run.training(world)) for world in worlds]
     known = references(truth, view.knowledge.public, game)
     _check_game(run, game, known)
+    metrics["threat_model"] = threat_model(view, recorded, held_images(truth, game))
     primary = status.get("primary") or config.headline
     one_domain = isinstance(config, Config) and config.data.one_domain
     metrics["game"] = describe_game(game, primary, view, one_domain)

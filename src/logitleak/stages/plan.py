@@ -75,7 +75,7 @@ class PlannedGame:
 
 @dataclass(frozen=True)
 class PlannedDefense:
-    """What some clients do to their outputs; ``guarantee`` is for the public images that there are, about."""
+    """What some clients do against leaks; ``guarantee`` is for the public images that there are, about."""
 
     name: str
     clients: Literal["all"] | list[int]

@@ -14,12 +14,14 @@ from logitleak.defenses.draws import Draws, System
 from logitleak.defenses.inside import Company, Inside
 from logitleak.defenses.shield import Shield
 from logitleak.defenses.spaces import Kind
+from logitleak.defenses.training import Schedule, TrainingDefense
 from logitleak.errors import UserError
 from logitleak.federation.company import Accompanied
 from logitleak.schemes.base import Scheme
 from logitleak.stages.banks import bank_of
+from logitleak.stages.combined import check_combined
 from logitleak.types import ClientData, PublicData, UploadKind
-from logitleak.wire.writer import Defended
+from logitleak.wire.writer import Defended, PrivateTraining
 
 MakeDraws = Callable[..., Draws]
 """From the names of a use (place in the list, defense, client) to where its chance is from."""
@@ -95,7 +97,8 @@ def shields_of(
     draws: MakeDraws,
     insides: Insides,
 ) -> dict[int, Shield]:
-    """The shield of every client that has a defense.
+    """The shield of every client that has a defense of its uploads; for those of its training see
+    `logitleak.stages.trainers`.
 
     Args:
         defenses: as configured, in their order.
@@ -117,6 +120,7 @@ def shields_of(
             for place, entry in enumerate(defenses)
             if entry.acts_at(client)
         ]
+        mine = [made for made in mine if not isinstance(made, TrainingDefense)]
         if mine:
             shields[client] = Shield(scheme.uploads, kind, mine)
     return shields
@@ -150,23 +154,21 @@ def make_defense(
 
 def check_defenses(defenses: Sequence[DefenseConfig], scheme: Scheme, clients: int) -> None:
     """Raise a `UserError` unless so many clients of this scheme can have these defenses."""
-    promising: list[DefenseConfig] = []
-    for entry in defenses:
-        made = make_defense(entry, form_of(scheme.upload_kind), System())
-        for before in promising if made.company is not None else ():
-            if any(before.acts_at(client) and entry.acts_at(client) for client in range(clients)):
-                raise UserError(
-                    f"The defense {entry.name} looks at more than outputs, and behind {before.name} it voids what that "
-                    f"promises; put {entry.name} first."
-                )
-        if made.guarantee(1, 1) != "none":
-            promising.append(entry)
+    made = [make_defense(entry, form_of(scheme.upload_kind), System()) for entry in defenses]
+    for entry, one in zip(defenses, made, strict=True):
+        if isinstance(one, TrainingDefense):
+            one.check_installed()
         for client in () if entry.clients == "all" else entry.clients:
             if client >= clients:
                 raise UserError(
                     f"The defense {entry.name} is for client {client}, and clients are 0 to {clients - 1}; correct "
                     "defenses or federation.clients."
                 )
+    acting = [tuple(entry.acts_at(client) for entry in defenses) for client in range(clients)]
+    for mine in dict.fromkeys(acting):  # clients with the same ones need one look
+        check_combined(
+            [(entry.name, one) for entry, one, acts in zip(defenses, made, mine, strict=True) if acts]
+        )
 
 
 def form_of(kind: UploadKind) -> Kind:
@@ -189,11 +191,20 @@ def who(clients: Literal["all"] | list[int]) -> str:
     return f"client{'' if len(clients) == 1 else 's'} {', '.join(map(str, clients))}"
 
 
-def on_record(defenses: Sequence[DefenseConfig]) -> list[Defended]:
-    """What ``wire/`` says of defenses: their settings are written out, defaults included."""
+def on_record(defenses: Sequence[DefenseConfig], schedule: Schedule | None = None) -> list[Defended]:
+    """What ``wire/`` says of defenses: their settings are written out, defaults included.
+
+    Args:
+        defenses: as configured.
+        schedule: how long clients learn private images, for defenses that act then.
+    """
     found = []
     for entry in defenses:
-        model = registry.load("defense", entry.name).Settings
-        settings = registry.settings(f"defense {entry.name}", model, entry.settings).model_dump(mode="json")
-        found.append(Defended(name=entry.name, settings=settings, clients=entry.clients))
+        kind_of = registry.load("defense", entry.name)
+        settings = registry.settings(f"defense {entry.name}", kind_of.Settings, entry.settings)
+        told = settings.model_dump(mode="json")
+        training = None
+        if schedule is not None and issubclass(kind_of, TrainingDefense):
+            training = PrivateTraining(epochs=schedule.epochs, batch=schedule.batch)
+        found.append(Defended(name=entry.name, settings=told, clients=entry.clients, training=training))
     return found

@@ -20,6 +20,7 @@ from logitleak.federation.batches import PREDICTED
 from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, Transport, predictions
 from logitleak.federation.memo import Memo
 from logitleak.federation.rounds import play
+from logitleak.federation.trainer import Trainer
 from logitleak.files.finite import all_finite
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.metrics import confidence
@@ -31,6 +32,7 @@ from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.candidates import AskingTransport
 from logitleak.stages.folder import World, choose_device
 from logitleak.stages.shields import insides_of, on_record, shields_of
+from logitleak.stages.trainers import schedule_of, trainers_of
 from logitleak.wire.writer import Defended, Manifest, TranscriptWriter, Uploads
 
 log = logging.getLogger(__name__)
@@ -79,8 +81,9 @@ class Simulation:
         minimum = f.clients if f.minimum_clients is None else f.minimum_clients
         listener = _Listener(self.losses, self.rounds, progress, all_needed=minimum == f.clients)
         self.server = Server(server_bank, split.public, listener)
-        context = ClientContext(split.public, listener=listener)
         draws = partial(Seeded, config.seed, "defense", number)
+        self.trainers = trainers_of(config.defenses, f, self.scheme, range(f.clients), draws)
+        context = ClientContext(split.public, listener=listener, trainers=self.trainers)
         private = {k: own for group in self.groups for k, own in zip(group.clients, group.data, strict=True)}
         device = choose_device(config.device)
         self.insides = insides_of(config, self.scheme, private, split.public, split.num_classes, device)
@@ -90,7 +93,11 @@ class Simulation:
             channel = AskingTransport(channel, self.groups, self.scheme.uploads[0], *asked)
         labels = split.truth.target_labels.tolist()
         manifest = manifest_of(
-            config.federation, self.scheme, split.num_classes, labels, on_record(config.defenses)
+            config.federation,
+            self.scheme,
+            split.num_classes,
+            labels,
+            on_record(config.defenses, schedule_of(f, self.scheme)),
         )
         self.done = last_checkpoint(world)
         if self.done < 0:  # nothing to go on from: leave nothing of an earlier start, whatever its data were
@@ -147,13 +154,14 @@ class Simulation:
             {"round": round, "server": server, "clients": [clients[k] for k in sorted(clients)]}
         )
 
-    def _keepers(self) -> dict[str, ModelBank | Scheme]:
+    def _keepers(self) -> dict[str, ModelBank | Scheme | Trainer]:
         """Whatever has a state that rounds change."""
         groups = {f"group-{i}": group.bank for i, group in enumerate(self.groups)}
         beside = {
             f"{company.name}-{k}": one.bank for k, all in self.insides.items() for company, one in all.items()
         }
-        return {**groups, **beside, "server": self.server.bank, "scheme": self.scheme}
+        trainers = {f"trainer-{k}": one for k, one in self.trainers.items()}
+        return {**groups, **beside, **trainers, "server": self.server.bank, "scheme": self.scheme}
 
     def _checkpoint(self, round: int) -> None:
         """Keep all models. The tensors come last: a checkpoint without them does not count."""

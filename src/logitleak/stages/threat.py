@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from logitleak.stages.defended import described
@@ -16,12 +17,15 @@ _UPLOADED = {
 }
 
 
-def threat_model(view: Transcript, recorded: bool = False) -> dict[str, Any]:
+def threat_model(
+    view: Transcript, recorded: bool = False, held: Mapping[int, Sequence[int]] | None = None
+) -> dict[str, Any]:
     """Who attacks, what it sees and knows, and what it never sees.
 
     Args:
         view: the transcript.
         recorded: whether the federation ran elsewhere: then nothing is claimed but what the transcript holds.
+        held: by client how many private images it has, in every world; None where the truth is not there.
     """
     if recorded:
         return _recorded(view)
@@ -44,7 +48,7 @@ def threat_model(view: Transcript, recorded: bool = False) -> dict[str, Any]:
         "sees": [
             f"Each client's {_UPLOADED[kind]}, in each of {view.rounds} rounds.",
             "Which client sent them.",
-            *described(view),
+            *described(view, held),
         ],
         "knows": knows,
         "never_sees": [*never, "Which client holds which identity."],

@@ -36,14 +36,25 @@ class Uploads(BaseModel):
     kind: UploadKind
 
 
+class PrivateTraining(BaseModel):
+    """How long each client learns its private images in the whole run, in epochs, and by how many in a step."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(ge=0, le=2**31)
+    batch: int = Field(gt=0, le=2**31)
+
+
 class Defended(BaseModel):
-    """A defense that clients were told to use: what everybody knows of it, which is no proof that they did."""
+    """A defense that clients were told to use: what everybody knows of it, which is no proof that they did.
+    ``training`` is there for one that acts while they learn private images."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(max_length=100)
     settings: dict[str, Any] = Field(default_factory=dict, max_length=100)
     clients: Literal["all"] | Annotated[list[int], Field(fail_fast=True, max_length=MOST_CLIENTS)] = "all"
+    training: PrivateTraining | None = None
 
 
 class Manifest(BaseModel):

@@ -1,0 +1,77 @@
+"""How clients with training defenses learn, made from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from logitleak import registry
+from logitleak.config import DefenseConfig, FederationConfig
+from logitleak.defenses.draws import System
+from logitleak.defenses.training import Schedule, TrainingDefense
+from logitleak.federation.trainer import Trainer
+from logitleak.models import own
+from logitleak.schemes.base import Scheme
+from logitleak.stages.shields import MakeDraws, form_of, make_defense
+
+
+def schedule_of(f: FederationConfig, scheme: Scheme) -> Schedule:
+    """How long each client learns its private images in the whole run."""
+    return Schedule(scheme.planned_epochs(1, f.rounds).private, f.batch)
+
+
+def trainers_of(
+    defenses: Sequence[DefenseConfig],
+    f: FederationConfig,
+    scheme: Scheme,
+    clients: Iterable[int],
+    draws: MakeDraws,
+) -> dict[int, Trainer]:
+    """The trainer of every client that has a training defense.
+
+    Args:
+        defenses: as configured, in their order.
+        f: the federation.
+        scheme: whose uploads leave.
+        clients: the clients that are here.
+        draws: where chance is from.
+
+    Raises:
+        UserError: an unknown defense or setting, or a scheme whose clients send models.
+    """
+    if not defenses:
+        return {}
+    kind, schedule, found = form_of(scheme.upload_kind), schedule_of(f, scheme), {}
+    for client in clients:
+        mine = []
+        for place, entry in enumerate(defenses):
+            if entry.acts_at(client):
+                made = make_defense(entry, kind, draws(place, entry.name, client))
+                if isinstance(made, TrainingDefense):
+                    made.schedule = schedule
+                    mine.append(made)
+        if mine:
+            found[client] = Trainer(mine)
+    return found
+
+
+def check_trained(
+    defenses: Sequence[DefenseConfig],
+    f: FederationConfig,
+    scheme: Scheme,
+    clients: Sequence[int],
+    image_size: tuple[int, int],
+    num_classes: int,
+) -> None:
+    """Raise a `UserError` unless the models of these clients can be trained as their defenses want it."""
+    for entry in defenses:
+        made = make_defense(entry, form_of(scheme.upload_kind), System())
+        if not isinstance(made, TrainingDefense):
+            continue
+        for name in sorted({f.model_of(client) for client in clients if entry.acts_at(client)}):
+            if registry.is_own(name):
+                made.check_model(name, own.build(name, image_size, num_classes, seed=0))
+                continue
+            with torch.device("meta"):
+                made.check_model(name, registry.load("model", name)(image_size, num_classes))
