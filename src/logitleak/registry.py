@@ -141,6 +141,16 @@ TABLES: dict[str, dict[str, Entry]] = {
             "Columns of one's own classes from a model without private images",
         ),
     },
+    "aggregator": {
+        "plain": Entry("logitleak.aggregation.plain:Plain", "The server sees every upload"),
+        "secure-sum": Entry(
+            "logitleak.aggregation.secure_sum:SecureSum",
+            "The server sees the sum, by masks that cancel in pairs",
+        ),
+        "ckks": Entry(
+            "logitleak.aggregation.ckks:CKKS", "Clients encrypt and decrypt, the server adds (extra he)"
+        ),
+    },
     "degradation": {
         "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),
         "mask": Entry("logitleak.data.degrade.mask:Mask", "A painted face mask in the aligned frame"),

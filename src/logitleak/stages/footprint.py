@@ -55,14 +55,16 @@ def footprint(config: Config, scheme: Scheme, size: Sizes) -> dict[str, int]:
         people=size.people,
         model=max(forecast.weights(made[name]) for name in f.models),
     )
+    plain = f.aggregation.kind == "plain"
+    shown = scale if plain else _behind_a_sum(scale)
     data = 3 * (public + private) * scale.image // FLOAT  # decoded, divided, and as it travels
     stages = {"federation": _federation(config, scheme, scale, made)}
     for name, entry in config.attacks.items():
         attack = create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
-        seen = scale if entry.view == "clients" else _behind_a_sum(scale)
+        seen = shown if entry.view == "clients" else _behind_a_sum(scale)
         prior = attack.prior.memory(seen) if attack.uses_prior else 0
         stages[name] = attack.memory(seen) + prior
-    stages["evaluation"] = _evaluation(scale, config.game.simulations, len(config.attacks))
+    stages["evaluation"] = _evaluation(shown, config.game.simulations, len(config.attacks))
     return {name: round((PROCESS + data + size) * SLACK) for name, size in stages.items()}
 
 
