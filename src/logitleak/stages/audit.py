@@ -20,6 +20,7 @@ from logitleak.files.storage import read_tensors, write_json
 from logitleak.formats import AuditFile
 from logitleak.progress import Progress, Quiet
 from logitleak.seeds import derive_int
+from logitleak.stages.aggregation import aggregation_of
 from logitleak.stages.audit_truth import Scored, Truth, judge, truth_of, write_scores
 from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
 from logitleak.stages.evaluate import describe_game, versions
@@ -255,6 +256,7 @@ class _Battery:
             "classes": knowledge.num_classes,
             "targets": len(knowledge.target_labels),
             "clients": view.parties,
+            "aggregation": aggregation_of(view),
             "rounds": view.rounds,
             "public": len(knowledge.public),
             "names": [truth.truth.names[int(j)] for j in knowledge.target_labels] if truth else None,

@@ -24,6 +24,7 @@ from logitleak.sealed.files import read_game, read_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages import baselines
+from logitleak.stages.aggregation import aggregation_of
 from logitleak.stages.audit_truth import Truth
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.identity import identity
@@ -240,6 +241,7 @@ def _describe_data(
         "image_size": public.image_size[0],
         "skipped": training.get("skipped", []),
         "chance": number(known.chance) if known else None,
+        "aggregation": aggregation_of(view),
     }
 
 
