@@ -15,6 +15,7 @@ from test_resume import assert_same, everything
 import logitleak
 from logitleak import config as configs
 from logitleak.attacks.views import SumView
+from logitleak.capture.export import export
 from logitleak.deploy.config import flat, of_run
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
@@ -132,7 +133,7 @@ def test_what_is_said_and_measured_of_it(tiny_config: Tiny, tmp_path: Path) -> N
     assert result_of_server["game"]["pairs"]["trials"] > 0  # who is in anybody's data is asked,
     assert "clients" not in result_of_server  # and at whom is not
     with pytest.raises(UserError, match="holds means of uploads"):
-        logitleak.export(result.path / "worlds" / "0", tmp_path / "capture")
+        export(Transcript(result.path / "worlds" / "0"), tmp_path / "capture", "means")
 
 
 def test_a_client_that_diverges_leaves_the_sum_and_is_on_record(
