@@ -21,6 +21,7 @@ from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.stages.check import check
+from logitleak.stages.footprint import footprint
 from logitleak.stages.plan import plan
 from logitleak.stages.simulation import Simulation
 from logitleak.stages.verify import verify
@@ -245,6 +246,12 @@ def test_no_key_is_in_a_run_folder_and_a_pure_aggregator_has_nothing(
 
 
 def test_sizes_are_said_beforehand(tiny_config: Tiny) -> None:
+    found = check(configs.parse(values(tiny_config)))
+    hidden, seen = (
+        footprint(configs.parse(values(tiny_config)), found.scheme, found.sizes, h)
+        for h in (found.hiding, None)
+    )
+    assert hidden["federation"] > seen["federation"]
     planned = plan(configs.parse(values(tiny_config)))
     assert planned.aggregation is not None
     assert any(f"{planned.aggregation.sent:,} bytes from each client" in line for line in planned.lines())

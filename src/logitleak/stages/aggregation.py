@@ -95,13 +95,12 @@ def aggregation_of(view: Transcript) -> str | None:
     return None if record is None else printable(record.kind, 100)
 
 
-def described(view: Transcript, outputs: str, rounds: str) -> list[str]:
+def described(view: Transcript, outputs: str) -> list[str]:
     """What is seen of uploads, in sentences.
 
     Args:
         view: a transcript of means.
         outputs: such as "logits on the public images".
-        rounds: such as "in each of 3 rounds".
     """
     record = view.manifest.aggregation
     assert record is not None  # else there are single uploads, and these are not asked about
@@ -109,7 +108,7 @@ def described(view: Transcript, outputs: str, rounds: str) -> list[str]:
     made = registry.load("aggregator", record.kind) if known else None
     how = made.how if made is not None and issubclass(made, Hiding) else "How is not known here."
     return [
-        f"The mean of all {view.parties} clients' {outputs}, {rounds}, and no single client's.",
+        f"The mean of all {view.parties} clients' {outputs}, in each of {view.rounds} rounds, and no single client's.",
         f"Which clients took part in each of these means. {how} ({printable(record.kind, 100)}) Guarantee: none; a "
         "mean can name whose data are in it.",
     ]

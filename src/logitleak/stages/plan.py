@@ -172,7 +172,7 @@ def plan(config: Config) -> Plan:
     upload = weights if found.scheme.upload_kind in MODEL_KINDS else outputs
     recorded = f.clients if found.hiding is None else 1
     wire = f.rounds * ((recorded + 1) * upload + outputs)
-    memory = footprint(config, found.scheme, size)
+    memory = footprint(config, found.scheme, size, found.hiding)
     models = f.clients + 1 + _understudies(config)
     return Plan(
         data=PlannedData(

@@ -84,7 +84,7 @@ def _uploads(view: Transcript, rounds: str) -> list[str]:
     """What is seen of what clients sent."""
     outputs = _UPLOADED[view.manifest.uploads.kind]
     if view.manifest.aggregation is not None:
-        return aggregation.described(view, outputs, rounds)
+        return aggregation.described(view, outputs)
     return [f"Each client's {outputs}, {rounds}.", "Which client sent them."]
 
 
