@@ -62,7 +62,7 @@ def test_the_mean_alone_is_written_and_handed_on() -> None:
     assert (event.received, event.absent) == ({}, {})
     assert event.summed is not None
     assert torch.equal(event.summed.mean.tensors["logits"], mean)
-    assert event.summed.nbytes == {k: 4 * 6 * 4 for k in range(3)}
+    assert event.summed.nbytes == dict.fromkeys(range(3), 4 * 6 * 4)
 
 
 def test_absent_and_spoilt_answers_are_not_in_the_mean() -> None:

@@ -165,9 +165,10 @@ class Recorder:
             return _averaged(self.ask(action, round, message), average)
         message = message or Payload()
         received, absent = self._answers(action, round, message)
-        if len(received) < 2:
+        least = max(2, self._minimum)
+        if len(received) < least:
             self._sink.write(Event(round, action, message, {}, absent))
-        self._refuse_too_few(action, round, received, absent, max(2, self._minimum))
+        self._refuse_too_few(action, round, received, absent, least)
         sealed = {k: self._hiding.seal(k, round, _only(payload)[1]) for k, payload in received.items()}
         name = _only(next(iter(received.values())))[0]
         mean = self._hiding.mean(round, sealed, list(absent))

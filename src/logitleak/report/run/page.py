@@ -81,7 +81,9 @@ def _identity(run: Run) -> Finding | None:
     result = table(run.metrics, "identity")
     if not (result.get("game") or result.get("clients")):
         return None
-    return detected("identity", "Who is where", result, False, one(run))
+    hidden = run.data.get("aggregation") is not None
+    title = "who is in anybody's data?" if hidden else "who is at which client?"
+    return detected("identity", title, result, False, one(run))
 
 
 def _title(run: Run) -> str:
