@@ -88,11 +88,11 @@ def on_record(f: FederationConfig, hiding: Hiding | None) -> Aggregated | None:
     )
 
 
-def aggregation_of(view: Transcript) -> str | None:
-    """The kind of aggregator behind which the mean of the uploads alone was seen, as a report can show it; None where
-    each was."""
+def aggregation_of(view: Transcript) -> str:
+    """The kind of aggregator behind which the mean of the uploads alone was seen, as a report can show it; "plain"
+    where each was."""
     record = view.manifest.aggregation
-    return None if record is None else printable(record.kind, 100)
+    return "plain" if record is None else printable(record.kind, 100)
 
 
 def described(view: Transcript, outputs: str) -> list[str]:

@@ -73,7 +73,7 @@ def _finding(name: str, title: str, question: dict[str, Any], found: dict[str, A
         return _unjudged(name, title, question, found)
     if answer in ("membership", "records"):
         return detected(name, title, result, answer == "records", noun_of(found.get("noun")))
-    hidden = table(found, "data").get("aggregation") is not None
+    hidden = table(found, "data").get("aggregation", "plain") != "plain"
     if answer == "shares":
         return _shares(name, title, question, result, hidden)
     return _models(name, title, result, hidden)

@@ -81,7 +81,7 @@ def _identity(run: Run) -> Finding | None:
     result = table(run.metrics, "identity")
     if not (result.get("game") or result.get("clients")):
         return None
-    hidden = run.data.get("aggregation") is not None
+    hidden = run.data.get("aggregation", "plain") != "plain"
     title = "who is in anybody's data?" if hidden else "who is at which client?"
     return detected("identity", title, result, False, one(run))
 
@@ -198,7 +198,7 @@ def _bytes(run: Run) -> dict[str, Any] | None:
         "lines": lines,
         "totals": totals,
         "all": size(sum(cells.values())),
-        "hidden": run.data.get("aggregation"),
+        "aggregation": run.data.get("aggregation", "plain"),
         "sent": size(sum(sent)) if sent else None,
         "fedavg": [size(each) for each in fedavg],
         "fedavg_all": size(sum(fedavg)),
