@@ -122,6 +122,7 @@ def settings_table(model: type[Strict], also: type[Strict] | None = None) -> str
 def sections() -> dict[type[Strict], tuple[str, str]]:
     """Every section of what a user may write: how a reader finds it, and where it stands."""
     from logitleak.config import (
+        AggregationConfig,
         AttackConfig,
         Config,
         DataConfig,
@@ -136,6 +137,7 @@ def sections() -> dict[type[Strict], tuple[str, str]]:
         Config: ("run", "the top of a run's file"),
         DataConfig: ("data", "`data` of a run"),
         FederationConfig: ("federation", "`federation` of a run"),
+        AggregationConfig: ("aggregation", "`federation.aggregation`"),
         GameConfig: ("game", "`game` of a run"),
         DefenseConfig: ("defense", "each entry of `defenses`"),
         AttackConfig: ("attack", "each entry of `attacks`"),
@@ -173,6 +175,10 @@ _KINDS = {
     "data": ("Data sources", "Chosen by `data.source`, with `data.settings`"),
     "partition": ("Partitions", "Chosen by `data.partition`, with `data.partition_settings`"),
     "defense": ("Defenses", "Chosen by `defenses`, a list of names with `settings` and `clients`"),
+    "aggregator": (
+        "Aggregators",
+        "Chosen by `federation.aggregation`, a name or `kind` and `settings`",
+    ),
     "degradation": ("Degradations", "Chosen by `data.degradation`, with `data.degradation_settings`"),
     "model": ("Models", "Chosen by `federation.models` and `federation.server_model`"),
     "metric": ("Image metrics", "Computed for every rebuilt image"),

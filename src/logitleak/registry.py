@@ -175,6 +175,16 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.defenses.bido:BiDO", "Features that depend little on private images, by HSIC"
         ),
     },
+    "aggregator": {
+        "plain": Entry("logitleak.aggregation.plain:Plain", "The server sees every upload"),
+        "secure-sum": Entry(
+            "logitleak.aggregation.secure_sum:SecureSum",
+            "The server sees the sum, by masks that cancel in pairs",
+        ),
+        "ckks": Entry(
+            "logitleak.aggregation.ckks:CKKS", "Clients encrypt and decrypt, the server adds (extra he)"
+        ),
+    },
     "degradation": {
         "blur": Entry("logitleak.data.degrade.blur:Blur", "Box blur of any size"),
         "mask": Entry("logitleak.data.degrade.mask:Mask", "A painted face mask in the aligned frame"),

@@ -22,3 +22,9 @@ def derive(seed: int, *names: str | int) -> torch.Generator:
 def derive_numpy(seed: int, *names: str | int) -> np.random.Generator:
     """The same for numpy."""
     return np.random.default_rng(derive_int(seed, *names))
+
+
+def derive_bytes(seed: int, *names: str | int) -> bytes:
+    """32 bytes for one named use, for example the secret of two clients of a simulation."""
+    text = "\x1f".join(["bytes", str(seed), *map(str, names)])
+    return hashlib.sha256(text.encode()).digest()

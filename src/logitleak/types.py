@@ -40,8 +40,22 @@ class Absence:
 
 
 @dataclass(frozen=True)
+class Summed:
+    """What is left of uploads of which the mean alone is seen.
+
+    Attributes:
+        mean: of those who answered.
+        nbytes: by client, how many bytes it sent.
+    """
+
+    mean: Payload
+    nbytes: Mapping[int, int]
+
+
+@dataclass(frozen=True)
 class Event:
-    """One exchange: the server sent ``sent`` and got one payload from each client that answered validly.
+    """One exchange: the server sent ``sent`` and got one payload from each client that answered validly, or, behind an
+    aggregator that hides single uploads, what is in ``summed``.
 
     ``absent`` says of every other client why its answer is missing.
     """
@@ -51,6 +65,7 @@ class Event:
     sent: Payload
     received: Mapping[int, Payload]
     absent: Mapping[int, str] = field(default_factory=dict)
+    summed: Summed | None = None
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def test_one_client_is_sent_nothing() -> None:
 
 def test_era_reduces_entropy_and_keeps_the_order() -> None:
     mean = torch.rand(20, CLASSES, generator=torch.Generator().manual_seed(0)).softmax(1)
-    sharp = DSFL(DSFLSettings()).aggregate([mean, mean])
+    sharp = DSFL(DSFLSettings()).sharpen(mean)
     entropy = [-(p * p.log()).sum(1) for p in (mean, sharp)]
     assert bool((entropy[1] < entropy[0]).all())
     assert torch.equal(sharp.argsort(1), mean.argsort(1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from logitleak.schemes.dsfl import DSFL, DSFLSettings
+from logitleak.schemes.dsfl import mean_probabilities
 from logitleak.stages.seen import ONLOOKERS, AskedAbout, ClientView
 from logitleak.types import Event, Payload, PublicData, UploadKind
 from logitleak.wire.transcript import Transcript
@@ -82,7 +82,7 @@ def test_another_client_sees_the_consensus_and_its_own_first_words(tmp_path: Pat
 def test_probabilities_that_were_sent_out_come_as_logits(tmp_path: Path) -> None:
     view = recorded(tmp_path / "wire", kind="probabilities")
     sight = ONLOOKERS["another client"].sights(view)[0]
-    mean = DSFL(DSFLSettings(aggregation="simple")).aggregate([view.client_values(k, 1)[1] for k in range(4)])
+    mean = mean_probabilities([view.client_values(k, 1)[1] for k in range(4)])
     torch.testing.assert_close(sight.view.client_logits(0, 1)[1].softmax(1), mean)
 
 

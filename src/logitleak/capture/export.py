@@ -30,10 +30,15 @@ def export(
 
     Raises:
         UserError: the transcript has no outputs but weights, or none at all, its images are no squares, something
-            else is in it that no capture can hold, or the folder is there.
+            else is in it that no capture can hold, means of uploads for example, or the folder is there.
     """
     known, public, uploads = view.knowledge, view.knowledge.public, view.manifest.uploads
     height, width = public.image_size
+    if view.manifest.aggregation is not None:
+        raise UserError(
+            "This transcript holds means of uploads, and a capture those of single clients; hand on its wire/ folder, "
+            "which `logitleak import` takes."
+        )
     if uploads.kind in MODEL_KINDS:
         raise UserError("This federation shares models and no outputs; a capture holds outputs.")
     if width > 0 and (height != width or not 11 <= width <= 512):

@@ -21,8 +21,8 @@ def ls(
     """List what is registered, with one line each; or the settings of one plug-in.
 
     Args:
-        kind: One of scheme, attack, prior, data, partition, defense, degradation, model, metric, tracker; all by
-            default.
+        kind: One of scheme, attack, prior, data, partition, defense, aggregator, degradation, model, metric, tracker;
+            all by default.
         name: A name of this kind, to list its settings: their types, defaults and meanings.
         json: Print one JSON object.
     """

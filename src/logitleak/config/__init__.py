@@ -13,6 +13,7 @@ from logitleak.config.model import (
     read_yaml,
 )
 from logitleak.config.sections import (
+    AggregationConfig,
     AttackConfig,
     DataConfig,
     DefenseConfig,
@@ -22,6 +23,7 @@ from logitleak.config.sections import (
 )
 
 __all__ = [
+    "AggregationConfig",
     "AttackConfig",
     "Attacked",
     "Config",

@@ -220,6 +220,7 @@ def parse(values: Mapping[str, Any]) -> Config:
             registry.describe(error, "The config", Config, lambda path: places_of(path, attacks))
         ) from None
     registry.check("scheme", config.federation.scheme)
+    registry.check("aggregator", config.federation.aggregation.kind)
     registry.check("data", config.data.source)
     check_models(config.federation)
     check_minimum(config.federation.minimum_clients, config.federation.clients)

@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from logitleak.choices import Tuning, View
 from logitleak.strict import Strict
@@ -18,6 +26,10 @@ class Section(Strict):
 
 def _expanded(path: Any) -> Any:
     return os.path.expanduser(os.path.expandvars(path)) if isinstance(path, str) else path
+
+
+def _kind(aggregation: Any) -> Any:
+    return {"kind": aggregation} if isinstance(aggregation, str) else aggregation
 
 
 def _who(clients: Any) -> Any:
@@ -80,6 +92,17 @@ class DataConfig(Section):
         return self.protocol == "one-domain"
 
 
+class AggregationConfig(Section):
+    """What the server sees of the uploads that it averages; the kind alone may stand for all of it.
+
+    Attributes:
+        kind: a registered aggregator; "plain" shows every upload. ``settings`` are its own.
+    """
+
+    kind: str = "plain"
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
 class FederationConfig(Section):
     """Who takes part, and how everybody trains.
 
@@ -94,6 +117,7 @@ class FederationConfig(Section):
         precision: "float32", or "bf16" to train classifiers with products in bfloat16.
         minimum_clients: how many clients must answer validly in every exchange; the federation goes on without the
             others, and ends where fewer are left. Null: all in a simulation, one in a deployment.
+        aggregation: what the server sees of uploads; by default every single one.
     """
 
     scheme: str = "fedmd"
@@ -107,6 +131,14 @@ class FederationConfig(Section):
     batch: PositiveInt = 64
     precision: Literal["float32", "bf16"] = "float32"
     minimum_clients: PositiveInt | None = None
+    aggregation: Annotated[AggregationConfig, BeforeValidator(_kind)] = AggregationConfig()
+
+    @model_serializer(mode="wrap")
+    def _aggregated(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        if self.aggregation == AggregationConfig():  # such runs are what they were before there were others
+            values.pop("aggregation", None)
+        return values
 
     def model_of(self, client: int) -> str:
         """The architecture of a client."""

@@ -55,8 +55,9 @@ def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
     """The table as Flower takes it: no lists, no nesting, no nulls.
 
     Raises:
-        UserError: a setting of the scheme has no place in it.
+        UserError: a setting of the scheme has no place in it, or clients would need keys.
     """
+    _refuse_keys(config.federation)
     values = config.model_dump(mode="json")
     federation = values.pop("federation")
     if defenses := values.pop("defenses"):
@@ -96,10 +97,20 @@ def parse(table: Mapping[str, Any], node: Mapping[str, Any] | None = None) -> De
         config = DeployConfig.model_validate(own | {"federation": parsed})
     except ValidationError as error:
         raise UserError(registry.describe(error, "The app's config", DeployConfig)) from None
+    _refuse_keys(parsed)
     check_minimum(config.minimum_clients, parsed.clients)
     check_models(parsed)
     check_defenses(config.defenses, scheme_of(parsed), parsed.clients)
     return config
+
+
+def _refuse_keys(federation: FederationConfig) -> None:
+    """Raise a `UserError` where clients would have to agree on keys, which they cannot over Flower."""
+    if "aggregation" in federation.model_dump():
+        raise UserError(
+            f"federation.aggregation={federation.aggregation.kind} is simulated only, since clients do not agree on "
+            "keys over Flower here; leave it out of a deployment."
+        )
 
 
 def _listed(given: Any) -> list[Any]:

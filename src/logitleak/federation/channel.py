@@ -9,13 +9,14 @@ from typing import Protocol
 
 from torch import Tensor
 
+from logitleak.aggregation.base import Hiding
 from logitleak.defenses.shield import Shield
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form
 from logitleak.federation.bank import ModelBank
-from logitleak.schemes.base import ClientContext, Scheme
+from logitleak.schemes.base import Average, ClientContext, Scheme
 from logitleak.text import printable
-from logitleak.types import Absence, ClientData, Event, Payload
+from logitleak.types import Absence, ClientData, Event, Payload, Summed
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,10 @@ class InProcessChannel:
             answers[client] = shield.guard(action, round, message, answers[client])
         return dict(sorted(answers.items()))
 
+    def mean(self, action: str, round: int, average: Average, message: Payload | None = None) -> Tensor:
+        """Have every client do a named action, and average what each answers; nothing is recorded or hidden."""
+        return _averaged(self.ask(action, round, message), average)
+
 
 class Transport(Protocol):
     """Carries a message to all clients, and says for each client what came back, or why nothing did."""
@@ -109,15 +114,22 @@ class Recorder:
         sink: where events go.
         form: from an action and its message to what a valid answer looks like.
         minimum: how many clients must answer validly.
+        hiding: what shows the mean of uploads and no single one; None where each is seen.
     """
 
     def __init__(
-        self, transport: Transport, sink: Sink, form: Callable[[str, Payload], Form], minimum: int = 1
+        self,
+        transport: Transport,
+        sink: Sink,
+        form: Callable[[str, Payload], Form],
+        minimum: int = 1,
+        hiding: Hiding | None = None,
     ) -> None:
         self._transport = transport
         self._sink = sink
         self._form = form
         self._minimum = minimum
+        self._hiding = hiding
 
     @property
     def clients(self) -> int:
@@ -131,6 +143,43 @@ class Recorder:
             TooFewClients: fewer than the minimum answered validly.
         """
         message = message or Payload()
+        received, absent = self._answers(action, round, message)
+        if self._hiding is not None and any(payload.tensors for payload in received.values()):
+            raise ValueError(
+                f"the answers to {action} must not be seen one by one; a scheme asks for their mean"
+            )
+        self._sink.write(Event(round, action, message, received, absent))
+        self._refuse_too_few(action, round, received, absent, self._minimum)
+        return received
+
+    def mean(self, action: str, round: int, average: Average, message: Payload | None = None) -> Tensor:
+        """Ask, check, record, and hand the mean of the valid answers on.
+
+        Where single uploads are hidden, clients hold their own answers against the form and seal them. What is sealed
+        is noise to everybody else, so that the mean is all that is recorded.
+
+        Raises:
+            TooFewClients: fewer than the minimum answered validly, or a single one where the mean is to hide it.
+        """
+        if self._hiding is None:
+            return _averaged(self.ask(action, round, message), average)
+        message = message or Payload()
+        received, absent = self._answers(action, round, message)
+        least = max(2, self._minimum)
+        if len(received) < least:
+            self._sink.write(Event(round, action, message, {}, absent))
+        self._refuse_too_few(action, round, received, absent, least)
+        sealed = {k: self._hiding.seal(k, round, _only(payload)[1]) for k, payload in received.items()}
+        name = _only(next(iter(received.values())))[0]
+        mean = self._hiding.mean(round, sealed, list(absent))
+        summed = Summed(Payload({name: mean}), {k: one.nbytes for k, one in sealed.items()})
+        self._sink.write(Event(round, action, message, {}, absent, summed))
+        return mean
+
+    def _answers(
+        self, action: str, round: int, message: Payload
+    ) -> tuple[dict[int, Payload], dict[int, str]]:
+        """The valid answers, and why the others are missing."""
         replies = self._transport.ask(action, round, message)
         form = self._form(action, message)
         received: dict[int, Payload] = {}
@@ -143,11 +192,29 @@ class Recorder:
                 log.warning("round %d, %s: client %d is absent: %s", round, action, client, absent[client])
             elif isinstance(reply, Payload):
                 received[client] = reply
-        self._sink.write(Event(round, action, message, received, absent))
-        if len(received) < self._minimum:
+        return received, absent
+
+    def _refuse_too_few(
+        self,
+        action: str,
+        round: int,
+        received: Mapping[int, Payload],
+        absent: Mapping[int, str],
+        minimum: int,
+    ) -> None:
+        if len(received) < minimum:
             reasons = "; ".join(f"client {k}: {reason}" for k, reason in absent.items())
             raise TooFewClients(
                 f"{len(received)} of {self.clients} clients answered {action} in round {round} validly, and "
-                f"{self._minimum} are needed ({printable(reasons, 400)})."
+                f"{minimum} are needed ({printable(reasons, 400)})."
             )
-        return received
+
+
+def _averaged(answers: Mapping[int, Payload], average: Average) -> Tensor:
+    return average([_only(payload)[1] for payload in answers.values()])
+
+
+def _only(payload: Payload) -> tuple[str, Tensor]:
+    """The only tensor of an answer, by name."""
+    ((name, value),) = payload.tensors.items()
+    return name, value

@@ -73,6 +73,7 @@ class Data(Record):
         image_size: side in pixels.
         skipped: what was left out.
         chance: of a blind guess among all that reconstructions are compared with.
+        aggregation: the kind of aggregator behind which the mean of the uploads alone was seen; "plain" where each was.
     """
 
     recorded: bool
@@ -92,6 +93,7 @@ class Data(Record):
     image_size: int
     skipped: list[Skipped]
     chance: float | None
+    aggregation: str
 
 
 class Null(Record):

@@ -23,6 +23,10 @@ Listener = Callable[[int, str, int | None, int, float], None]
 """(round, phase, client or None for the server, epoch, mean loss)."""
 
 
+Average = Callable[[Sequence[Tensor]], Tensor]
+"""The mean of K tensors of one shape."""
+
+
 def _ignore(round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
     return None
 
@@ -35,6 +39,16 @@ class Channel(Protocol):
 
     def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload]:
         """Have the clients do a named action; the answers of those who gave a valid one, at least one."""
+
+    def mean(self, action: str, round: int, average: Average, message: Payload | None = None) -> Tensor:
+        """Have the clients do a named action, and get the mean of what they answer, one tensor each.
+
+        Args:
+            action: its name.
+            round: the round.
+            average: how, where every answer is seen. An aggregator that hides them has its own way.
+            message: what the server sends.
+        """
 
 
 @dataclass(frozen=True)
@@ -171,6 +185,7 @@ class Scheme(ABC):
         one_architecture: whether clients and server must have the same model.
         uploads_at_once: how many times over all uploads are in memory while the server works.
         own_model_is_null: whether f_0 learns from the public set alone, so that no private image can reach it.
+        averages: whether the server needs no more of the uploads than their mean, and gets it by `Channel.mean`.
     """
 
     Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
@@ -181,6 +196,7 @@ class Scheme(ABC):
     one_architecture: ClassVar[bool] = False
     uploads_at_once: ClassVar[int] = 1
     own_model_is_null: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

@@ -45,6 +45,7 @@ class DSFL(Scheme):
     uploads = ("upload", "probabilities")
     upload_kind = "probabilities"
     labelled = False
+    averages = True
     settings: DSFLSettings
 
     @property
@@ -53,9 +54,7 @@ class DSFL(Scheme):
 
     def serve(self, round: int, channel: Channel, server: Server) -> None:
         channel.ask("learn", round)
-        uploads = channel.ask("upload", round)
-        consensus = self.aggregate([payload.tensors["probabilities"] for payload in uploads.values()])
-        del uploads  # gigabytes at full scale; nothing below needs them
+        consensus = self.sharpen(channel.mean("upload", round, mean_probabilities))
         server.fit(round, consensus, soft_cross_entropy, self.settings.server)
         if channel.clients > 1:
             channel.ask("distill", round, Payload({"consensus": consensus}))
@@ -65,11 +64,8 @@ class DSFL(Scheme):
         distill = clients * s.distill if clients > 1 else 0
         return Epochs(public=rounds * (distill + s.server), private=rounds * clients * s.learn)
 
-    def aggregate(self, uploads: Sequence[Tensor]) -> Tensor:
-        """The consensus of K uploads [N, J]: their mean, and with "era" softmax(mean / temperature)."""
-        mean = torch.zeros_like(uploads[0])
-        for probabilities in uploads:
-            mean += probabilities / len(uploads)
+    def sharpen(self, mean: Tensor) -> Tensor:
+        """The consensus from the mean of the uploads [N, J]: itself, and with "era" softmax(mean / temperature)."""
         if self.settings.aggregation == "simple":
             return mean
         return torch.softmax(mean / self.settings.era_temperature, -1)
@@ -95,6 +91,14 @@ class DSFL(Scheme):
         consensus = message.tensors["consensus"]
         context.learn_public(bank, "distill", consensus, soft_cross_entropy, self.settings.distill)
         return [Payload()] * len(bank)
+
+
+def mean_probabilities(uploads: Sequence[Tensor]) -> Tensor:
+    """The plain average over clients, [N, J]."""
+    mean = torch.zeros_like(uploads[0])
+    for probabilities in uploads:
+        mean += probabilities / len(uploads)
+    return mean
 
 
 def soft_cross_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:

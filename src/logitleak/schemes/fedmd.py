@@ -44,6 +44,7 @@ class FedMD(Scheme):
     Settings = FedMDSettings
     uploads = ("upload", "logits")
     own_model_is_null = True
+    averages = True
     settings: FedMDSettings
 
     @property
@@ -59,11 +60,9 @@ class FedMD(Scheme):
         channel.ask("transfer", 0)
 
     def serve(self, round: int, channel: Channel, server: Server) -> None:
-        uploads = channel.ask("upload", round)
+        consensus = channel.mean("upload", round, mean_logits)
         if channel.clients > 1:
-            consensus = mean_logits([payload.tensors["logits"] for payload in uploads.values()])
             channel.ask("digest", round, Payload({"consensus": consensus}))
-        del uploads  # gigabytes at full scale; nothing below needs them
         channel.ask("revisit", round)
         server.fit(round, server.public.labelled().labels, F.cross_entropy, self.settings.server)
 

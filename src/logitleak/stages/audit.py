@@ -21,6 +21,7 @@ from logitleak.formats import AuditFile
 from logitleak.progress import Progress, Quiet
 from logitleak.sealed.game import held_images
 from logitleak.seeds import derive_int
+from logitleak.stages.aggregation import aggregation_of
 from logitleak.stages.audit_truth import Scored, Truth, judge, truth_of, write_scores
 from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
 from logitleak.stages.evaluate import describe_game, versions
@@ -28,7 +29,7 @@ from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.stages.identity import of_server
 from logitleak.stages.lab import MockTwins, mock_twins
 from logitleak.stages.opening import finished
-from logitleak.stages.seen import ONLOOKERS, AskedAbout
+from logitleak.stages.seen import ONLOOKERS, AskedAbout, onlookers_of
 from logitleak.stages.students import train_students
 from logitleak.stages.threat import threat_model
 from logitleak.stages.worlds import attack_seed
@@ -89,6 +90,7 @@ class _Battery:
                 "This federation shares models, not outputs on a public set; its audit is `logitleak attack RUN "
                 "gradients`."
             )
+        self.onlookers = onlookers_of(self.views[0])
         self.seed = derive_int(attack_seed(config.seed), "audit")
         self.truth = truth_of(folder, self.views[0])
         self.scored: list[Scored] = []
@@ -104,7 +106,7 @@ class _Battery:
         lab = twins.views if isinstance(twins, MockTwins) and uncalibrated is None else ()
         asked = self._asked()
         names = registry.names("audit")
-        self.progress.stage("audits", len(names) * len(ONLOOKERS))
+        self.progress.stage("audits", len(names) * len(self.onlookers))
         audits = [self._question(name, asked, lab, twins) for name in names]
         recorded = isinstance(config, RecordedConfig)
         game = self.truth.game if self.truth else None
@@ -131,11 +133,11 @@ class _Battery:
         """One audit, for everybody who may look."""
         start = time.perf_counter()
         audit = create(name, seed=self.seed, device=self.device)
-        onlookers = list(ONLOOKERS) if audit.answer == "membership" else [_EVERYBODY]
+        onlookers = list(self.onlookers) if audit.answer == "membership" else [_EVERYBODY]
         views = []
         for who in onlookers:
             found = self._seen(name, audit, who, asked.get(audit.answer, ()), lab)
-            self.progress.advance(f"{name}, {who}", steps=1 if len(onlookers) > 1 else len(ONLOOKERS))
+            self.progress.advance(f"{name}, {who}", steps=1 if len(onlookers) > 1 else len(self.onlookers))
             if found is not None:
                 views.append(found)
         return {
@@ -154,7 +156,7 @@ class _Battery:
         self, name: str, audit: Audit, who: str, asked: Sequence[Asked], lab: Sequence[Any]
     ) -> dict[str, Any] | None:
         """One audit for one onlooker, in all worlds; None where there is nothing to see."""
-        look = ONLOOKERS[who]
+        look = self.onlookers[who]
         answers: list[list[tuple[Sequence[int], dict[str, Tensor]]]] = []
         for number, view in enumerate(self.views):
             if audit.needs_candidates and number >= len(asked) > 0:
@@ -225,7 +227,7 @@ class _Battery:
                 about = Asked(
                     candidates.images[order],
                     candidates.labels[order],
-                    candidates.clients[order],
+                    self._asked_client(candidates.clients[order]),
                     {round: said[:, order] for round, said in kept.items()},
                 )
             held = truth.probes() if number == 0 else Asked.nothing()
@@ -234,6 +236,10 @@ class _Battery:
             if not self.fast and isinstance(config, Config) and len(about) + len(held):
                 records[-1], probes[-1] = self._taught(view, config, about, held)
         return {"records": records, "agreement": probes[:1]}
+
+    def _asked_client(self, clients: Tensor) -> Tensor:
+        """Whom a candidate is asked about: its client, or, where a mean alone is seen, everybody at once."""
+        return clients if self.views[0].clients > 1 else torch.zeros_like(clients)
 
     def _taught(self, view: Transcript, config: Config, about: Asked, held: Asked) -> tuple[Asked, Asked]:
         """The same questions, with what students of the uploads say of both kinds of images."""
@@ -253,7 +259,8 @@ class _Battery:
         return {
             "classes": knowledge.num_classes,
             "targets": len(knowledge.target_labels),
-            "clients": view.clients,
+            "clients": view.parties,
+            "aggregation": aggregation_of(view),
             "rounds": view.rounds,
             "public": len(knowledge.public),
             "names": [truth.truth.names[int(j)] for j in knowledge.target_labels] if truth else None,

@@ -218,8 +218,10 @@ def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
         return None
     counted = truth.truth.images.numel() > 0  # a capture without images has one empty one for each target
     rows, present, absent = [], [], []
-    for number, ((_, values),) in enumerate(scored.worlds):
-        held = truth.holdings(number, len(values)).double()
+    for number, ((about, values),) in enumerate(scored.worlds):
+        held = truth.holdings(number, len(about)).double()
+        if not apart(about, values):  # of everybody's data as one
+            held = held.sum(0, keepdim=True)
         exact = held / held.sum(1, keepdim=True).clamp_min(1)
         estimate = values[:, truth.targets]  # which classes are private is known
         estimate = estimate / estimate.sum(1, keepdim=True).clamp_min(1e-12)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from logitleak import registry
+from logitleak.aggregation.base import Hiding
 from logitleak.attacks.base import create
 from logitleak.config import Config, DataConfig, FederationConfig
 from logitleak.data.base import UNLABELLED, DataSource
@@ -17,6 +18,7 @@ from logitleak.errors import UserError
 from logitleak.federation.batches import refuse_single_images
 from logitleak.models import own
 from logitleak.schemes.base import Scheme
+from logitleak.stages.aggregation import check_aggregation
 from logitleak.stages.banks import scheme_of
 from logitleak.stages.folder import choose_device
 from logitleak.stages.shields import check_defenses
@@ -32,11 +34,13 @@ class Checked:
         scheme: with its settings.
         sizes: how much there will be of everything.
         left_out: how many people are left out, for want of images.
+        hiding: what hides single uploads; None where each is seen.
     """
 
     scheme: Scheme
     sizes: Sizes
     left_out: int
+    hiding: Hiding | None = None
 
 
 def check(config: Config) -> Checked:
@@ -54,6 +58,7 @@ def check(config: Config) -> Checked:
     }
     _check_scheme(config, scheme)
     check_defenses(config.defenses, scheme, config.federation.clients)
+    hiding = check_aggregation(config, scheme)
     shares_models = scheme.upload_kind in MODEL_KINDS
     provides = scheme.provides if shares_models else scheme.provides | {"shadows"}
     for name, made in attacks.items():
@@ -95,7 +100,7 @@ def check(config: Config) -> Checked:
     counts = dict.fromkeys(("sensitive", "all"), found.public)
     for made in attacks.values():
         made.check_public(size, counts)
-    return Checked(scheme, found, len(left_out))
+    return Checked(scheme, found, len(left_out), hiding)
 
 
 def _check_game(config: Config, partition: Partition) -> None:

@@ -96,7 +96,9 @@ def marks(view: Transcript) -> list[str]:
     """For each defense on record whether uploads are held against it."""
     said, last = [], {id(known.entry) for known in last_of_each(view).values()}
     for known in on_record(view):
-        if known.made is None or type(known.made).fits is Defense.fits:
+        if view.manifest.aggregation is not None:
+            how = "only the mean of the uploads is on record, so none is held against it"
+        elif known.made is None or type(known.made).fits is Defense.fits:
             how = "uploads show no trace of it"
         elif id(known.entry) in last:
             how = "uploads are held against it"

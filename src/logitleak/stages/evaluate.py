@@ -24,6 +24,7 @@ from logitleak.sealed.files import read_game, read_truth
 from logitleak.sealed.game import Game, held_images
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages import baselines
+from logitleak.stages.aggregation import aggregation_of
 from logitleak.stages.audit_truth import Truth
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.identity import identity
@@ -232,15 +233,16 @@ def _describe_data(
     return origin | {
         "classes": view.knowledge.num_classes,
         "targets": len(view.knowledge.target_labels),
-        "clients": view.clients,
+        "clients": view.parties,
         "public_sensitive": sensitive,
         "public_insensitive": len(public) - sensitive,
-        "private": [len(truth.client(k, used)) for k in range(view.clients)] if truth and owned else None,
-        "holdings": _holdings(truth, view.clients) if truth and owned else None,
+        "private": [len(truth.client(k, used)) for k in range(view.parties)] if truth and owned else None,
+        "holdings": _holdings(truth, view.parties) if truth and owned else None,
         "held_out": len(truth.held_labels) if truth and training else None,
         "image_size": public.image_size[0],
         "skipped": training.get("skipped", []),
         "chance": number(known.chance) if known else None,
+        "aggregation": aggregation_of(view),
     }
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from torch import nn
 
 from logitleak import registry
+from logitleak.aggregation.base import Hiding
 from logitleak.attacks.base import create
 from logitleak.config import Config
 from logitleak.data.selection import Sizes
@@ -31,13 +32,14 @@ PROCESS = 400 << 20
 SLACK = 1.2
 
 
-def footprint(config: Config, scheme: Scheme, size: Sizes) -> dict[str, int]:
+def footprint(config: Config, scheme: Scheme, size: Sizes, hiding: Hiding | None = None) -> dict[str, int]:
     """Bytes by stage, of which the largest is what the run needs at most; each includes the process and the data.
 
     Args:
         config: the run's.
         scheme: its scheme.
         size: how much there is of everything.
+        hiding: what hides single uploads; None where each is seen.
 
     Raises:
         UserError: a model of the user's own cannot be built.
@@ -55,14 +57,16 @@ def footprint(config: Config, scheme: Scheme, size: Sizes) -> dict[str, int]:
         people=size.people,
         model=max(forecast.weights(made[name]) for name in f.models),
     )
+    shown = scale if hiding is None else _behind_a_sum(scale)
     data = 3 * (public + private) * scale.image // FLOAT  # decoded, divided, and as it travels
-    stages = {"federation": _federation(config, scheme, scale, made)}
+    sealed = 0 if hiding is None else f.clients * hiding.nbytes(public * size.classes)
+    stages = {"federation": _federation(config, scheme, scale, made) + sealed}
     for name, entry in config.attacks.items():
         attack = create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
-        seen = scale if entry.view == "clients" else _behind_a_sum(scale)
+        seen = shown if entry.view == "clients" else _behind_a_sum(scale)
         prior = attack.prior.memory(seen) if attack.uses_prior else 0
         stages[name] = attack.memory(seen) + prior
-    stages["evaluation"] = _evaluation(scale, config.game.simulations, len(config.attacks))
+    stages["evaluation"] = _evaluation(shown, config.game.simulations, len(config.attacks))
     return {name: round((PROCESS + data + size) * SLACK) for name, size in stages.items()}
 
 

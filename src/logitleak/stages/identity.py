@@ -8,6 +8,7 @@ from typing import Any
 from logitleak.audits.base import Asked, Audit, create
 from logitleak.seeds import derive_int
 from logitleak.stages.audit_truth import Scored, Truth, judge
+from logitleak.stages.seen import parties
 from logitleak.types import ServerView
 
 
@@ -35,6 +36,6 @@ def of_server(audit: Audit, views: Sequence[ServerView], truth: Truth) -> dict[s
     """
     answers = [audit.ask(view) for view in views]
     first = next(iter(answers[0]))
-    worlds = [[(range(view.clients), found[first])] for view, found in zip(views, answers, strict=True)]
+    worlds = [[(parties(view), found[first])] for view, found in zip(views, answers, strict=True)]
     scored = Scored("", "server", first, audit.answer, worlds)
     return judge(scored, truth, scored)

@@ -29,7 +29,7 @@ from logitleak.files.lock import locked
 from logitleak.files.storage import TensorFile, write_tensors
 from logitleak.metrics.attack import References, references
 from logitleak.progress import Progress
-from logitleak.schemes.base import ClientContext, Scheme, Server
+from logitleak.schemes.base import Average, ClientContext, Scheme, Server
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth
 from logitleak.seeds import derive_int
@@ -169,7 +169,7 @@ def _train_shadows(view: Transcript, config: Config, seed: int, folder: Path, pr
         return bank_of(f, architecture, members, public.image_size, classes, seed_of_shadows, device)
 
     shadows = _Shadows(
-        bank(f.model_of(0), [f"shadow-{k}" for k in range(SHADOWS)]), scheme, public, view.clients
+        bank(f.model_of(0), [f"shadow-{k}" for k in range(SHADOWS)]), scheme, public, view.parties
     )
     progress.stage("shadows", view.rounds)
     scheme.begin(shadows, Server(bank(f.server_model, ["server"]), public))
@@ -204,3 +204,8 @@ class _Shadows:
             self.bank, [self._nothing] * count, message or Payload(), self._context.at(round, range(count))
         )
         return {}
+
+    def mean(self, action: str, round: int, average: Average, message: Payload | None = None) -> Tensor:
+        """Have all shadows do it; their mean is not wanted."""
+        self.ask(action, round, message)
+        return torch.empty(0)

@@ -83,6 +83,14 @@ class PlannedDefense:
 
 
 @dataclass(frozen=True)
+class PlannedAggregation:
+    """What hides single uploads; ``sent`` are the bytes that each client sends in a round, about."""
+
+    kind: str
+    sent: int
+
+
+@dataclass(frozen=True)
 class PlannedDisk:
     """Bytes: of all transcripts, and of the checkpoint of one federation."""
 
@@ -103,6 +111,7 @@ class Plan:
     """What a run would do, need and take.
 
     Attributes:
+        aggregation: what hides single uploads; None where each is seen.
         attacks: registered attacks, by their names in the run.
         defenses: in their order.
         seconds: what the federation takes here, in all worlds.
@@ -110,6 +119,7 @@ class Plan:
 
     data: PlannedData
     federation: PlannedFederation
+    aggregation: PlannedAggregation | None
     game: PlannedGame
     attacks: dict[str, str]
     defenses: list[PlannedDefense]
@@ -128,6 +138,11 @@ class Plan:
             yield f"            {d.left_out} {plural(d.noun)} are left out, for want of images"
         models = ", ".join(f.models)
         yield f"federation  {f.scheme}, K = {f.clients} clients ({models}), T = {f.rounds} rounds"
+        if self.aggregation is not None:
+            yield (
+                f"aggregation {self.aggregation.kind}: the mean of the uploads is seen, and no single one; about "
+                f"{self.aggregation.sent:,} bytes from each client in a round; guarantee: none"
+            )
         yield f"attacks     {', '.join(self.attacks) or 'none'} on {d.targets} targets"
         if g.worlds > 1:
             yield f"game        twins: {g.worlds} worlds, in each of which half of the targets are withheld"
@@ -155,14 +170,16 @@ def plan(config: Config) -> Plan:
     outputs = size.public * size.classes * FLOAT
     weights = sum(p.numel() * FLOAT for p in _bank(config, size.classes, f.models[0]).models[0].parameters())
     upload = weights if found.scheme.upload_kind in MODEL_KINDS else outputs
-    wire = f.rounds * ((f.clients + 1) * upload + outputs)
-    memory = footprint(config, found.scheme, size)
+    recorded = f.clients if found.hiding is None else 1
+    wire = f.rounds * ((recorded + 1) * upload + outputs)
+    memory = footprint(config, found.scheme, size, found.hiding)
     models = f.clients + 1 + _beside(config)
     return Plan(
         data=PlannedData(
             d.source, size.people, found.left_out, size.public, size.private, size.targets, config.noun
         ),
         federation=PlannedFederation(f.scheme, f.clients, f.rounds, f.models),
+        aggregation=_aggregation(f.aggregation.kind, found, size.public * size.classes),
         game=PlannedGame(g.design, g.simulations, g.share if g.design == "decoys" else None),
         attacks={name: entry.attack for name, entry in config.attacks.items()},
         defenses=[
@@ -179,6 +196,10 @@ def plan(config: Config) -> Plan:
         memory=PlannedMemory(max(memory.values()), memory),
         seconds=foretell(config, found),
     )
+
+
+def _aggregation(kind: str, found: Checked, values: int) -> PlannedAggregation | None:
+    return None if found.hiding is None else PlannedAggregation(kind, found.hiding.nbytes(values))
 
 
 def foretell(config: Config, found: Checked, hurry: bool = False) -> float:

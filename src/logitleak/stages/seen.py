@@ -41,8 +41,15 @@ class Onlooker:
     sights: Callable[[Transcript], list[Sight]]
 
 
+def parties(view: ServerView) -> range:
+    """The clients whose data are in what a view shows."""
+    while isinstance(view, ViewOf):
+        view = view.inner
+    return range(view.parties if isinstance(view, Transcript) else view.clients)
+
+
 def _everybody(view: ServerView) -> list[Sight]:
-    return [Sight(view, range(view.clients))]
+    return [Sight(view, parties(view))]
 
 
 def _sum(view: Transcript) -> list[Sight]:
@@ -89,6 +96,17 @@ ONLOOKERS: dict[str, Onlooker] = {
     ),
 }
 """By name, from the one that sees most."""
+
+ONLOOKERS_OF_MEANS: dict[str, Onlooker] = {
+    "server": Onlooker("The mean of all uploads of every round, and no single one.", _everybody),
+    "last round": Onlooker("The mean of the last round's uploads.", lambda view: _everybody(LastRound(view))),
+}
+"""The same for transcripts that hold means alone: of single uploads there is nothing to be seen."""
+
+
+def onlookers_of(view: Transcript) -> dict[str, Onlooker]:
+    """Who may look at a federation of this kind."""
+    return ONLOOKERS if view.manifest.aggregation is None else ONLOOKERS_OF_MEANS
 
 
 class AskedAbout(ViewOf):

@@ -28,12 +28,13 @@ from logitleak.metrics.utility import accuracy
 from logitleak.progress import Progress
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.sealed.truth import Split
+from logitleak.stages import aggregation
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.candidates import AskingTransport
 from logitleak.stages.folder import World, choose_device
 from logitleak.stages.shields import insides_of, on_record, shields_of
 from logitleak.stages.trainers import schedule_of, trainers_of
-from logitleak.wire.writer import Defended, Manifest, TranscriptWriter, Uploads
+from logitleak.wire.writer import Aggregated, Defended, Manifest, TranscriptWriter, Uploads
 
 log = logging.getLogger(__name__)
 
@@ -92,19 +93,22 @@ class Simulation:
         if asked is not None:
             channel = AskingTransport(channel, self.groups, self.scheme.uploads[0], *asked)
         labels = split.truth.target_labels.tolist()
+        secrets = aggregation.secrets_of(config.seed, number)
+        hiding = aggregation.hiding_of(config.federation, self.scheme.upload_kind, secrets)
         manifest = manifest_of(
             config.federation,
             self.scheme,
             split.num_classes,
             labels,
             on_record(config.defenses, schedule_of(f, self.scheme)),
+            aggregation.on_record(config.federation, hiding),
         )
         self.done = last_checkpoint(world)
         if self.done < 0:  # nothing to go on from: leave nothing of an earlier start, whatever its data were
             shutil.rmtree(world.wire, ignore_errors=True)
         self.writer = TranscriptWriter(world.wire, manifest, split.public)
         form = partial(self.scheme.form, public=len(split.public), num_classes=split.num_classes)
-        self.channel = Recorder(channel, self.writer, form, minimum)
+        self.channel = Recorder(channel, self.writer, form, minimum, hiding)
 
     def go_on(self) -> None:
         """Every round that is not finished yet."""
@@ -268,6 +272,7 @@ def manifest_of(
     num_classes: int,
     target_labels: list[int],
     defenses: list[Defended],
+    aggregated: Aggregated | None = None,
 ) -> Manifest:
     """The public facts of a federation that makes all its rounds."""
     action, tensor = scheme.uploads
@@ -280,6 +285,7 @@ def manifest_of(
         target_labels=target_labels,
         uploads=Uploads(action=action, tensor=tensor, kind=scheme.upload_kind),
         defenses=defenses,
+        aggregation=aggregated,
     )
 
 

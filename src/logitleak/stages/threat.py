@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from logitleak.stages import aggregation
+from logitleak.stages.aggregation import adversary
 from logitleak.stages.defended import described
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
@@ -41,13 +43,14 @@ def threat_model(
     images = "Private images." if shares_models else (
         "Private images, or anything computed from them but the clients' outputs on public images."
     )  # fmt: skip
+    if view.manifest.aggregation is not None:
+        images = images.replace("the clients' outputs", "the mean of the clients' outputs")
     never = [images] if shares_models else [images, "Weights, gradients or architectures of client models."]
     return {
         "scheme": view.manifest.scheme,
-        "adversary": "An honest-but-curious server: it follows the protocol and looks at what it receives.",
+        "adversary": adversary(view),
         "sees": [
-            f"Each client's {_UPLOADED[kind]}, in each of {view.rounds} rounds.",
-            "Which client sent them.",
+            *_uploads(view, f"in each of {view.rounds} rounds"),
             *described(view, held),
         ],
         "knows": knows,
@@ -57,15 +60,14 @@ def threat_model(
 
 def _recorded(view: Transcript) -> dict[str, Any]:
     """The threat model of a federation that ran elsewhere. What its server saw besides is not known here."""
-    public, kind = view.knowledge.public, view.manifest.uploads.kind
+    public = view.knowledge.public
     own = view.manifest.server_logits
     return {
         "scheme": view.manifest.scheme,
         "adversary": "An honest-but-curious server that has what was recorded and nothing else. The federation ran "
         "elsewhere: what its recording says of it was not checked.",
         "sees": [
-            f"Each client's {_UPLOADED[kind]}, in {view.rounds} recorded rounds where it answered.",
-            "Which client sent them.",
+            *_uploads(view, f"in {view.rounds} recorded rounds where it answered"),
             *(f"By its recording, which nobody checked: {line}" for line in described(view)),
         ],
         "knows": [
@@ -80,6 +82,14 @@ def _recorded(view: Transcript) -> dict[str, Any]:
             "Anything that was not recorded. The server of this federation may see more, such as weights.",
         ],
     }  # fmt: skip
+
+
+def _uploads(view: Transcript, rounds: str) -> list[str]:
+    """What is seen of what clients sent."""
+    outputs = _UPLOADED[view.manifest.uploads.kind]
+    if view.manifest.aggregation is not None:
+        return aggregation.described(view, outputs)
+    return [f"Each client's {outputs}, {rounds}.", "Which client sent them."]
 
 
 def _labelled(view: Transcript) -> str:

@@ -55,7 +55,7 @@ def _bytes(view: Transcript) -> list[dict[str, int]]:
 def _weights(view: Transcript, said: Any) -> list[int]:
     """What `weights_of` said when the federation ran; empty where nobody did."""
     sizes = said if isinstance(said, list) else []
-    sound = len(sizes) == view.clients and all(type(size) is int and size >= 0 for size in sizes)
+    sound = len(sizes) == view.parties and all(type(size) is int and size >= 0 for size in sizes)
     return sizes if sound else []
 
 

@@ -65,7 +65,8 @@ def _facts_of_capture(content: Content) -> list[str]:
 
 def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[str]:
     """Read every value once. The facts of it."""
-    public, defended = view.knowledge.public, last_of_each(view)
+    public, summed = view.knowledge.public, view.manifest.aggregation
+    defended = last_of_each(view) if summed is None else {}  # a mean has no defense's mark
     for round in range(view.rounds + 1):
         with findings.at(f"wire/round-{round:02d}"):
             view.absent(round)
@@ -84,11 +85,18 @@ def _check_transcript(view: Transcript, path: Path, findings: Findings) -> list[
             if truth.target_labels.tolist() != view.knowledge.target_labels.tolist():
                 raise UserError("its targets are not those of the transcript; nothing can be scored.")
     return [
-        f"transcript  {printable(view.manifest.scheme, 200)}, K = {view.clients} clients, T = {view.rounds} rounds of "
+        f"transcript  {printable(view.manifest.scheme, 200)}, K = {view.parties} clients, T = {view.rounds} rounds of "
         f"{view.manifest.uploads.kind}",
         f"public      {len(public)} images, {int(public.sensitive.sum())} of them sensitive, "
         f"{'labelled' if public.labels is not None else 'unlabelled'}",
         f"targets     {len(view.knowledge.target_labels)} of {view.knowledge.num_classes} classes",
+        *(
+            [
+                f"aggregation {printable(summed.kind, 100)}: the mean of the uploads is on record, and no single one"
+            ]
+            if summed is not None
+            else []
+        ),
         *(f"defense     {line}" for line in marks(view)),
     ]
 
@@ -111,7 +119,7 @@ def _check_upload(
         return
     values = found.numpy()
     check_kind(values, "logits" if kind == "logits" else "probabilities")
-    _note_oddities(values, f"{where}, client {client}", findings)
+    _note_oddities(values, f"{where}, {_sender(view, client)}", findings)
     if defense is not None and not fits(defense, found):
         findings.warn(
             where,
@@ -121,6 +129,10 @@ def _check_upload(
     first = seen.setdefault(digest, client)
     if first != client:
         findings.warn(where, f"clients {first} and {client} uploaded the same.")
+
+
+def _sender(view: Transcript, client: int) -> str:
+    return f"client {client}" if view.manifest.aggregation is None else "the mean of all clients"
 
 
 def _note_oddities(values: np.ndarray, where: str, findings: Findings) -> None:

@@ -30,7 +30,7 @@ from logitleak.types import (
 )
 from logitleak.wire.checks import check_finite, check_row_ids, check_tensor, describe
 from logitleak.wire.models import check_models, read_global_model, read_model
-from logitleak.wire.writer import FORMAT, OWN, Manifest, read_absent, round_folder
+from logitleak.wire.writer import FORMAT, MEAN, OWN, Manifest, read_absent, read_bytes, round_folder
 
 _MANIFEST_BYTES = 64 * 2**20
 
@@ -69,7 +69,12 @@ class Transcript:
 
     @property
     def clients(self) -> int:
-        """K, the number of clients."""
+        """K, the number of clients whose uploads are seen; 1 where their mean alone is."""
+        return 1 if self.manifest.aggregation is not None else self.parties
+
+    @property
+    def parties(self) -> int:
+        """How many clients there are, seen one by one or not."""
         return self.manifest.clients
 
     @property
@@ -103,7 +108,7 @@ class Transcript:
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """Public row ids int64 [n] and values float32 [n, J] that a client uploaded in a round; none of a client
-        that was absent.
+        that was absent. Where the mean of all uploads is on record and no other, client 0 is that mean.
 
         Raises:
             UserError: a value is not finite, or the file is damaged.
@@ -114,10 +119,11 @@ class Transcript:
     def client_values(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """Like `client_logits`, with probabilities as they travelled."""
         file = self._uploads(round)
-        if client in read_absent(file, self.clients):
+        summed = self.manifest.aggregation is not None
+        if not summed and client in read_absent(file, self.parties):
             return torch.empty(0, dtype=torch.int64), torch.empty(0, self.knowledge.num_classes)
         values = file.read(self._name(client)).to(torch.float32)
-        check_finite(values, f"The upload of client {client} in round {round}")
+        check_finite(values, f"{'The mean' if summed else f'The upload of client {client}'} in round {round}")
         named = _rows_name(file, client)
         return torch.arange(len(values)) if named is None else file.read(named), values
 
@@ -150,7 +156,7 @@ class Transcript:
             UserError: a value is not finite, or the file is damaged.
         """
         file, uploads = self._uploads(round), self.manifest.uploads
-        if client in read_absent(file, self.clients):
+        if client in read_absent(file, self.parties):
             return {}
         sent = self.global_model(round)
         what = f"The upload of client {client} in round {round}"
@@ -191,7 +197,7 @@ class Transcript:
         """
         found = {}
         for path in sorted(round_folder(self.folder, round).glob("*.safetensors")):
-            if missing := read_absent(TensorFile(path), self.clients):
+            if missing := read_absent(TensorFile(path), self.parties):
                 found[path.stem] = missing
         return found
 
@@ -205,11 +211,13 @@ class Transcript:
 
     def _bytes(self, round: int, prefix: str) -> dict[int, int]:
         """Bytes of tensors for each client: of those under a name with its number, or of those sent to all."""
-        totals = dict.fromkeys(range(self.clients), 0)
+        totals = dict.fromkeys(range(self.parties), 0)
         for path in sorted(round_folder(self.folder, round).glob("*.safetensors")):
             file = TensorFile(path)
-            absent = read_absent(file, self.clients)
-            sizes: Counter[str] = Counter()
+            absent = read_absent(file, self.parties)
+            sizes: Counter[str] = Counter(
+                {f"client-{k}": size for k, size in read_bytes(file, self.parties).items()}
+            )
             for name in file.names():
                 sizes[name.partition("/")[0]] += file.nbytes(name)
             for client in totals:
@@ -223,7 +231,8 @@ class Transcript:
         return TensorFile(round_folder(self.folder, round) / f"{self.manifest.uploads.action}.safetensors")
 
     def _name(self, client: int) -> str:
-        return f"client-{client}/{self.manifest.uploads.tensor}"
+        sender = f"client-{client}" if self.manifest.aggregation is None else MEAN
+        return f"{sender}/{self.manifest.uploads.tensor}"
 
     def _read_knowledge(self) -> Knowledge:
         path = self.folder / "public.safetensors"
@@ -258,6 +267,8 @@ class Transcript:
         """Shapes only; values are checked when they are read."""
         public, classes = len(self.knowledge.public), self.knowledge.num_classes
         where, uploads = f"{self.folder}, round {round}", self._uploads(round)
+        if self.manifest.aggregation is not None and self.manifest.uploads.kind in MODEL_KINDS:
+            raise UserError(f"{where}: the manifest knows of means of models, which cannot be read.")
         if self.manifest.server_logits:
             own = TensorFile(round_folder(self.folder, round) / f"{OWN}.safetensors")
             check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
@@ -267,6 +278,14 @@ class Transcript:
         present = self._present(uploads, where)
         if not present:
             raise UserError(f"{where}: no client uploaded anything; there is nothing to attack.")
+        if self.manifest.aggregation is not None:
+            for name in uploads.names():
+                if name.startswith("client-"):
+                    raise UserError(
+                        f"{where}: {printable(name)} is one upload, and the manifest knows of means only."
+                    )
+            check_tensor(uploads, self._name(0), (public, classes), f"{where}: the mean of the uploads")
+            return
         counts: dict[str | None, int] = {None: public}
         for k in present:
             named = _rows_name(uploads, k)
@@ -278,13 +297,13 @@ class Transcript:
 
     def _present(self, file: TensorFile, where: str) -> list[int]:
         """The clients whose upload must be there: all but those whose absence is recorded."""
-        absent = read_absent(file, self.clients)
+        absent = read_absent(file, self.parties)
         silent = {f"client-{k}" for k in absent}
         for name in file.names() if silent else ():
             sender = name.partition("/")[0]
             if sender in silent:
                 raise UserError(f"{where}: {sender} is said to be absent, and has sent {printable(name)}.")
-        return [k for k in range(self.clients) if k not in absent]
+        return [k for k in range(self.parties) if k not in absent]
 
 
 def _rows_name(file: TensorFile, client: int) -> str | None:

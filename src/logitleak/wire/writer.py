@@ -22,6 +22,8 @@ FORMAT = 1
 ACTION = "[a-z][a-z0-9_-]*"
 OWN = "own"
 """The file of a round with the server's own logits; others are called by their actions."""
+MEAN = "mean"
+"""Where the mean of uploads is in an exchange, in place of those of "client-K"."""
 MOST_CLIENTS, MOST_CLASSES = 10_000, 1_000_000
 """Far above any federation that is attacked; a stranger's manifest may claim more, to use up a reader's memory."""
 
@@ -57,11 +59,23 @@ class Defended(BaseModel):
     training: PrivateTraining | None = None
 
 
+class Aggregated(BaseModel):
+    """How uploads were summed, so that a transcript holds their mean and no single one; and who gets that mean: the
+    server, or clients alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str = Field(max_length=100)
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=100)
+    seen_by: Literal["server", "client"] = "server"
+
+
 class Manifest(BaseModel):
     """``wire/manifest.json``: the public facts of a federation.
 
     ``server_logits`` says whether every round has the server's own outputs; a capture may come without them.
-    ``defenses`` act in their order, at clients, before anything is sent.
+    ``defenses`` act in their order, at clients, before anything is sent. With ``aggregation`` no upload is on record,
+    only the mean of all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,6 +91,7 @@ class Manifest(BaseModel):
     uploads: Uploads
     server_logits: bool = True
     defenses: list[Defended] = Field(default_factory=list, max_length=100)
+    aggregation: Aggregated | None = None
 
 
 class TranscriptWriter:
@@ -111,11 +126,15 @@ class TranscriptWriter:
         for client, payload in event.received.items():
             tensors.update({f"client-{client}/{name}": value for name, value in payload.tensors.items()})
             scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
+        if event.summed is not None:
+            tensors.update({f"{MEAN}/{name}": value for name, value in event.summed.mean.tensors.items()})
         if tensors or scalars or event.absent:
             path = self._free(event.round, event.action)
             described = {"scalars": json.dumps(scalars, sort_keys=True)}
             if event.absent:
                 described["absent"] = json.dumps(dict(event.absent), sort_keys=True)
+            if event.summed is not None:
+                described["bytes"] = json.dumps(dict(event.summed.nbytes), sort_keys=True)
             write_tensors(path, tensors, described)
 
     def write_own(self, round: int, logits: Tensor) -> None:
@@ -174,6 +193,23 @@ def check_action(action: str) -> None:
 def round_folder(folder: Path, round: int) -> Path:
     """Where a finished round is kept in ``wire/``."""
     return folder / f"round-{round:02d}"
+
+
+def read_bytes(file: TensorFile, clients: int) -> dict[int, int]:
+    """How many bytes each client sent in an exchange of which the mean alone is on record.
+
+    Raises:
+        UserError: the list is damaged, or names a client that there is not.
+    """
+    try:
+        listed = {int(k): int(size) for k, size in json.loads(file.metadata().get("bytes", "{}")).items()}
+    except (ValueError, RecursionError, AttributeError, TypeError, OverflowError):
+        raise UserError(f"{file.path} has a damaged list of bytes that clients sent.") from None
+    if any(k not in range(clients) or not 0 <= size < 2**60 for k, size in listed.items()):
+        raise UserError(
+            f"{file.path} says of a client that there is not, or impossibly, how many bytes it sent."
+        )
+    return listed
 
 
 def read_absent(file: TensorFile, clients: int) -> dict[int, str]:

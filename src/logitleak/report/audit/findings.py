@@ -73,9 +73,10 @@ def _finding(name: str, title: str, question: dict[str, Any], found: dict[str, A
         return _unjudged(name, title, question, found)
     if answer in ("membership", "records"):
         return detected(name, title, result, answer == "records", noun_of(found.get("noun")))
+    hidden = table(found, "data").get("aggregation", "plain") != "plain"
     if answer == "shares":
-        return _shares(name, title, question, result)
-    return _models(name, title, result)
+        return _shares(name, title, question, result, hidden)
+    return _models(name, title, result, hidden)
 
 
 def _unjudged(name: str, title: str, question: dict[str, Any], found: dict[str, Any]) -> Finding:
@@ -134,7 +135,7 @@ def detected(name: str, title: str, result: dict[str, Any], records: bool, noun:
     return Finding(name, title, grade, sentence, area["value"], area["low"], area["high"])
 
 
-def _shares(name: str, title: str, question: dict[str, Any], result: dict[str, Any]) -> Finding:
+def _shares(name: str, title: str, question: dict[str, Any], result: dict[str, Any], hidden: bool) -> Finding:
     shares = table(result, "shares")
     ours = table(shares, "mean").get("total_variation")
     uniform = next((one for one in rows(strongest(question), "variants") if one["variant"] == "uniform"), {})
@@ -149,24 +150,23 @@ def _shares(name: str, title: str, question: dict[str, Any], result: dict[str, A
             f"client at all: area {_area(presence)}.",
         )  # fmt: skip
     grade = "clear" if ours < 0.5 * blind else "likely" if ours < blind else "none"
+    where = "all clients together" if hidden else "a client"
     said = (
-        f"The shares of the classes at a client are estimated with an error of {percent(ours)} of its images (total "
+        f"The shares of the classes at {where} are estimated with an error of {percent(ours)} of its images (total "
         f"variation); without looking it would be {percent(blind)}."
     )
     if presence := shares.get("presence"):
-        said += f" Whether a class is at a client at all: area {_area(presence)}."
+        said += f" Whether a class is at {'any' if hidden else 'a'} client at all: area {_area(presence)}."
     return Finding(name, title, grade, said, ours)
 
 
-def _models(name: str, title: str, result: dict[str, Any]) -> Finding:
+def _models(name: str, title: str, result: dict[str, Any], hidden: bool) -> Finding:
     models = table(result, "models")
     agreement, gain = models["agreement"], table(models, "gain")
     low = gain.get("low")
     grade = "unknown" if low is None else "clear" if low > 0.1 else "likely" if low > 0 else "none"
-    said = (
-        f"A student of the last upload says what the client's model says for {percent(agreement['value'])} of held-out "
-        "images"
-    )
+    of_what = "mean says what a client's" if hidden else "upload says what the client's"
+    said = f"A student of the last {of_what} model says for {percent(agreement['value'])} of held-out images"
     if low is not None:
         said += (
             f", {100 * gain['difference']:+.0f} points [{100 * low:+.0f} to {100 * gain['high']:+.0f}] against the "

@@ -160,7 +160,14 @@ def _behind_a_sum(run: Run, attack: Attack) -> Step | None:
     """What a secure sum would leave, which can be tried on what is recorded."""
     clients = run.data.get("clients")
     tried = any(table(each.numbers, "settings").get("view") == "sum" for each in run.audited)
-    if not isinstance(clients, int) or clients < 2 or tried or run.shared in ("weights", "gradients"):
+    hidden = run.data.get("aggregation", "plain") != "plain"
+    if (
+        not isinstance(clients, int)
+        or clients < 2
+        or hidden
+        or tried
+        or run.shared in ("weights", "gradients")
+    ):
         return None
     kind = attack.numbers.get("attack") or attack.name
     return Step(

@@ -81,7 +81,9 @@ def _identity(run: Run) -> Finding | None:
     result = table(run.metrics, "identity")
     if not (result.get("game") or result.get("clients")):
         return None
-    return detected("identity", "Who is where", result, False, one(run))
+    hidden = run.data.get("aggregation", "plain") != "plain"
+    title = "who is in anybody's data?" if hidden else "who is at which client?"
+    return detected("identity", title, result, False, one(run))
 
 
 def _title(run: Run) -> str:
@@ -121,6 +123,7 @@ def _facts(run: Run) -> list[Row]:
         ("Identities" if one(run) == "person" else many(run).capitalize(), data.get("identities")),
         ("Classes", data.get("classes")),
         ("Public images", _public(data)),
+        ("Aggregation", data.get("aggregation")),
         ("Private images per client", data.get("private")),
         ("Image size", f"{size} × {size}" if isinstance(size, int) else size),
         ("Seed", run.metrics.get("seed")),
@@ -195,6 +198,7 @@ def _bytes(run: Run) -> dict[str, Any] | None:
         "lines": lines,
         "totals": totals,
         "all": size(sum(cells.values())),
+        "aggregation": run.data.get("aggregation", "plain"),
         "sent": size(sum(sent)) if sent else None,
         "fedavg": [size(each) for each in fedavg],
         "fedavg_all": size(sum(fedavg)),

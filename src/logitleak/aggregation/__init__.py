@@ -1,0 +1,1 @@
+"""How uploads become one: each seen by the server, or their sum alone."""
