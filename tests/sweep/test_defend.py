@@ -20,7 +20,7 @@ from logitleak.sealed.files import read_game, read_truth
 from logitleak.sealed.game import taking_part
 from logitleak.sweep.cells import combine
 from logitleak.sweep.config import Sweep
-from logitleak.sweep.defend import CONFIGURED, NONE, plan
+from logitleak.sweep.defend import CONFIGURED, NONE, SUM, plan
 from logitleak.sweep.frontier import write_frontier
 from logitleak.sweep.recommend import hidden, kept, recommend
 from logitleak.sweep.table import table
@@ -70,13 +70,23 @@ def test_what_is_tried(tiny_config: Tiny) -> None:
     assert list(settings)[:2] == [NONE, CONFIGURED]
     assert settings[NONE] == {"defenses": [], "baselines": True}
     tried = {label.split(",")[0] for label in list(settings)[2:]}
-    assert tried == set(registry.names("defense"))
+    assert tried == {*registry.names("defense"), SUM}
     assert sweep.grid["seed"] == [3, 4]
     assert {cell.attack for cell in combine(sweep)} == {"mine"}
     assert isinstance(sweep.base, dict)
     assert sweep.base["game"] == {"design": "twins"}
     assert sweep.base["data"]["held_out"] == 0.25  # one in ten of a few is none
     assert sweep.audit == "full"
+
+
+def test_a_sum_is_tried_where_a_mean_is_all_that_the_server_needs(tiny_config: Tiny) -> None:
+    given = tiny_config()
+    for scheme, tried in (("fedmd", True), ("dsfl", True), ("fedgems", False)):
+        config = configs.parse(given | {"federation": {"scheme": scheme, "clients": 2}})
+        assert (SUM in plan(config).grid["defense"]) is tried
+    sweep = plan(configs.parse(given), only=[SUM])
+    aggregations = {cell.config.federation.aggregation.kind for cell in combine(sweep)}
+    assert aggregations == {"plain", SUM}
 
 
 def test_a_fast_one_tries_one_strength_of_each(tiny_config: Tiny) -> None:

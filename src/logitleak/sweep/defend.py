@@ -19,6 +19,9 @@ NONE = "none"
 CONFIGURED = "as configured"
 """The federation with the defenses that its configuration names."""
 
+SUM = "secure-sum"
+"""An aggregator, which is everybody's: tried where the server needs no more than a mean."""
+
 AXIS = "defense"
 
 _HELD_OUT = 0.25
@@ -34,7 +37,7 @@ def plan(config: Config, only: Sequence[str] = (), seeds: Sequence[int] = (), fa
     Args:
         config: the federation's. Of its attacks those that are `gap` or `pli` are tried with their settings, or else
             `gap` with settings that are tuned on public data. Its own defenses are one more setting that is tried.
-        only: names of defenses; all by default.
+        only: names of defenses, or "secure-sum"; all by default.
         seeds: the seeds of federations; the configuration's by default.
         fast: one strength of each defense, no `pli`, and audits that train nothing.
 
@@ -42,7 +45,8 @@ def plan(config: Config, only: Sequence[str] = (), seeds: Sequence[int] = (), fa
         UserError: an unknown defense, a scheme that can have none, or missing data.
     """
     for name in only:
-        registry.check("defense", name)
+        if name != SUM:
+            registry.check("defense", name)
     if len(set(only)) < len(only):
         raise UserError("A defense is named twice; name each once.")
     base = config.model_dump(mode="json")
@@ -57,7 +61,11 @@ def plan(config: Config, only: Sequence[str] = (), seeds: Sequence[int] = (), fa
     settings: Bundle = {NONE: {"defenses": [], "baselines": True}}
     if own:
         settings[CONFIGURED] = {"defenses": own}
-    for name in only or registry.names("defense"):
+    for name in only or [*registry.names("defense"), SUM]:
+        if name == SUM:
+            if only or (scheme_of(config.federation).averages and config.federation.clients > 1):
+                settings[SUM] = {"defenses": [], "federation.aggregation": SUM}
+            continue
         for strength in strengths(name, fast):
             entry = {"name": name, "settings": dict(strength)}
             if only or _possible(config, entry):

@@ -50,8 +50,8 @@ def context(found: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def _kind(line: dict[str, Any]) -> str:
-    """Which defenses a setting has, whatever their strength."""
-    return ", ".join(str(entry.get("name")) for entry in line.get("defenses") or []) or "none"
+    """What a setting is one strength of."""
+    return str(line["setting"]).partition(",")[0]
 
 
 def _figure(found: dict[str, Any], lines: list[dict[str, Any]], kinds: list[str], passes: set[str]) -> str:
