@@ -42,6 +42,7 @@ class Show(Strict):
 
     Attributes:
         kind: "table": a value for every combination of ``rows`` and ``columns``. "bars": the same as bars.
+            "attacks": a line for every attack, and combination of ``rows``: what it needs and what it shows (Table 1).
             "trade-off": accuracy against SSIM, a dot for each cell, its size from the axis ``size``.
             "confidence": histograms of entropy (Fig. 3). "client-ssim": similarity among clients (Fig. 4).
             "strips": rows of images of some targets.
@@ -65,7 +66,7 @@ class Show(Strict):
             data there are, "data" is the name of the source.
     """
 
-    kind: Literal["table", "bars", "trade-off", "confidence", "client-ssim", "strips"]
+    kind: Literal["table", "bars", "attacks", "trade-off", "confidence", "client-ssim", "strips"]
     title: str
     rows: list[str] = Field(default_factory=list)
     columns: list[str] = Field(default_factory=list)

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from logitleak import registry
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_text
 from logitleak.sweep.compute import failure_of, folder_of
@@ -17,9 +18,10 @@ COLUMNS = (
     "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
     "out_targets", "ssim_out", "owner_leak", "owner_wins", "owner_ties",
     "prior_accuracy", "prior_ssim", "identity", "identity_low", "identity_high", "utility_server", "utility_clients",
-    "bytes_per_client_round", "seconds",
+    "bytes_per_client_round", "seconds", "plugin", "needs",
 )  # fmt: skip
-"""What is known of a finished cell; shares are in [0, 1]."""
+"""What is known of a finished cell; shares are in [0, 1]. The last two are the registered attack and what it needs of a
+transcript, with spaces between."""
 
 
 def write_table(out: Path) -> None:
@@ -87,6 +89,8 @@ def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
         "utility_clients": round(sum(clients) / len(clients), 6) if clients else None,
         "bytes_per_client_round": round(sum(sent) / len(sent)) if sent else None,
         "seconds": read_json(folder / "seconds.json")["attack"],
+        "plugin": result["attack"],
+        "needs": " ".join(sorted(registry.load("attack", result["attack"]).needs)),
     }
 
 

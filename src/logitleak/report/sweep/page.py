@@ -14,6 +14,7 @@ from logitleak.report.run.page import BIBTEX, PAPER, Row, plain
 from logitleak.report.sweep import record as sweep_record
 from logitleak.report.sweep import sheets, strips
 from logitleak.report.sweep import tables as sweep_tables
+from logitleak.report.sweep.attacks import CAPTION, attack_tables
 from logitleak.report.sweep.bars import bars
 from logitleak.report.sweep.histograms import client_ssim, confidence
 from logitleak.report.sweep.load import Cell, Show, Sweep, spelled, text
@@ -90,6 +91,8 @@ def _section(
             "tables": sweep_tables.tables(sweep, show, cells),
             "caption": sweep_tables.caption(sweep, show, cells),
         }
+    elif show.kind == "attacks":
+        section |= {"tables": attack_tables(sweep, show, cells), "caption": CAPTION}
     elif show.kind == "strips":
         section |= _strips(sweep, show, cells, index, grids)
     else:
