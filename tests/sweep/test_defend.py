@@ -21,7 +21,7 @@ from logitleak.sealed.game import taking_part
 from logitleak.sweep.cells import combine
 from logitleak.sweep.config import Sweep
 from logitleak.sweep.defend import CONFIGURED, NONE, SUM, plan
-from logitleak.sweep.frontier import write_frontier
+from logitleak.sweep.frontier import _leak, write_frontier
 from logitleak.sweep.recommend import hidden, kept, recommend
 from logitleak.sweep.table import table
 
@@ -242,3 +242,15 @@ def test_the_command(tried: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_a_sweep_may_audit(tiny_config: Tiny) -> None:
     assert Sweep.model_validate({"audit": "fast"}).audit == "fast"
     assert Sweep().audit == "none"
+
+
+def test_where_everything_ties_nothing_is_shown() -> None:
+    """A defense under which uploads are the same in all worlds: images tie, and no share of wins is a number."""
+    row = {
+        "both": 1, "only_in": 0, "only_out": 0, "neither": 9, "wins": None, "ties": 10, "targets": 10,
+    }  # fmt: skip
+    found = _leak([row, row])
+    assert found is not None
+    assert (found["value"], found["wins"], found["of"], found["wins_p"]) == (0.0, 0, 0, 1.0)
+    assert _leak([row | {"ties": None}]) is None
+    assert _leak([]) is None

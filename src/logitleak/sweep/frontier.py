@@ -205,7 +205,7 @@ def _difference(pairs: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any] | None
 
 def _leak(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """Of one attack; pairs are pooled over targets and seeds."""
-    if not rows or rows[0]["wins"] is None:
+    if not rows or any(row["ties"] is None for row in rows):  # no game was played
         return None
     counts = {name: [row[name] for row in rows] for name in ("both", "only_in", "only_out", "neither")}
     found: dict[str, Any] = {"value": None, "low": None, "high": None, "p": None}
