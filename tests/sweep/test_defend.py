@@ -53,7 +53,7 @@ def line(setting: str, identity: float, accuracy: float, gain: float, shown: boo
     return {
         "setting": setting, "defenses": [{"name": setting, "settings": {}}] if setting != NONE else [], "missing": [],
         "leaks": {"gap": leak}, "identity": area(identity), "strongest": area(identity), "records": area(0.5),
-        "epsilon": None, "promised": {}, "accuracy": accuracy, "server": 0.5, "gain": gap(gain),
+        "epsilon": None, "promised": {}, "accuracy": accuracy, "server": 0.5, "own": 0.9, "gain": gap(gain),
         "loss": None if setting == NONE else gap(accuracy - 0.8), "bytes": 1000, "seconds": 2.0,
     }  # fmt: skip
 
@@ -129,6 +129,11 @@ def test_what_is_recommended(lines: list[dict[str, Any]], kind: str, setting: st
     assert said in found["sentence"]
 
 
+def test_what_it_costs_on_own_classes_is_said() -> None:
+    found = recommend([PLAIN, line("a", 0.55, 0.75, 0.15) | {"own": 0.6}], BOUGHT)
+    assert found["sentence"].endswith("a client is right in 60%, and 90% without it.")
+
+
 def test_where_nothing_is_bought() -> None:
     bought = gap(0.005)
     dear = line("a", 0.5, 0.7, -0.1)
@@ -163,7 +168,7 @@ def test_the_page(tmp_path: Path) -> None:
     }
     bare = line("c", 0.5, 0.5, 0.0) | {
         "leaks": {}, "identity": None, "strongest": None, "records": None, "accuracy": None, "server": None,
-        "gain": None, "loss": None, "bytes": None, "seconds": None,
+        "own": None, "gain": None, "loss": None, "bytes": None, "seconds": None,
     }  # fmt: skip
     lines = [PLAIN, odd, bare]
     found = {

@@ -60,6 +60,10 @@ class Gaussian(Noise):
         noise = f"Gaussian noise of standard deviation {s.sigma:g}"
         return f"Outputs with rows of an L2 norm of at most {s.clip:g} and {noise}."
 
+    def guarantee(self, rows: int, rounds: int) -> str:
+        left = self.settings.sigma / math.sqrt(max(1, rows))
+        return f"{super().guarantee(rows, rounds)}; averaged over {rows} rows this noise is {left:.3g}"
+
     def epsilon(self, rows: int, rounds: int) -> float:
         """ε at the configured δ where answers on so many rows may change, in so many uploads."""
         mu = self.sensitivity / self.settings.sigma * math.sqrt(rows * rounds)

@@ -62,6 +62,7 @@ class Line(Record):
         epsilon: the largest lower bound of an audit, over seeds; null where no coins allow one.
         promised: by defense, in words.
         accuracy, server: of clients and of the server on held-out images, a mean over clients and seeds.
+        own: accuracy of each client on held-out images of the classes that it holds, in the mean.
         gain: accuracy of clients less that of clients alone, paired over images.
         loss: accuracy less that without defense.
         bytes: that a client sends in a round, in the mean.
@@ -79,6 +80,7 @@ class Line(Record):
     promised: dict[str, str]
     accuracy: float | None
     server: float | None
+    own: float | None
     gain: Gain | None
     loss: Gain | None
     bytes: int | None

@@ -129,6 +129,21 @@ class _Federation:
         said = read_tensors(file)[who]
         return torch.atleast_2d(said == truth.held_labels[kept]).double().mean(0)
 
+    def right_of_own(self) -> float | None:
+        """Of the held-out images of the classes that a client holds in the first world, the share that it is right
+        about, in the mean over clients that hold any."""
+        if not self.metrics or not self.run.predicted.exists():
+            return None
+        truth, game = read_truth(self.run.sealed), read_game(self.run.sealed)
+        used, kept = taking_part(truth, game)
+        labels = truth.held_labels[kept]
+        shares = []
+        for client, said in enumerate(read_tensors(self.run.predicted)["clients"]):
+            mine = torch.isin(labels, truth.client(client, used).labels)
+            if bool(mine.any()):
+                shares.append(float((said == labels)[mine].double().mean()))
+        return fmean(shares) if shares else None
+
     def results(self, audit: str) -> dict[tuple[str, str], dict[str, Any]]:
         """What an audit found, by onlooker and variant, the strongest onlooker's primary first."""
         question: dict[str, Any] = next(
@@ -178,6 +193,7 @@ def _line(
         "promised": said,
         "accuracy": _rounded([float(found.mean()) for found in own]),
         "server": _rounded([float(found.mean()) for found in server]),
+        "own": _rounded([found for one in done if (found := one.right_of_own()) is not None]),
         "gain": _difference(alone),
         "loss": _difference(undefended) if setting != NONE else None,
         "bytes": round(fmean(sent)) if sent else None,

@@ -56,7 +56,7 @@ def recommend(lines: Sequence[Line], bought: Mapping[str, Any] | None) -> dict[s
     return {
         "kind": kind,
         "setting": chosen["setting"] if chosen is not None else None,
-        "sentence": sentence,
+        "sentence": sentence + _own(chosen, plain),
         "hides": [line["setting"] for line in hides],
         "keeps": [line["setting"] for line in keeps],
     }
@@ -112,6 +112,13 @@ def _price(line: Line, bought: Mapping[str, Any] | None) -> str:
     if loss["high"] is not None and loss["high"] < 0:
         return f"clients lose {-100 * loss['difference']:.1f} points of accuracy; {bare}"
     return f"clients are not shown to lose accuracy; {bare}"
+
+
+def _own(chosen: Line | None, plain: Line) -> str:
+    """What clients have left on the classes that they hold, in a sentence; empty where nobody knows."""
+    if chosen is None or chosen["own"] is None or plain["own"] is None:
+        return ""
+    return f" On the classes that it holds a client is right in {chosen['own']:.0%}, and {plain['own']:.0%} without it."
 
 
 def _capital(text: str) -> str:

@@ -62,7 +62,8 @@ def frontier(points: Sequence[Point], hidden: float, floor: float | None, alone:
             else {"fill_opacity": 0.28, "stroke_width": 1}
         )
         canvas.add("circle", cx=at[0], cy=at[1], r=RADIUS, fill=color, stroke=color, **look)
-        canvas.text(at[0], at[1] + 4, str(point.number), text_anchor="middle", font_size=11)
+        ink = {"fill": "#ffffff"} if point.passes else {}
+        canvas.text(at[0], at[1] + 4, str(point.number), text_anchor="middle", font_size=11, **ink)
     return canvas.render()
 
 
