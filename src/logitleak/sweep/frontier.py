@@ -193,7 +193,7 @@ def _line(
         "promised": said,
         "accuracy": _rounded([float(found.mean()) for found in own]),
         "server": _rounded([float(found.mean()) for found in server]),
-        "own": _rounded([found for one in done if (found := one.right_of_own()) is not None]),
+        "own": _rounded([share for one in done if (share := one.right_of_own()) is not None]),
         "gain": _difference(alone),
         "loss": _difference(undefended) if setting != NONE else None,
         "bytes": round(fmean(sent)) if sent else None,
