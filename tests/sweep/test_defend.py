@@ -129,6 +129,11 @@ def test_what_is_recommended(lines: list[dict[str, Any]], kind: str, setting: st
     assert said in found["sentence"]
 
 
+def test_own_classes_count_as_much() -> None:
+    others, mine = line("a", 0.5, 0.79, 0.19) | {"own": 0.6}, line("b", 0.5, 0.75, 0.15)
+    assert recommend([PLAIN, others, mine], BOUGHT)["setting"] == "b"
+
+
 def test_what_it_costs_on_own_classes_is_said() -> None:
     found = recommend([PLAIN, line("a", 0.55, 0.75, 0.15) | {"own": 0.6}], BOUGHT)
     assert found["sentence"].endswith("a client is right in 60%, and 90% without it.")

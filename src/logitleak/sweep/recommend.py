@@ -91,7 +91,8 @@ def buys(bought: Mapping[str, Any] | None) -> bool:
 
 
 def _accuracy(line: Line) -> float:
-    return line["accuracy"] or 0.0
+    """On all classes and on a client's own, added: what a client loses on its own it may gain on those of others."""
+    return (line["accuracy"] or 0.0) + (line["own"] or 0.0)
 
 
 def _area(line: Line) -> str:
