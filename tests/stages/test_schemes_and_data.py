@@ -73,6 +73,15 @@ def test_fedavg_wants_one_architecture(tiny_config: Config) -> None:
         check(parse(with_scheme(tiny_config(), "fedavg", models=["cnn", "mlp"])))
 
 
+def test_a_robust_mean_needs_single_uploads(tiny_config: Config) -> None:
+    summed = {"aggregation": {"kind": "secure-sum"}}
+    with pytest.raises(
+        logitleak.UserError, match="cronus needs single answers, and secure-sum shows their mean"
+    ):
+        check(parse(with_scheme(tiny_config(), "cronus", **summed)))
+    check(parse(with_scheme(tiny_config(), "cronus", settings={"aggregation": "mean"}, **summed)))
+
+
 def test_dsfl_wants_two_classes(tiny_config: Config) -> None:
     config = with_scheme(tiny_config(targets=1), "dsfl", clients=1)
     with pytest.raises(logitleak.UserError, match=r"raise data\.targets"):
