@@ -47,6 +47,10 @@ TABLES: dict[str, dict[str, Entry]] = {
         "fedgems": Entry(
             "logitleak.schemes.fedgems:FedGEMS", "Clients share the logits that the server asks for (FedGEMS)"
         ),
+        "feddf": Entry(
+            "logitleak.schemes.feddf:FedDF",
+            "Clients share weights, and the server distills their models (FedDF)",
+        ),
         "fedavg": Entry(
             "logitleak.schemes.fedavg:FedAvg", "Clients share weights or gradients: no distillation (FedAvg)"
         ),
