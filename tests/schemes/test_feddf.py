@@ -2,11 +2,15 @@
 
 import pytest
 import torch
-from three_clients import CLASSES, ROUNDS, Person, simulate, world
+from three_clients import CLASSES, ROUNDS, SIDE, Person, simulate, world
 from torch import Tensor
 
+from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank, Optimization
+from logitleak.schemes.base import Server
+from logitleak.schemes.fedavg import FedAvg, FedAvgSettings
 from logitleak.schemes.feddf import FedDF, FedDFSettings, soft_divergence
+from logitleak.types import Payload
 
 
 def kl(teacher: Tensor, student: Tensor) -> Tensor:
@@ -64,8 +68,6 @@ def test_equals_the_pseudo_code(clients: int, settings: FedDFSettings) -> None:
 
 
 def test_without_distillation_it_is_fedavg() -> None:
-    from logitleak.schemes.fedavg import FedAvg, FedAvgSettings
-
     _, own = simulate(FedDF(FedDFSettings(distill=0)), 3, ["cnn"])
     _, averaged = simulate(FedAvg(FedAvgSettings()), 3, ["cnn"])
     assert all(torch.equal(a, b) for a, b in zip(own, averaged, strict=True))
@@ -80,3 +82,38 @@ def test_distillation_brings_the_model_toward_the_ensemble() -> None:
     adam.fit([public.images], [teacher], soft_divergence, 20, ("server", 1))
     assert float(soft_divergence(bank.predict(public.images)[0], teacher)) < before / 2
     assert isinstance(bank.optimizers[0], torch.optim.SGD)
+
+
+class Answers:
+    """A channel whose clients answer with what is given."""
+
+    def __init__(self, answers: list[Payload]) -> None:
+        self.answers, self.clients = answers, len(answers)
+
+    def ask(self, action: str, round: int, message: Payload | None = None) -> dict[int, Payload]:
+        return dict(enumerate(self.answers))
+
+
+def fused(answers: list[Payload]) -> Tensor:
+    """The server's logits after a round with these answers."""
+    optimization = Optimization(1e-3, 1e-3, 4, "sgd")
+    bank = ModelBank("cnn", (SIDE, SIDE), CLASSES, ["server"], optimization, 9)
+    server = Server(bank, world(1)[0])
+    FedDF(FedDFSettings()).serve(1, Answers(answers), server)  # type: ignore[arg-type]
+    return server.logits()
+
+
+def test_a_client_without_an_image_counts_for_nothing() -> None:
+    """Neither in the average nor in the ensemble."""
+    made = ModelBank("cnn", (SIDE, SIDE), CLASSES, [0, 1, 2], Optimization(1e-3, 1e-3, 4, "sgd"), 9)
+
+    def answer(k: int, images: int) -> Payload:
+        return Payload(
+            {f"model/{name}": value for name, value in made.weights(k).items()}, {"images": images}
+        )
+
+    two = [answer(0, 6), answer(1, 3)]
+    assert torch.equal(fused([*two, answer(2, 0)]), fused(two))
+    assert torch.equal(fused([answer(0, 6), answer(2, 0)]), made.predict(world(1)[0].images)[0])
+    with pytest.raises(UserError, match="No client that answered in round 1 has an image"):
+        fused([answer(0, 0), answer(1, 0)])
