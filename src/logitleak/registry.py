@@ -41,8 +41,15 @@ TABLES: dict[str, dict[str, Entry]] = {
         "dsfl": Entry(
             "logitleak.schemes.dsfl:DSFL", "Clients share softmax outputs on an unlabelled public set (DS-FL)"
         ),
+        "cronus": Entry(
+            "logitleak.schemes.cronus:Cronus", "Clients share softmax outputs, and their robust mean (Cronus)"
+        ),
         "fedgems": Entry(
             "logitleak.schemes.fedgems:FedGEMS", "Clients share the logits that the server asks for (FedGEMS)"
+        ),
+        "feddf": Entry(
+            "logitleak.schemes.feddf:FedDF",
+            "Clients share weights, and the server distills their models (FedDF)",
         ),
         "fedavg": Entry(
             "logitleak.schemes.fedavg:FedAvg", "Clients share weights or gradients: no distillation (FedAvg)"

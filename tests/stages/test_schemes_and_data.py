@@ -21,7 +21,7 @@ Config = Callable[..., dict[str, Any]]
 
 def with_scheme(config: dict[str, Any], scheme: str, **changes: Any) -> dict[str, Any]:
     federation = {"scheme": scheme, "clients": 2, "rounds": 2, "batch": 16} | changes
-    attacks = ["gradients"] if scheme == "fedavg" else ["ridge"]
+    attacks = ["gradients"] if scheme in ("fedavg", "feddf") else ["ridge"]
     return config | {"federation": federation, "attacks": attacks}
 
 
@@ -68,9 +68,61 @@ def test_attacks_that_a_scheme_cannot_feed_are_refused_before_anything_runs(tiny
         check(parse(config))
 
 
-def test_fedavg_wants_one_architecture(tiny_config: Config) -> None:
+@pytest.mark.parametrize("scheme", ["fedavg", "feddf"])
+def test_sharing_models_wants_one_architecture(scheme: str, tiny_config: Config) -> None:
     with pytest.raises(logitleak.UserError, match="same model everywhere"):
-        check(parse(with_scheme(tiny_config(), "fedavg", models=["cnn", "mlp"])))
+        check(parse(with_scheme(tiny_config(), scheme, models=["cnn", "mlp"])))
+
+
+@pytest.mark.parametrize("defense", ["round", "mixup"])
+def test_who_shares_models_has_no_defense(defense: str, tiny_config: Config) -> None:
+    with pytest.raises(logitleak.UserError, match="defense"):
+        check(parse(with_scheme(tiny_config(), "feddf") | {"defenses": [defense]}))
+    check(parse(with_scheme(tiny_config(), "cronus") | {"defenses": [defense]}))
+
+
+def test_a_sum_of_models_is_refused(tiny_config: Config) -> None:
+    with pytest.raises(logitleak.UserError, match="feddf needs single answers"):
+        check(parse(with_scheme(tiny_config(), "feddf", aggregation={"kind": "secure-sum"})))
+
+
+@pytest.mark.slow
+def test_attacks_on_shared_models_run_on_feddf(tmp_path: Path, tiny_config: Config) -> None:
+    names = ("gs", "dlg", "idlg", "cpl", "mi-face")
+    attacks = {name: {"attack": name, "settings": {"steps": 2}} for name in names}
+    run = logitleak.run(with_scheme(tiny_config(), "feddf") | {"attacks": attacks}, tmp_path / "feddf")
+    assert set(names) <= set(run.metrics["attacks"])
+    assert "model after local training" in " ".join(run.metrics["threat_model"]["sees"])
+    view = Transcript(run.path)
+    assert view.knowledge.public.labels is None
+    sent, gradients = view.global_model(2), view.client_gradients(1, 2)
+    assert (sent.architecture, gradients.keys()) == ("cnn", sent.weights.keys())
+    size = 4 * sum(value.numel() for value in sent.weights.values())
+    assert view.bytes_received(2) == view.bytes_sent(2) == {0: size, 1: size}
+
+
+def test_attacks_and_twins_of_cronus(tmp_path: Path, tiny_config: Config) -> None:
+    """Output attacks need nothing that DS-FL does not give them; worlds are played alike."""
+    config = with_scheme(tiny_config(targets=4), "cronus") | {"game": {"design": "twins"}}
+    network = {"width": 16, "steps": 2, "batch": 4}
+    config["attacks"] = {
+        "ridge": {"attack": "ridge"},
+        "gap": {"attack": "gap", "settings": {"reference": "shadow"}},
+        "pli": {"attack": "pli", "settings": network, "view": "sum"},
+    }
+    result = logitleak.run(config, tmp_path / "run")
+    assert all(result.metrics["attacks"][name]["leak"] for name in config["attacks"])
+    sees = " ".join(result.metrics["threat_model"]["sees"])
+    assert "class probabilities (softmax outputs) on the public images" in sees
+
+
+def test_a_robust_mean_needs_single_uploads(tiny_config: Config) -> None:
+    summed = {"aggregation": {"kind": "secure-sum"}}
+    with pytest.raises(
+        logitleak.UserError, match="cronus needs single answers, and secure-sum shows their mean"
+    ):
+        check(parse(with_scheme(tiny_config(), "cronus", **summed)))
+    check(parse(with_scheme(tiny_config(), "cronus", settings={"aggregation": "mean"}, **summed)))
 
 
 def test_dsfl_wants_two_classes(tiny_config: Config) -> None:
@@ -79,7 +131,7 @@ def test_dsfl_wants_two_classes(tiny_config: Config) -> None:
         check(parse(config))
 
 
-@pytest.mark.parametrize("scheme", ["dsfl", "fedgems", "fedavg"])
+@pytest.mark.parametrize("scheme", ["dsfl", "cronus", "fedgems", "feddf", "fedavg"])
 def test_the_plan_of_every_scheme(scheme: str, tiny_config: Config) -> None:
     lines = "\n".join(plan(parse(with_scheme(tiny_config(), scheme))).lines())
     assert scheme in lines

@@ -210,6 +210,14 @@ class ModelBank:
         part.optimizers = [self.optimizers[k] for k in chosen]
         return part
 
+    def optimized(self, optimization: Optimization) -> ModelBank:
+        """The same models, to be trained in another way, by optimizers that know nothing of earlier steps; shared as in
+        `part`."""
+        same = self.part(range(len(self)))
+        same.optimization = optimization
+        same.optimizers = [optimization.over(model) for model in same.models]
+        return same
+
     def _fit_stacked(
         self,
         images: Sequence[Tensor],

@@ -110,6 +110,39 @@ class ClientContext:
         """The same targets [N, ...] for every client, on the whole public set."""
         self.fit(bank, phase, [self.public.images] * len(bank), [targets] * len(bank), loss, epochs)
 
+    def learn_jointly(
+        self,
+        bank: ModelBank,
+        data: Sequence[ClientData],
+        phase: str,
+        targets: Tensor,
+        loss: Loss,
+        epochs: int,
+    ) -> None:
+        """Every client on the public set and its own D_k in one: batches mix images of both.
+
+        A client with a trainer learns the public set first and D_k after it, since training defenses act while private
+        images are learnt and on nothing else.
+
+        Args:
+            bank: the clients' models.
+            data: D_k of each.
+            phase: what the scheme calls this.
+            targets: what the public images are to give, [N, J]; private ones are to give their labels, as rows of
+                zeros and a one.
+            loss: from logits and such rows to a scalar.
+            epochs: how often.
+        """
+        for k, client in enumerate(self.clients):  # one at a time: each needs a copy of the public set
+            alone, context = bank.part([k]), replace(self, clients=[client])
+            if client in self.trainers:
+                context.learn_public(alone, f"{phase}-public", targets, loss, epochs)
+                self._learn_led(alone, k, data[k], phase, epochs)
+                continue
+            own = F.one_hot(data[k].labels, targets.shape[-1]).to(targets)
+            images = torch.cat([self.public.images, data[k].images])
+            context.fit(alone, phase, [images], [torch.cat([targets, own])], loss, epochs)
+
 
 @dataclass
 class Server:
@@ -152,15 +185,17 @@ class Epochs:
         labels: the public set and its labels, by models that have learnt nothing else yet: the same in all twin worlds.
         public: the public set with other targets, or by models that private images have reached.
         private: a client's own D_k.
+        joint: the public set with other targets and D_k in one.
     """
 
     labels: int = 0
     public: int = 0
     private: int = 0
+    joint: int = 0
 
     @property
     def total(self) -> int:
-        return self.labels + self.public + self.private
+        return self.labels + self.public + self.private + self.joint
 
 
 class SchemeSettings(Strict):
@@ -185,7 +220,8 @@ class Scheme(ABC):
         one_architecture: whether clients and server must have the same model.
         uploads_at_once: how many times over all uploads are in memory while the server works.
         own_model_is_null: whether f_0 learns from the public set alone, so that no private image can reach it.
-        averages: whether the server needs no more of the uploads than their mean, and gets it by `Channel.mean`.
+        averages: whether the server needs no more of the uploads than their mean, and gets it by `Channel.mean`; an
+            instance may set it by its settings.
     """
 
     Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
@@ -196,7 +232,7 @@ class Scheme(ABC):
     one_architecture: ClassVar[bool] = False
     uploads_at_once: ClassVar[int] = 1
     own_model_is_null: ClassVar[bool] = False
-    averages: ClassVar[bool] = False
+    averages: bool = False
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

@@ -58,9 +58,12 @@ def train_baselines(
 
 
 def of_one_client(scheme: Scheme, rounds: int) -> Epochs:
-    """How long one more client trains in a federation."""
+    """How long one more client trains in a federation; what it learns jointly counts for both sets."""
     two, three = scheme.planned_epochs(2, rounds), scheme.planned_epochs(3, rounds)
-    return Epochs(three.labels - two.labels, three.public - two.public, three.private - two.private)
+    joint = three.joint - two.joint
+    return Epochs(
+        three.labels - two.labels, three.public - two.public + joint, three.private - two.private + joint
+    )
 
 
 def _learn(bank: ModelBank, split: Split, images: list[Tensor], labels: list[Tensor], epochs: Epochs) -> None:

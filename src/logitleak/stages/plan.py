@@ -249,9 +249,8 @@ def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> 
     g = config.game
     taking_part = 0.5 if g.design == "twins" else 1 - g.share if g.design == "decoys" else 1.0
     once = epochs.labels * public
-    in_each_world = (
-        epochs.public * public + epochs.private * private * taking_part / config.federation.clients
-    )
+    of_private = (epochs.private + epochs.joint) * private * taking_part / config.federation.clients
+    in_each_world = (epochs.public + epochs.joint) * public + of_private
     return once + g.simulations * in_each_world
 
 

@@ -17,7 +17,14 @@ from logitleak.report.parts.images import Sides, chosen_images, gallery, reconst
 if TYPE_CHECKING:
     from logitleak.report.parts.images import Images
 
-SCHEMES = {"fedmd": "FedMD", "fedgems": "FedGEMS", "dsfl": "DS-FL", "ds-fl": "DS-FL"}
+SCHEMES = {
+    "fedmd": "FedMD",
+    "fedgems": "FedGEMS",
+    "dsfl": "DS-FL",
+    "ds-fl": "DS-FL",
+    "cronus": "Cronus",
+    "feddf": "FedDF",
+}
 """Schemes as papers spell them."""
 
 KINDS = ("attack", "baseline", "rival")
