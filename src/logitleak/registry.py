@@ -66,6 +66,10 @@ TABLES: dict[str, dict[str, Entry]] = {
         "mi-face": Entry(
             "logitleak.attacks.mi_face:MIFace", "Model inversion on the confidences of a client's own weights"
         ),
+        "secret-revealer": Entry(
+            "logitleak.attacks.secret_revealer:SecretRevealer",
+            "GMI: a public GAN searched by the client's own weights",
+        ),
         "ridge": Entry(
             "logitleak.attacks.ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"
         ),

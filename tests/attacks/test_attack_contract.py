@@ -19,6 +19,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "idlg": {"steps": 1, "evaluations": 3},
     "mi-face": {"steps": 3},
     "pli": {"width": 16, "batch": 4, "steps": 3},
+    "secret-revealer": {"steps": 3, "starts": 2, "gan": {"steps": 2, "batch": 4, "filters": 4, "critics": 1}},
     "tbi": {"width": 16, "batch": 4, "steps": 3},
 }
 

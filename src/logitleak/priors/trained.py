@@ -28,7 +28,6 @@ from logitleak.priors.samples import write_samples
 from logitleak.priors.translator import TranslatorPrior
 from logitleak.types import Knowledge, LabelledPublicData
 
-
 CHECKPOINT, FINAL = "checkpoint.safetensors", "final.safetensors"
 
 
@@ -71,7 +70,7 @@ class Training(ABC):
 
     @abstractmethod
     def translator(self) -> nn.Module:
-        """The network that is kept, with its present weights or the best so far: for a prior the one that translates."""
+        """The network that is kept, with its present weights or the best so far; a prior's translates."""
 
     def add(
         self, name: str, network: nn.Module, lr: float, betas: tuple[float, float] = (0.9, 0.999)
