@@ -52,9 +52,9 @@ class SecretRevealerSettings(AttackSettings):
 class SecretRevealer(ClientModelAttack):
     """Searches what a GAN of sensitive public images can make for what the client's model takes for the target.
 
-    Of each label, λ · (−log p_y(G(z))) − C(G(z)) is minimized over z, where C is the GAN's critic; what has the smallest
-    loss of all steps and starts is kept, where the original keeps the last step. All clients are searched from the same
-    z, so that they differ by their weights alone.
+    Of each label, λ · (−log p_y(G(z))) − C(G(z)) is minimized over z, where C is the GAN's critic. The smallest loss of
+    all steps and starts is kept; the original keeps the last step. All clients are searched from the same z, so that
+    they differ by their weights alone.
     """
 
     Settings = SecretRevealerSettings
