@@ -18,7 +18,7 @@ from logitleak.errors import UserError
 from logitleak.models import base
 from logitleak.seeds import derive
 
-SMALL: dict[str, Any] = {"steps": 2, "samples": 2, "gan": {"steps": 2, "batch": 4, "filters": 4}}
+SMALL: dict[str, Any] = {"steps": 2, "samples": 2, "gan_steps": 2, "gan_batch": 4, "gan_filters": 4}
 CPU, SIDE = torch.device("cpu"), 12
 
 
@@ -105,6 +105,6 @@ def test_nothing_that_was_sent_is_changed() -> None:
 
 
 def test_a_rate_that_is_too_large() -> None:
-    settings = SMALL | {"gan": SMALL["gan"] | {"lr": 1e30, "steps": 10}}
-    with pytest.raises(UserError, match="lower gan.lr"):
+    settings = SMALL | {"gan_lr": 1e30, "gan_steps": 10}
+    with pytest.raises(UserError, match="lower gan_lr"):
         list(create("mgan-ai", settings).replay(MemoryView()))

@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from logitleak.attacks.base import create
 from logitleak.attacks.secret_revealer import SecretRevealer
 from logitleak.errors import UserError
-from logitleak.priors.wgan import Wasserstein, WGANSettings
+from logitleak.priors.wgan import Wasserstein
 
 SIDE, LATENT = 12, 5
 SMALL: dict[str, Any] = {
     "steps": 3,
     "starts": 2,
-    "gan": {"steps": 2, "batch": 4, "filters": 4, "critics": 1},
+    "gan_steps": 2,
+    "gan_batch": 4,
+    "gan_filters": 4,
+    "gan_critics": 1,
 }
 
 
@@ -27,7 +30,7 @@ class LinearGAN(Wasserstein):
     """G(z) = A z, and a critic w·x; nothing to train."""
 
     def __init__(self, slope: float) -> None:
-        super().__init__(WGANSettings(latent=LATENT, filters=4), (SIDE, SIDE), shown=False)
+        super().__init__(revealer(gan_latent=LATENT, gan_filters=4).settings.gan, (SIDE, SIDE), shown=False)
         generator = torch.Generator().manual_seed(0)
         self.basis = torch.linalg.qr(torch.randn(3 * SIDE * SIDE, LATENT, generator=generator)).Q.T
         self.slope = slope * torch.randn(LATENT, generator=generator)

@@ -23,6 +23,8 @@ SMALL: dict[str, Any] = {
     "filters": 4,
     "critics": 2,
     "latent": 8,
+    "lr": 2e-4,
+    "penalty": 10.0,
     "checkpoint_every": 2,
 }
 CPU = torch.device("cpu")
@@ -136,7 +138,7 @@ def test_one_color_is_learnt() -> None:
     images = known.public.images.clone()
     images[known.public.sensitive] = torch.tensor([200, 60, 120], dtype=torch.uint8)[:, None, None]
     known = replace(known, public=replace(known.public, images=images))
-    settings = WGANSettings(steps=60, batch=8, filters=8, latent=8, lr=2e-3, critics=3)
+    settings = WGANSettings(steps=60, batch=8, filters=8, latent=8, lr=2e-3, critics=3, penalty=10.0)
     training = WassersteinTraining(known.public.labelled(), False, settings, 0, CPU)
     for step in range(1, settings.steps + 1):
         training.step(step)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from logitleak.attacks.matching import GradientMatching, MatchingSettings, squared_distance
@@ -15,7 +15,7 @@ from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.metrics.image import total_variation
 from logitleak.priors.base import Prior
-from logitleak.priors.latent import LatentGenerator
+from logitleak.priors.latent import GROUPS, LatentGenerator
 from logitleak.seeds import derive
 from logitleak.types import ServerView
 
@@ -24,18 +24,37 @@ BATCH = 64
 
 
 class MGANAISettings(MatchingSettings):
-    """How updates become representatives, and how the GAN learns from them.
+    """How updates become representatives, and how the GAN learns from them. All numbers but those of DCGAN are ours.
 
     Attributes:
         lr, steps, restarts: of the search for representatives.
-        tv: weight of total variation there; the paper gives none.
+        tv: weight of total variation there.
         samples: images that are made of a label and a client, of which the mean is shown.
-        gan: networks and training of the GAN.
+        gan_steps: of the GAN in each round: the discriminator's, then the generator's.
+        gan_batch: real and as many made images in a step.
+        gan_lr: of Adam with β₁ = 0.5, as DCGAN has it.
+        gan_latent: length of z.
+        gan_filters: channels of the generator next to the image, a multiple of 4.
     """
 
     tv: NonNegativeFloat = 0.01
     samples: PositiveInt = 16
-    gan: MultiTaskSettings = Field(default_factory=MultiTaskSettings)
+    gan_steps: PositiveInt = 300
+    gan_batch: PositiveInt = 32
+    gan_lr: PositiveFloat = 2e-4
+    gan_latent: PositiveInt = 100
+    gan_filters: int = Field(default=32, ge=GROUPS, multiple_of=GROUPS)
+
+    @property
+    def gan(self) -> MultiTaskSettings:
+        """Networks and training of the GAN."""
+        return MultiTaskSettings(
+            steps=self.gan_steps,
+            batch=self.gan_batch,
+            lr=self.gan_lr,
+            latent=self.gan_latent,
+            filters=self.gan_filters,
+        )
 
 
 class MGANAI(GradientMatching):

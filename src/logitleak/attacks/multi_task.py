@@ -20,7 +20,7 @@ from logitleak.strict import Strict
 
 
 class MultiTaskSettings(Strict):
-    """The paper gives no numbers but DCGAN's; all are of ours.
+    """How networks are made and trained.
 
     Attributes:
         steps: of the GAN in each round: the discriminator's, then the generator's.
@@ -30,11 +30,11 @@ class MultiTaskSettings(Strict):
         filters: channels of the generator next to the image.
     """
 
-    steps: PositiveInt = 300
-    batch: PositiveInt = 32
-    lr: PositiveFloat = 2e-4
-    latent: PositiveInt = 100
-    filters: int = Field(default=32, ge=GROUPS, multiple_of=GROUPS)
+    steps: PositiveInt
+    batch: PositiveInt
+    lr: PositiveFloat
+    latent: PositiveInt
+    filters: int = Field(ge=GROUPS, multiple_of=GROUPS)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class MultiTaskGAN:
             _descend(self._generator_steps, loss)
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise UserError(f"The GAN's loss is not finite in round {round}, step {step}; lower gan.lr.")
+                raise UserError(f"The GAN's loss is not finite in round {round}, step {step}; lower gan_lr.")
             listener(step, value)
 
     def judge_loss(

@@ -16,7 +16,7 @@ from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.priors.base import Prior
 from logitleak.priors.domains import shared_labels
-from logitleak.priors.latent import LatentGenerator
+from logitleak.priors.latent import GROUPS, LatentGenerator
 from logitleak.priors.wgan import PublicGAN, Wasserstein, WGANSettings
 from logitleak.seeds import derive
 from logitleak.types import LabelledPublicData, PublicData, ServerView
@@ -26,7 +26,8 @@ BATCH = 64
 
 
 class SecretRevealerSettings(AttackSettings):
-    """The values of the paper's section 4.2 and of the authors' code.
+    """The values of the paper and of the authors' code, but for the number of steps of the GAN, which there is 100
+    epochs of CelebA.
 
     Attributes:
         lr, momentum: of the search, gradient descent with Nesterov's momentum.
@@ -36,7 +37,13 @@ class SecretRevealerSettings(AttackSettings):
         bound: no entry of z leaves [−bound, bound].
         auxiliary: whether the GAN is shown the mean insensitive public image of a person, as the paper's is shown a
             blurred or masked one; null: wherever public people have images of both domains.
-        gan: networks and training of the GAN.
+        gan_steps: updates of the GAN's generator, each after ``gan_critics`` of the critic.
+        gan_batch: images in an update.
+        gan_lr: of Adam.
+        gan_latent: length of z.
+        gan_filters: channels next to the image, of both networks; a multiple of 4.
+        gan_critics: updates of the critic for each of the generator.
+        gan_penalty: weight of the gradient penalty.
     """
 
     lr: PositiveFloat = 0.02
@@ -46,7 +53,26 @@ class SecretRevealerSettings(AttackSettings):
     identity: NonNegativeFloat = 100.0
     bound: PositiveFloat = 1.0
     auxiliary: bool | None = None
-    gan: WGANSettings = Field(default_factory=WGANSettings)
+    gan_steps: PositiveInt = 8000
+    gan_batch: PositiveInt = 64
+    gan_lr: PositiveFloat = 2e-4
+    gan_latent: PositiveInt = 100
+    gan_filters: int = Field(default=64, ge=GROUPS, multiple_of=GROUPS)
+    gan_critics: PositiveInt = 5
+    gan_penalty: NonNegativeFloat = 10.0
+
+    @property
+    def gan(self) -> WGANSettings:
+        """Networks and training of the GAN."""
+        return WGANSettings(
+            steps=self.gan_steps,
+            batch=self.gan_batch,
+            lr=self.gan_lr,
+            latent=self.gan_latent,
+            filters=self.gan_filters,
+            critics=self.gan_critics,
+            penalty=self.gan_penalty,
+        )
 
 
 class SecretRevealer(ClientModelAttack):

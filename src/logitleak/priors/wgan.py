@@ -37,7 +37,7 @@ PAIRS = 100
 
 
 class WGANSettings(TrainedSettings):
-    """The values of the authors' code, but for the number of steps, which there is 100 epochs of CelebA.
+    """How networks are made and trained.
 
     Attributes:
         steps: updates of the generator, each after those of the critic.
@@ -48,13 +48,10 @@ class WGANSettings(TrainedSettings):
         penalty: weight of the gradient penalty.
     """
 
-    steps: PositiveInt = 8000
-    batch: PositiveInt = 64
-    lr: float = Field(default=2e-4, gt=0)
-    latent: PositiveInt = 100
-    filters: int = Field(default=64, ge=GROUPS, multiple_of=GROUPS)
-    critics: PositiveInt = 5
-    penalty: NonNegativeFloat = 10.0
+    latent: PositiveInt
+    filters: int = Field(ge=GROUPS, multiple_of=GROUPS)
+    critics: PositiveInt
+    penalty: NonNegativeFloat
 
 
 class Wasserstein(nn.Module):
