@@ -93,7 +93,10 @@ class MultiTaskGAN:
 
     def make(self, z: Tensor, labels: Tensor, senders: Tensor) -> Tensor:
         """Images float32 [n, 3, H, W] in [0, 1] of vectors [n, latent], labels and clients, int64 [n]."""
-        given = torch.cat([z, F.one_hot(labels, self.classes), F.one_hot(senders, self.clients)], 1)
+        # a label, and a client, weigh as much as all of z together, or few steps would not teach anything of them
+        weight = self.settings.latent**0.5
+        told = [weight * F.one_hot(labels, self.classes), weight * F.one_hot(senders, self.clients)]
+        given = torch.cat([z, *told], 1)
         found: Tensor = self.generator(given).add(1).div(2)
         return found
 
