@@ -1,4 +1,4 @@
-"""A GAN whose discriminator is a shared model with two more heads (Wang et al., INFOCOM 2019, section IV)."""
+"""A GAN whose discriminator is a shared model with two more heads (Wang et al., INFOCOM 2019)."""
 
 from __future__ import annotations
 

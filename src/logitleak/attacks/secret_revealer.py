@@ -26,7 +26,7 @@ BATCH = 64
 
 
 class SecretRevealerSettings(AttackSettings):
-    """The values of the paper and of the authors' code, but for the number of steps of the GAN, which there is 100
+    """The values of the authors' code, but for the number of steps of the GAN, which there is 100
     epochs of CelebA.
 
     Attributes:
