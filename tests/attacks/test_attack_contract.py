@@ -17,8 +17,17 @@ SMALL: dict[str, dict[str, Any]] = {
     "gradients": {"steps": 3},
     "gs": {"steps": 3},
     "idlg": {"steps": 1, "evaluations": 3},
+    "mgan-ai": {"steps": 2, "samples": 2, "gan_steps": 2, "gan_batch": 4, "gan_filters": 4},
     "mi-face": {"steps": 3},
     "pli": {"width": 16, "batch": 4, "steps": 3},
+    "secret-revealer": {
+        "steps": 3,
+        "starts": 2,
+        "gan_steps": 2,
+        "gan_batch": 4,
+        "gan_filters": 4,
+        "gan_critics": 1,
+    },
     "tbi": {"width": 16, "batch": 4, "steps": 3},
 }
 

@@ -127,7 +127,7 @@ def test_weights_of_the_client_are_what_is_inverted() -> None:
     view = LinearView(images=3)
     attack = create("mi-face", {"steps": 2})
     attack.observe(view, 1)
-    (model,) = attack._models.values()  # type: ignore[attr-defined]
+    (model,) = attack.models.values()  # type: ignore[attr-defined]
     for name, value in model.state_dict().items():
         moved = view.model.state_dict()[name] - 0.5 * view.client_gradients(0, 1)[name]
         torch.testing.assert_close(value, moved)

@@ -20,8 +20,15 @@ from logitleak.stages.run import attack_run
 from logitleak.wire.transcript import Transcript
 
 SMALL: dict[str, dict[str, Any]] = {
+    "cpl": {"steps": 1, "evaluations": 3},
+    "dlg": {"steps": 1, "evaluations": 3},
     "gradients": {"steps": 3},
+    "gs": {"steps": 3},
+    "idlg": {"steps": 1, "evaluations": 3},
+    "mgan-ai": {"steps": 3, "gan_steps": 2, "gan_batch": 4, "gan_filters": 4},
+    "mi-face": {"steps": 3},
     "pli": {"width": 16, "batch": 4, "steps": 3},
+    "secret-revealer": {"steps": 3, "gan_steps": 2, "gan_batch": 4, "gan_filters": 4},
     "tbi": {"width": 16, "batch": 4, "steps": 3},
 }
 # by default these take minutes

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.attacks.base import AttackSettings
-from logitleak.attacks.shared_models import SharedModelAttack, in_order, last_bias
+from logitleak.attacks.shared_models import ClientModelAttack
 from logitleak.machine.forecast import Scale
-from logitleak.priors.base import Prior
 from logitleak.types import ServerView
 
 
@@ -36,53 +35,23 @@ class MIFaceSettings(AttackSettings):
     denoise: NonNegativeInt = 0
 
 
-class MIFace(SharedModelAttack):
+class MIFace(ClientModelAttack):
     """Gradient descent on the input, with pixels in [0, 1], toward the confidence of each label.
 
     The cost of an image is 1 − softmax_j, and the image of the smallest cost is kept. White box: the client's own
-    weights of the newest round are what it sent, or follow from what the server sent less the learning rate times its
-    gradients.
+    weights of the newest round.
     """
 
     Settings = MIFaceSettings
     settings: MIFaceSettings
-    looks_back = True
-    assumptions = (
-        *SharedModelAttack.assumptions,
-        "Curious only: nothing in the protocol is changed. Only the model after training is looked at, not its steps.",
-    )
-
-    def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
-        super().__init__(settings, prior, seed, device)
-        self._models: dict[int, nn.Module] = {}
-        self._presence: dict[int, Tensor] = {}
-        self._round = 0
-
-    def presence(self, client: int) -> Tensor | None:
-        return self._presence.get(client)
-
-    def observe(self, view: ServerView, round: int) -> None:
-        self._models, self._presence, self._round = {}, {}, round
-        sent = view.global_model(round)
-        for client in range(view.clients):
-            gradients = view.client_gradients(client, round)
-            if not gradients:
-                continue
-            model = self.model_of(view, sent)
-            ordered = in_order(model, gradients)
-            self._presence[client] = last_bias(ordered, view.knowledge.num_classes)
-            with torch.no_grad():
-                for parameter, gradient in zip(model.parameters(), ordered, strict=True):
-                    parameter.sub_(gradient.to(self.device), alpha=sent.lr)
-            self._models[client] = model.requires_grad_(False)
 
     def reconstruct_client(self, view: ServerView, client: int) -> Tensor | None:
-        if client not in self._models:
+        if client not in self.models:
             return None
         targets, shape = view.knowledge.target_labels, view.knowledge.public.images.shape[1:]
         level = {"black": 0.0, "gray": 0.5}[self.settings.start]
         start = torch.full((len(targets), *shape), level, device=self.device)
-        return self.descend(self._models[client], targets.to(self.device), start, client).cpu()
+        return self.descend(self.models[client], targets.to(self.device), start, client).cpu()
 
     def descend(self, model: nn.Module, labels: Tensor, images: Tensor, client: int) -> Tensor:
         """The best image of every label, from a start [T, 3, H, W]."""
@@ -101,12 +70,12 @@ class MIFace(SharedModelAttack):
             if s.denoise and (step + 1) % s.denoise == 0:
                 images[active] = processed(images[active])
             active = active[(waited[active] < s.patience) & (costs[active] > 1 - s.enough)]
-            self.listener(self._round, client, step, float("nan"))
+            self.listener(self.newest, client, step, float("nan"))
             if len(active) == 0:
                 break
         self.trace.losses.append(
             {
-                "round": self._round,
+                "round": self.newest,
                 "client": client,
                 "step": step,
                 "loss": float(costs.mean()) if len(costs) else 0.0,

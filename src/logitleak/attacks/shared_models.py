@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from logitleak.attacks.base import Attack
 from logitleak.attacks.selection import smallest
 from logitleak.errors import UserError
 from logitleak.models import base
+from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.types import GlobalModel, Reconstructions, ServerView
 
@@ -54,6 +56,46 @@ class SharedModelAttack(Attack):
                 f'The weights that the server sent are not those of a "{sent.architecture}" with {classes} classes.'
             ) from None
         return model.to(self.device).eval()
+
+
+class ClientModelAttack(SharedModelAttack):
+    """Looks at each client's own weights of the newest round: what it sent, or what the server sent less the learning
+    rate times the client's gradients.
+
+    Attributes:
+        models: of the clients that answered in the newest round, not to be trained.
+        newest: that round.
+    """
+
+    looks_back = True
+    assumptions = (
+        *SharedModelAttack.assumptions,
+        "Curious only: nothing in the protocol is changed. Only the model after training is looked at, not its steps.",
+    )
+
+    def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
+        super().__init__(settings, prior, seed, device)
+        self.models: dict[int, nn.Module] = {}
+        self.newest = 0
+        self._presence: dict[int, Tensor] = {}
+
+    def presence(self, client: int) -> Tensor | None:
+        return self._presence.get(client)
+
+    def observe(self, view: ServerView, round: int) -> None:
+        self.models, self._presence, self.newest = {}, {}, round
+        sent = view.global_model(round)
+        for client in range(view.clients):
+            gradients = view.client_gradients(client, round)
+            if not gradients:
+                continue
+            model = self.model_of(view, sent)
+            ordered = in_order(model, gradients)
+            self._presence[client] = last_bias(ordered, view.knowledge.num_classes)
+            with torch.no_grad():
+                for parameter, gradient in zip(model.parameters(), ordered, strict=True):
+                    parameter.sub_(gradient.to(self.device), alpha=sent.lr)
+            self.models[client] = model.requires_grad_(False)
 
 
 def in_order(model: nn.Module, gradients: Mapping[str, Tensor]) -> list[Tensor]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -23,10 +23,12 @@ from logitleak.files.storage import NAMES, TensorFile, write_tensors
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.models.base import initialize
-from logitleak.priors.base import PriorSettings
+from logitleak.priors.base import Listener, PriorSettings
 from logitleak.priors.samples import write_samples
 from logitleak.priors.translator import TranslatorPrior
 from logitleak.types import Knowledge, LabelledPublicData
+
+CHECKPOINT, FINAL = "checkpoint.safetensors", "final.safetensors"
 
 
 class TrainedSettings(PriorSettings):
@@ -68,7 +70,7 @@ class Training(ABC):
 
     @abstractmethod
     def translator(self) -> nn.Module:
-        """The network that translates, with its present weights or the best so far."""
+        """The network that is kept, with its present weights or the best so far; a prior's translates."""
 
     def add(
         self, name: str, network: nn.Module, lr: float, betas: tuple[float, float] = (0.9, 0.999)
@@ -134,64 +136,105 @@ class TrainedPrior(TranslatorPrior):
     def steps_planned(self, knowledge: Knowledge) -> int:
         if self.home is None or knowledge.public.labels is None:
             return self.settings.steps
-        with self._alone(knowledge) as folder:
-            assert folder is not None
-            if (folder / "final.safetensors").exists():
-                return 0
-            checkpoint = folder / "checkpoint.safetensors"
-            done = _step_of(checkpoint, self.settings.steps) if checkpoint.exists() else 0
-        return self.settings.steps - done
+        return steps_left(self._folder(knowledge), self.settings.steps)
 
     def learn(self, knowledge: Knowledge) -> nn.Module:
-        with self._alone(knowledge) as folder:
-            return self._learn(knowledge, folder)
+        def show(path: Path, translator: nn.Module) -> None:
+            write_samples(path, translator, knowledge, self.device)
 
-    def _learn(self, knowledge: Knowledge, folder: Path | None) -> nn.Module:
-        training = self.begin(knowledge.public.labelled())
-        if folder is not None and (folder / "final.safetensors").exists():
-            translator = training.translator()
-            translator.load_state_dict(read_checked(folder / "final.safetensors", translator.state_dict()))
-            return translator
-        done = 0 if folder is None else self._resume(training, folder)
-        for step in range(done + 1, self.settings.steps + 1):
-            loss = float(training.step(step))
-            if not math.isfinite(loss):
-                raise UserError(f"The loss of the prior {self.name} is not finite at step {step}; lower lr.")
-            self.listener(step, loss)
-            if (
-                folder is not None
-                and step % self.settings.checkpoint_every == 0
-                and step < self.settings.steps
-            ):
-                write_tensors(
-                    folder / "checkpoint.safetensors", training.state() | {"step": torch.tensor(step)}
-                )
-                write_samples(folder / f"samples-{step}.png", training.translator(), knowledge, self.device)
-        translator = training.translator()
-        if folder is not None:
-            write_samples(folder / f"samples-{self.settings.steps}.png", translator, knowledge, self.device)
-            write_tensors(folder / "final.safetensors", translator.state_dict())
-            (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-        return translator
+        public = knowledge.public.labelled()
+        return train(
+            f"prior {self.name}",
+            lambda: self.begin(public),
+            self.settings,
+            self._folder(knowledge),
+            self.listener,
+            show,
+        )
 
-    @contextmanager
-    def _alone(self, knowledge: Knowledge) -> Iterator[Path | None]:
-        """The folder of this training, held: whoever else needs the same weights waits, and finds them."""
-        if self.home is None:
-            yield None
-            return
-        folder = self.home / f"{self.name}-{self.key(knowledge.public.labelled())}"
-        with locked(folder / ".lock"):
-            yield folder
+    def _folder(self, knowledge: Knowledge) -> Path | None:
+        """Where this training keeps what it leaves behind."""
+        return (
+            None if self.home is None else self.home / f"{self.name}-{self.key(knowledge.public.labelled())}"
+        )
 
-    def _resume(self, training: Training, folder: Path) -> int:
-        """Go back to the last checkpoint; its step, 0 where there is none."""
-        path = folder / "checkpoint.safetensors"
-        if not path.exists():
+
+def steps_left(folder: Path | None, steps: int) -> int:
+    """How many of the steps of a training with this folder are still to be taken."""
+    if folder is None:
+        return steps
+    with locked(folder / ".lock"):
+        if (folder / FINAL).exists():
             return 0
-        step = _step_of(path, self.settings.steps)
-        training.load_state(read_checked(path, training.state()))
-        return step
+        checkpoint = folder / CHECKPOINT
+        return steps - _step_of(checkpoint, steps) if checkpoint.exists() else steps
+
+
+def train(
+    name: str,
+    begin: Callable[[], Training],
+    settings: TrainedSettings,
+    folder: Path | None,
+    listener: Listener,
+    show: Callable[[Path, nn.Module], None],
+) -> nn.Module:
+    """Train once: go on from a checkpoint, or load what a training that ended has left.
+
+    Args:
+        name: how errors call it.
+        begin: networks before their first step.
+        settings: how many steps, and how often a checkpoint is kept.
+        folder: where they are kept, held meanwhile: whoever else needs the same weights waits, and finds them. None
+            keeps nothing.
+        listener: hears every step.
+        show: paints a picture of how far it is, into this file.
+
+    Returns:
+        `Training.translator` after the last step.
+
+    Raises:
+        UserError: a loss is not finite, or what is kept is damaged.
+    """
+    with locked(folder / ".lock") if folder is not None else nullcontext():
+        return _train(name, begin(), settings, folder, listener, show)
+
+
+def _train(
+    name: str,
+    training: Training,
+    settings: TrainedSettings,
+    folder: Path | None,
+    listener: Listener,
+    show: Callable[[Path, nn.Module], None],
+) -> nn.Module:
+    if folder is not None and (folder / FINAL).exists():
+        translator = training.translator()
+        translator.load_state_dict(read_checked(folder / FINAL, translator.state_dict()))
+        return translator
+    done = 0 if folder is None else _resume(training, folder / CHECKPOINT, settings.steps)
+    for step in range(done + 1, settings.steps + 1):
+        loss = float(training.step(step))
+        if not math.isfinite(loss):
+            raise UserError(f"The loss of the {name} is not finite at step {step}; lower lr.")
+        listener(step, loss)
+        if folder is not None and step % settings.checkpoint_every == 0 and step < settings.steps:
+            write_tensors(folder / CHECKPOINT, training.state() | {"step": torch.tensor(step)})
+            show(folder / f"samples-{step}.png", training.translator())
+    translator = training.translator()
+    if folder is not None:
+        show(folder / f"samples-{settings.steps}.png", translator)
+        write_tensors(folder / FINAL, translator.state_dict())
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    return translator
+
+
+def _resume(training: Training, path: Path, steps: int) -> int:
+    """Go back to the last checkpoint; its step, 0 where there is none."""
+    if not path.exists():
+        return 0
+    step = _step_of(path, steps)
+    training.load_state(read_checked(path, training.state()))
+    return step
 
 
 def read_checked(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.models.base import normalize
-from logitleak.priors.base import LabelPrior
+from logitleak.priors.base import LabelPrior, PriorSettings
 from logitleak.priors.domains import mean_image, shared_labels
 from logitleak.types import Knowledge, LabelledPublicData, PublicData
 
@@ -86,18 +86,8 @@ class TranslatorPrior(LabelPrior):
         """A_φ on ``self.device``, from images [n, 3, H, W] in [−1, 1] to the same, learnt from public data."""
 
     def key(self, public: LabelledPublicData) -> str:
-        """Sixteen hexadecimal digits that stand for the public set, the settings that matter, and the seed."""
-        said = {
-            "layout": LAYOUT,
-            "prior": self.name,
-            "settings": self.settings.model_dump(mode="json", exclude={"checkpoint_every"}),
-            "seed": self.seed,
-            "shape": list(public.images.shape),
-        }
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        for tensor in (public.images, public.labels, public.sensitive):
-            digest.update(tensor.cpu().contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+        """What stands for the public set, the settings that matter, and the seed; see `key_of`."""
+        return key_of(self.name, self.settings, self.seed, public)
 
     def estimate_labels(self, public: LabelledPublicData, labels: Tensor) -> Tensor:
         missing = [label for label in torch.unique(labels).tolist() if label not in self._estimates]
@@ -118,6 +108,21 @@ class TranslatorPrior(LabelPrior):
                 0, dtype=torch.float64
             )
         return (total / len(rows)).to(torch.float32)
+
+
+def key_of(name: str, settings: PriorSettings, seed: int, public: LabelledPublicData) -> str:
+    """Sixteen hexadecimal digits that stand for the public set, the settings that matter, and the seed."""
+    said = {
+        "layout": LAYOUT,
+        "prior": name,
+        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every"}),
+        "seed": seed,
+        "shape": list(public.images.shape),
+    }
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for tensor in (public.images, public.labels, public.sensitive):
+        digest.update(tensor.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 @torch.no_grad()
