@@ -144,6 +144,11 @@ class ClientContext:
             context.fit(alone, phase, [images], [torch.cat([targets, own])], loss, epochs)
 
 
+def softmax_outputs(bank: ModelBank, images: Tensor) -> list[Payload]:
+    """What every model of a bank says of images uint8 [n, 3, H, W], as "probabilities" [n, J]."""
+    return [Payload({"probabilities": logits.softmax(-1)}) for logits in bank.predict_each(images)]
+
+
 @dataclass
 class Server:
     """The curious server's own model f_0, trained on public data only."""

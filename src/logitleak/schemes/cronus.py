@@ -11,7 +11,16 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor
 
 from logitleak.federation.bank import ModelBank
-from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
+from logitleak.schemes.base import (
+    Action,
+    Channel,
+    ClientContext,
+    Epochs,
+    Scheme,
+    SchemeSettings,
+    Server,
+    softmax_outputs,
+)
 from logitleak.schemes.dsfl import mean_probabilities, soft_cross_entropy
 from logitleak.types import ClientData, Payload
 
@@ -87,8 +96,7 @@ class Cronus(Scheme):
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
     ) -> Sequence[Payload]:
         """Softmax outputs on the whole public set."""
-        outputs = bank.predict_each(context.public.images)
-        return [Payload({"probabilities": logits.softmax(-1)}) for logits in outputs]
+        return softmax_outputs(bank, context.public.images)
 
     def learn(
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext

@@ -10,7 +10,16 @@ from pydantic import NonNegativeInt, PositiveFloat
 from torch import Tensor
 
 from logitleak.federation.bank import ModelBank
-from logitleak.schemes.base import Action, Channel, ClientContext, Epochs, Scheme, SchemeSettings, Server
+from logitleak.schemes.base import (
+    Action,
+    Channel,
+    ClientContext,
+    Epochs,
+    Scheme,
+    SchemeSettings,
+    Server,
+    softmax_outputs,
+)
 from logitleak.types import ClientData, Payload
 
 
@@ -81,8 +90,7 @@ class DSFL(Scheme):
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
     ) -> Sequence[Payload]:
         """Softmax outputs on the whole public set."""
-        outputs = bank.predict_each(context.public.images)
-        return [Payload({"probabilities": logits.softmax(-1)}) for logits in outputs]
+        return softmax_outputs(bank, context.public.images)
 
     def distill(
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext

@@ -9,7 +9,8 @@ from markupsafe import Markup
 from logitleak.report.audit.findings import Finding, findings, main_result, strongest
 from logitleak.report.parts import marks
 from logitleak.report.parts.load import SCHEMES, rows, table
-from logitleak.report.parts.words import percent
+from logitleak.report.parts.words import area as area_text
+from logitleak.report.parts.words import gain, percent
 from logitleak.text import noun_of, plural
 
 _COLOR = "#b8432f"
@@ -160,17 +161,17 @@ def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str,
         "variant": result["variant"],
         "primary": first,
         "refused": None,
-        "area": _value(area),
+        "area": area_text(area),
         "bar": Markup(marks.share_bar(area, 0.5, color)) if area else None,
         "counts": f"{area['positives']} / {area['negatives']}" if area else "",
         "pairs": f"{pairs['successes']:g} of {pairs['trials'] + pairs['ties']:g}" if pairs else "–",
         "named": f"{named['successes']:g} of {named['trials']:g}" if named else "–",
         "tpr": [_point(points.get(rate)) for rate in (0.1, 0.01)],
         "distances": [_fixed(table(shares, "mean").get(key)) for key in ("total_variation", "largest", "kl")],
-        "presence": _value(table(shares, "presence")),
+        "presence": area_text(table(shares, "presence")),
         "agreement": percent(agreement["value"]) if agreement else None,
         "agreement_bar": Markup(marks.share_bar(agreement, None, color)) if agreement else None,
-        "gain": _gain(table(models, "gain")),
+        "gain": gain(table(models, "gain")),
         "lead": _lead(table(result, "lead")),
     }
 
@@ -203,11 +204,7 @@ def _exposed(question: dict[str, Any], found: dict[str, Any]) -> list[dict[str, 
 
 def _estimate(question: dict[str, Any]) -> str | None:
     area = table(table(table(question, "estimate"), "game"), "area")
-    return _value(area) if area else None
-
-
-def _value(area: dict[str, Any]) -> str | None:
-    return f"{area['value']:.3f} [{area['low']:.2f}–{area['high']:.2f}]" if area else None
+    return area_text(area) if area else None
 
 
 def _point(point: dict[str, Any] | None) -> str:
@@ -215,15 +212,6 @@ def _point(point: dict[str, Any] | None) -> str:
         return "–"
     hits, alarms = point["true_positives"], point["false_positives"]
     return f"{percent(hits['value'])} at {percent(alarms['value'])}"
-
-
-def _gain(gain: dict[str, Any]) -> str:
-    if gain.get("difference") is None:
-        return "–"
-    text = f"{100 * gain['difference']:+.1f}"
-    if gain.get("low") is not None:
-        text += f" [{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}]"
-    return text.replace("-", "−")
 
 
 def _lead(lead: dict[str, Any]) -> str:

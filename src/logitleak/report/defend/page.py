@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from logitleak.report.defend.figure import Point, frontier
 from logitleak.report.parts.load import SCHEMES, rows, table
-from logitleak.report.parts.words import percent
+from logitleak.report.parts.words import area, gain, percent
 from logitleak.text import noun_of, plural
 
 _GRADES = {"use": "none", "needless": "none", "costly": "likely", "exposed": "clear", "unknown": "unclear"}
@@ -44,7 +44,7 @@ def context(found: dict[str, Any]) -> tuple[dict[str, Any], str]:
         "wins": found.get("measure") == "wins",
         "fast": bool(found.get("fast")),
         "many": plural(noun_of(found.get("noun"))),
-        "bought": _points(table(found, "bought")),
+        "bought": gain(table(found, "bought")),
         "version": table(found, "versions").get("logitleak"),
     }, figure
 
@@ -56,20 +56,20 @@ def _kind(line: dict[str, Any]) -> str:
 
 def _figure(found: dict[str, Any], lines: list[dict[str, Any]], kinds: list[str], passes: set[str]) -> str:
     bought, plain = table(found, "bought"), lines[0].get("accuracy") if lines else None
-    gain = bought.get("difference")
-    alone = plain - gain if plain is not None and gain is not None else None
+    bonus = bought.get("difference")
+    alone = plain - bonus if plain is not None and bonus is not None else None
     bears = bought.get("low") is not None and bought["low"] > 0
-    floor = alone + found["kept"] * gain if alone is not None and gain is not None and bears else None
+    floor = alone + found["kept"] * bonus if alone is not None and bonus is not None and bears else None
     points = [
         Point(
             place,
             kinds.index(_kind(line)),
-            abs(area["value"] - 0.5),
+            abs(far["value"] - 0.5),
             line["accuracy"],
             line["setting"] in passes,
         )
         for place, line in enumerate(lines)
-        if (area := line.get("strongest") or line.get("identity")) and line.get("accuracy") is not None
+        if (far := line.get("strongest") or line.get("identity")) and line.get("accuracy") is not None
     ]
     return frontier(points, found["hidden"], floor, alone)
 
@@ -105,7 +105,7 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, Any]]:
         ("Targets", found.get("targets")),
         ("Seeds", ", ".join(map(str, found.get("seeds") or []))),
         ("Settings tried", len(rows(found, "lines")) - 1),
-        ("Federating buys, points", _points(table(found, "bought"))),
+        ("Federating buys, points", gain(table(found, "bought"))),
     ]
 
 
@@ -117,17 +117,17 @@ def _row(place: int, line: dict[str, Any], attacks: list[str], advice: dict[str,
         "hides": setting in (advice.get("hides") or []),
         "keeps": setting in (advice.get("keeps") or []) if place else None,
         "leaks": [_leak(table(table(line, "leaks"), name)) for name in attacks],
-        "identity": _area(identity),
+        "identity": area(identity) or "–",
         "strongest": f"{strongest['value']:.2f}" if strongest else "–",
         "by": f"{strongest['onlooker']}, {strongest['variant']}" if strongest else "",
-        "records": _area(table(line, "records")),
+        "records": area(table(line, "records")) or "–",
         "epsilon": "–" if line.get("epsilon") is None else f"{line['epsilon']:.2f}",
         "promised": "see below" if line.get("promised") else "none",
         "accuracy": "–" if line.get("accuracy") is None else percent(line["accuracy"]),
         "server": "–" if line.get("server") is None else percent(line["server"]),
         "own": "–" if line.get("own") is None else percent(line["own"]),
-        "gain": _points(table(line, "gain")),
-        "loss": _points(table(line, "loss")),
+        "gain": gain(table(line, "gain")),
+        "loss": gain(table(line, "loss")),
         "bytes": "–" if line.get("bytes") is None else f"{line['bytes'] / 2**20:.2f}",
         "seconds": "–" if line.get("seconds") is None else f"{line['seconds']:.0f}",
     }
@@ -142,17 +142,3 @@ def _leak(leak: dict[str, Any]) -> dict[str, Any]:
         return {"text": wins, "shown": leak["shown"]}
     span = f"{100 * leak['low']:.0f} to {100 * leak['high']:.0f}"
     return {"text": f"{100 * leak['value']:+.0f} [{span}], {wins}".replace("-", "−"), "shown": leak["shown"]}
-
-
-def _area(area: dict[str, Any]) -> str:
-    return f"{area['value']:.3f} [{area['low']:.2f}–{area['high']:.2f}]" if area else "–"
-
-
-def _points(gap: dict[str, Any]) -> str:
-    """A difference of accuracies in points with its interval."""
-    if gap.get("difference") is None:
-        return "–"
-    text = f"{100 * gap['difference']:+.1f}"
-    if gap.get("low") is not None:
-        text += f" [{100 * gap['low']:+.1f} to {100 * gap['high']:+.1f}]"
-    return text.replace("-", "−")

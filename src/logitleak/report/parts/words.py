@@ -51,6 +51,21 @@ def points(value: float) -> str:
     return "0" if text == "-0" else text.replace("-", "−")
 
 
+def gain(gap: dict[str, Any]) -> str:
+    """A difference of shares in points with its interval, such as `+12.0 [+3.1 to +20.9]`; a dash for none."""
+    if gap.get("difference") is None:
+        return "–"
+    text = f"{100 * gap['difference']:+.1f}"
+    if gap.get("low") is not None:
+        text += f" [{100 * gap['low']:+.1f} to {100 * gap['high']:+.1f}]"
+    return text.replace("-", "−")
+
+
+def area(found: dict[str, Any]) -> str | None:
+    """An area under the curve with its interval, such as `0.912 [0.84–0.97]`; None where there is none."""
+    return f"{found['value']:.3f} [{found['low']:.2f}–{found['high']:.2f}]" if found else None
+
+
 def span(gap: Gap) -> str:
     """The interval of a leak in points, such as `95% interval 38 to 81`; empty where there is none."""
     if gap.low is None or gap.high is None:
