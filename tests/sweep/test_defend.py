@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from logitleak import config as configs
 from logitleak import registry, report
@@ -232,10 +233,16 @@ def test_the_command(tried: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     gains = []
     for seed in (0, 1):
         bare, defended = (federations[one["setting"], seed] / "sealed" for one in found["lines"])
-        labels = read_truth(bare).held_labels[taking_part(read_truth(bare), read_game(bare))[1]]
+        used, kept = taking_part(read_truth(bare), read_game(bare))
+        labels = read_truth(bare).held_labels[kept]
+        shown = torch.isin(
+            labels, read_truth(bare).labels[used]
+        )  # public people say nothing of what is federated
+        assert 0 < int(shown.sum()) < len(shown)
         alone = read_tensors(bare / "baselines.safetensors")["alone"]
         mine = read_tensors(defended / "predicted.safetensors")["clients"]
-        gains += ((mine == labels).double().mean(0) - (alone == labels).double().mean(0)).tolist()
+        gain = (mine == labels).double().mean(0) - (alone == labels).double().mean(0)
+        gains += gain[shown].tolist()
     assert found["lines"][1]["gain"]["difference"] == pytest.approx(sum(gains) / len(gains), abs=1e-5)
 
     # again: nothing is computed, and what is gone is said

@@ -61,7 +61,8 @@ class Line(Record):
         records: which single images were used, never asked about; null without such an audit.
         epsilon: the largest lower bound of an audit, over seeds; null where no coins allow one.
         promised: by defense, in words.
-        accuracy, server: of clients and of the server on held-out images, a mean over clients and seeds.
+        accuracy, server: of clients and of the server on held-out images of classes that somebody holds privately, a
+            mean over clients and seeds.
         own: accuracy of each client on held-out images of the classes that it holds, in the mean.
         gain: accuracy of clients less that of clients alone, paired over images.
         loss: accuracy less that without defense.

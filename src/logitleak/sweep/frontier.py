@@ -113,7 +113,8 @@ class _Federation:
         return found
 
     def right(self, who: str, file: Path | None = None) -> Tensor | None:
-        """Of every held-out image of the first world, which share of ``who`` say what it shows, float64 [n].
+        """Of every held-out image of a class that private images of the first world show, which share of ``who`` say
+        what it shows, float64 [n]. Images of other classes would say what public images taught.
 
         Args:
             who: "clients", "server" or "alone".
@@ -123,11 +124,13 @@ class _Federation:
         if not self.metrics or not file.exists():
             return None
         truth, game = read_truth(self.run.sealed), read_game(self.run.sealed)
-        _, kept = taking_part(truth, game)
-        if not bool(kept.any()):
+        used, kept = taking_part(truth, game)
+        labels = truth.held_labels[kept]
+        private = torch.isin(labels, truth.labels[used])
+        if not bool(private.any()):
             return None
         said = read_tensors(file)[who]
-        return torch.atleast_2d(said == truth.held_labels[kept]).double().mean(0)
+        return torch.atleast_2d(said == labels)[:, private].double().mean(0)
 
     def right_of_own(self) -> float | None:
         """Of the held-out images of the classes that a client holds in the first world, the share that it is right
