@@ -282,6 +282,7 @@ def test_a_manifest_of_gigabytes_is_not_read(capture: Path) -> None:
         Transcript(run)
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded(capture: Path) -> None:
     """With 192 MiB to spare, files that claim or unpack to 256 are refused in an orderly way."""
     if not Path("/proc/self/statm").exists():

@@ -169,6 +169,7 @@ def test_the_coins_change_nothing_that_others_see(
         assert found == differs
 
 
+@pytest.mark.slow
 def test_nothing_comes_from_the_seed(
     four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +216,7 @@ def test_from_the_division_to_the_report(scheme: str, four_clients: Tiny, tmp_pa
     assert "canary-000" in result.report.read_text()
 
 
+@pytest.mark.slow
 def test_a_planted_leak_is_found(four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that send their canaries' images leak those that are in, and no other."""
     many, values = 12, four_clients("fedmd")

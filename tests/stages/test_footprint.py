@@ -39,6 +39,7 @@ def forecast_of(
     return {name: size >> 20 for name, size in found.items()}
 
 
+@pytest.mark.slow
 def test_a_run_holds_no_more_and_not_much_less(tmp_path: Path, tiny_config: Config) -> None:
     """In a process of its own. With the paper's width two clients' networks are most of it."""
     config = tiny_config(image_size=32)

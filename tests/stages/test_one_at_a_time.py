@@ -21,6 +21,7 @@ from logitleak.stages.run import write_report
 Config = Callable[..., dict[str, Any]]
 
 
+@pytest.mark.slow
 def test_three_at_once(tmp_path: Path, tiny_config: Config) -> None:
     config = tiny_config()
     config["federation"]["rounds"] = 8

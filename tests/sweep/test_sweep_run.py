@@ -193,6 +193,7 @@ def alive(out: Path) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 def test_killed_and_started_again(write_sweep: WriteSweep, tmp_path: Path) -> None:
     config, out = write_sweep(grid={"seed": [0, 1, 2], "attacks.pli.settings.tau": [3, 10]}), tmp_path / "out"
@@ -237,6 +238,7 @@ class Notes(Quiet):
         self.lines.append(text)
 
 
+@pytest.mark.slow
 def test_another_version_computes_anew_and_says_so(
     write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,6 +184,7 @@ def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 BROKEN: tuple[Any, ...] = (None, [], "x", {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["twins", "decoys"])
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_any_number_of_a_game_may_be_missing_or_wrong(tmp_path: Path, design: str, every: bool) -> None:

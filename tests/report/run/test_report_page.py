@@ -94,6 +94,7 @@ def test_page_stays_small(tmp_path: Path) -> None:
     assert build(run).stat().st_size < 3_000_000
 
 
+@pytest.mark.slow
 def test_many_targets_are_capped_and_the_page_says_so(tmp_path: Path) -> None:
     run = fabricate(tmp_path / "run", targets=200, rounds=2, noise=0.1)
     html = read(run)
