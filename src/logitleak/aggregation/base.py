@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from logitleak.aggregation.fixed_point import FixedPoint, Whole
 from logitleak.strict import Strict
 from logitleak.types import UploadKind
+
+log = logging.getLogger(__name__)
 
 Secrets = Callable[..., bytes]
 """From the names of a use to 32 bytes that the server cannot know."""
@@ -54,12 +58,14 @@ class Hiding(Aggregator, ABC):
 
     Attributes:
         how: what clients do before they send, in a sentence.
+        numbers: how values become whole numbers.
 
     Raises:
         UserError: so many clients cannot be summed with these settings, or a package is missing.
     """
 
     how: ClassVar[str]
+    numbers: FixedPoint
 
     def __init__(self, settings: Any, kind: UploadKind, clients: int, secrets: Secrets) -> None:
         self.settings = settings
@@ -77,7 +83,17 @@ class Hiding(Aggregator, ABC):
 
     @abstractmethod
     def seal(self, client: int, round: int, values: Tensor) -> Sealed:
-        """At the client: turn its upload into what it sends. Values out of range are clipped, and the log says so."""
+        """At the client: turn its upload, as `whole` numbers, into what it sends."""
+
+    def whole(self, client: int, round: int, values: Tensor) -> Whole:
+        """At the client: its upload as whole numbers, int64 [n]. What is out of range is clipped, as the log says."""
+        whole, clipped = self.numbers.encode(values)
+        if clipped:
+            log.warning(
+                "round %d: client %d clipped %d of %d values at ±%g before the sum",
+                round, client, clipped, len(whole), self.numbers.largest,
+            )  # fmt: skip
+        return whole
 
     @abstractmethod
     def mean(self, round: int, sealed: Mapping[int, Sealed], absent: Collection[int]) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -15,8 +14,6 @@ from logitleak.aggregation.base import AggregatorSettings, Hiding, Sealed, Secre
 from logitleak.aggregation.fixed_point import FixedPoint, Whole, range_of
 from logitleak.errors import UserError
 from logitleak.types import UploadKind
-
-log = logging.getLogger(__name__)
 
 MOST_BITS = {4096: 109, 8192: 218, 16384: 438}
 """Bits of all primes for 128 bits of security against classical computers, by degree (homomorphicencryption.org)."""
@@ -77,12 +74,7 @@ class CKKS(Hiding):
         return math.ceil(values / self._slots) * self._chunk
 
     def seal(self, client: int, round: int, values: Tensor) -> Sealed:
-        whole, clipped = self.numbers.encode(values)
-        if clipped:
-            log.warning(
-                "round %d: client %d clipped %d of %d values at ±%g before the sum",
-                round, client, clipped, len(whole), self.numbers.largest,
-            )  # fmt: skip
+        whole = self.whole(client, round, values)
         chunks = (whole[at : at + self._slots] for at in range(0, len(whole), self._slots))
         return Sealed(
             tuple(self._encrypt(chunk * self.numbers.step) for chunk in chunks), tuple(values.shape)

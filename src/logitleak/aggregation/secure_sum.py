@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
@@ -16,8 +15,6 @@ from logitleak.aggregation.fixed_point import FixedPoint, Whole, range_of
 from logitleak.aggregation.masks import Words, centered, expand, pack, pairwise, reduce, unpack
 from logitleak.errors import UserError
 from logitleak.types import UploadKind
-
-log = logging.getLogger(__name__)
 
 LEAST_LEVELS = 256
 """With fewer levels between 0 and the range a mean says little."""
@@ -74,12 +71,7 @@ class SecureSum(Hiding):
         return values * self.width
 
     def seal(self, client: int, round: int, values: Tensor) -> Sealed:
-        whole, clipped = self.numbers.encode(values)
-        if clipped:
-            log.warning(
-                "round %d: client %d clipped %d of %d values at ±%g before the sum",
-                round, client, clipped, len(whole), self.numbers.largest,
-            )  # fmt: skip
+        whole = self.whole(client, round, values)
         others = (k for k in range(self.clients) if k != client)
         masks = pairwise(client, others, lambda low, high: self._mask(low, high, round, len(whole)))
         words = reduce(whole.astype(np.uint64) + np.asarray(masks, np.uint64), self.width)

@@ -17,7 +17,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.attacks.base import AttackSettings
-from logitleak.attacks.shared_models import SharedModelAttack, in_order, last_bias
+from logitleak.attacks.shared_models import SharedModelAttack
 from logitleak.errors import UserError
 from logitleak.machine.forecast import Scale
 from logitleak.priors.base import Prior
@@ -56,7 +56,6 @@ class GradientMatching(SharedModelAttack):
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, prior, seed, device)
         self._dummies: dict[int, Tensor] = {}  # client to [J, 3, H, W]; rows of restored labels are in use
-        self._presence: dict[int, Tensor] = {}  # client to [J], the gradient of the last bias
 
     @abstractmethod
     def distance(self, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
@@ -74,17 +73,9 @@ class GradientMatching(SharedModelAttack):
         """Where dummies begin, of this shape."""
         return torch.rand(shape, generator=generator)
 
-    def presence(self, client: int) -> Tensor | None:
-        return self._presence.get(client)
-
     def observe(self, view: ServerView, round: int) -> None:
         model = self.model_of(view, view.global_model(round))
-        for client in range(view.clients):
-            gradients = view.client_gradients(client, round)
-            if not gradients:  # absent in this round: what is known of it stays
-                continue
-            ordered = in_order(model, gradients)
-            self._presence[client] = last_bias(ordered, view.knowledge.num_classes)
+        for client, ordered in self.hear(view, round, model):
             labels = torch.nonzero(self._presence[client] < 0).flatten()
             if len(labels):
                 images = self._dummies.setdefault(client, self._start(view, client))

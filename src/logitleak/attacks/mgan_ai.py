@@ -11,6 +11,7 @@ from torch import Tensor
 
 from logitleak.attacks.matching import GradientMatching, MatchingSettings, squared_distance
 from logitleak.attacks.multi_task import MultiTaskGAN, MultiTaskSettings, Seen, last_layer
+from logitleak.files import model_state
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.metrics.image import total_variation
@@ -117,7 +118,7 @@ class MGANAI(GradientMatching):
         return super().state() | {f"gan/{name}": value for name, value in gan.items()}
 
     def load_state(self, table: Mapping[str, Tensor], view: ServerView) -> None:
-        gan = {name.removeprefix("gan/"): value for name, value in table.items() if name.startswith("gan/")}
+        gan = model_state.under(table, "gan/")
         super().load_state(
             {name: value for name, value in table.items() if not name.startswith("gan/")}, view
         )

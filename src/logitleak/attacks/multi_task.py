@@ -196,11 +196,9 @@ def last_layer(model: nn.Module, classes: int) -> nn.Linear:
 def features_of(model: nn.Module, images: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """A model's logits [n, J], and what its last layer was given for them, [n, width]."""
     given: list[Tensor] = []
-    hook = last_layer(model, classes).register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
-    try:
+    layer = last_layer(model, classes)
+    with layer.register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0])):
         logits: Tensor = model(images)
-    finally:
-        hook.remove()
     return logits, torch.cat(given)
 
 

@@ -95,6 +95,7 @@ class SecretRevealer(ClientModelAttack):
         super().__init__(settings, prior, seed, device)
         self._public: PublicData | None = None
         self._gan: Wasserstein | None = None
+        self._beside: Tensor | None = None
 
     def check(self, view: ServerView) -> None:
         super().check(view)
@@ -104,7 +105,9 @@ class SecretRevealer(ClientModelAttack):
         super().observe(view, round)
         if self._public is view.knowledge.public:
             return
-        public_gan = self._public_gan(view.knowledge.public.labelled())
+        public = view.knowledge.public.labelled()
+        public_gan = self._public_gan(public)
+        self._beside = public_gan.beside(public, view.knowledge.target_labels)
         self._gan = public_gan.learn(
             view.knowledge, lambda step, loss: self.listener(round, None, step, loss)
         ).eval()
@@ -116,13 +119,10 @@ class SecretRevealer(ClientModelAttack):
             return None
         known = view.knowledge
         labels = known.target_labels.to(self.device)
-        beside = self._public_gan(known.public.labelled()).beside(
-            known.public.labelled(), known.target_labels
-        )
         found = torch.empty(len(labels), *known.public.images.shape[1:])
         costs = torch.empty(len(labels))
         for rows in torch.arange(len(labels)).split(BATCH):
-            seen = None if beside is None else beside[rows.to(self.device)]
+            seen = None if self._beside is None else self._beside[rows.to(self.device)]
             found[rows], costs[rows] = self.search(self._gan, self.models[client], labels[rows], seen, client)
         if len(labels):
             self.trace.losses.append(

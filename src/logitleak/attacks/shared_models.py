@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -31,13 +32,32 @@ class SharedModelAttack(Attack):
         "The server knows which labels are private targets.",
     )
 
-    def presence(self, client: int) -> Tensor | None:
-        """The gradient of the last bias, [J], as it was last heard; None where this client was never heard."""
-        raise NotImplementedError
+    def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
+        super().__init__(settings, prior, seed, device)
+        self._presence: dict[
+            int, Tensor
+        ] = {}  # client to [J], the gradient of the last bias as it was last heard
+
+    def hear(self, view: ServerView, round: int, model: nn.Module) -> Iterator[tuple[int, list[Tensor]]]:
+        """Of every client that answered in a round its gradients, in the order of layers, once it is noted which labels
+        it has. What is known of one that was absent stays.
+
+        Args:
+            view: the server's.
+            round: which.
+            model: that was sent out.
+        """
+        for client in range(view.clients):
+            if gradients := view.client_gradients(client, round):
+                ordered = [
+                    gradients[name] for name, _ in model.named_parameters()
+                ]  # a file's names are in no order
+                self._presence[client] = last_bias(ordered, view.knowledge.num_classes)
+                yield client, ordered
 
     def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
         never = torch.full((len(labels),), torch.inf)  # who never answered owns nothing that is known
-        known = [self.presence(k) for k in range(len(images))]
+        known = [self._presence.get(k) for k in range(len(images))]
         scores = torch.stack([never if one is None else one[labels] for one in known])
         return smallest(images, labels, scores, self.unheard)
 
@@ -77,30 +97,17 @@ class ClientModelAttack(SharedModelAttack):
         super().__init__(settings, prior, seed, device)
         self.models: dict[int, nn.Module] = {}
         self.newest = 0
-        self._presence: dict[int, Tensor] = {}
-
-    def presence(self, client: int) -> Tensor | None:
-        return self._presence.get(client)
 
     def observe(self, view: ServerView, round: int) -> None:
         self.models, self._presence, self.newest = {}, {}, round
         sent = view.global_model(round)
-        for client in range(view.clients):
-            gradients = view.client_gradients(client, round)
-            if not gradients:
-                continue
-            model = self.model_of(view, sent)
-            ordered = in_order(model, gradients)
-            self._presence[client] = last_bias(ordered, view.knowledge.num_classes)
+        common = self.model_of(view, sent)
+        for client, ordered in self.hear(view, round, common):
+            model = copy.deepcopy(common)
             with torch.no_grad():
                 for parameter, gradient in zip(model.parameters(), ordered, strict=True):
                     parameter.sub_(gradient.to(self.device), alpha=sent.lr)
             self.models[client] = model.requires_grad_(False)
-
-
-def in_order(model: nn.Module, gradients: Mapping[str, Tensor]) -> list[Tensor]:
-    """Gradients in the order of layers: a file's names are in none."""
-    return [gradients[name] for name, _ in model.named_parameters()]
 
 
 def last_bias(gradients: Sequence[Tensor], num_classes: int) -> Tensor:

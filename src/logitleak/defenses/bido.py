@@ -58,12 +58,8 @@ class BiDO(TrainingDefense):
         def keep(module: nn.Module, given: tuple[Any, ...]) -> None:
             self._features = given[0]
 
-        hooks = [model.register_forward_pre_hook(look), layer.register_forward_pre_hook(keep)]
-        try:
+        with model.register_forward_pre_hook(look), layer.register_forward_pre_hook(keep):
             yield
-        finally:
-            for hook in hooks:
-                hook.remove()
 
     def penalty(self, targets: Tensor) -> Tensor | None:
         """Nothing for a single image, which depends on nothing."""

@@ -18,9 +18,6 @@ from logitleak.defenses.dp_steps import clipped_sum, noise_on, shares_images, un
 from logitleak.defenses.training import Lesson, TrainingDefense
 from logitleak.errors import UserError
 
-_PREDICTED = 256
-"""Images whose loss is looked at together."""
-
 _SEEDS = 2**52
 
 
@@ -104,7 +101,7 @@ class DPSGD(TrainingDefense):
             for parameter, gradient in zip(parameters, total, strict=True):
                 parameter.grad = gradient / (rate * n)
             lesson.optimizer.step()
-        loss = _mean_loss(lesson)
+        loss = lesson.mean_loss(lesson.images, lesson.labels)
         _refuse_changes(lesson.model, before)
         return loss
 
@@ -203,10 +200,3 @@ def _refuse_changes(model: nn.Module, before: dict[str, Tensor]) -> None:
                 f"dp-sgd: the model changes its buffer {name} while it learns, which nothing bounds; use a model that "
                 "keeps nothing but weights."
             )
-
-
-@torch.no_grad()
-def _mean_loss(lesson: Lesson) -> float:
-    parts = zip(lesson.images.split(_PREDICTED), lesson.labels.split(_PREDICTED), strict=True)
-    total = sum(float(F.cross_entropy(lesson.logits(x), y, reduction="sum")) for x, y in parts)
-    return total / len(lesson.labels)

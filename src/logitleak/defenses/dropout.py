@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pydantic import Field
@@ -36,8 +35,7 @@ class Dropout(TrainingDefense):
         """It needs a last linear layer."""
         need_features("dropout", name, model)
 
-    @contextmanager
-    def attached(self, model: nn.Module) -> Iterator[None]:
+    def attached(self, model: nn.Module) -> AbstractContextManager[Any]:
         """Hung onto the last linear layer."""
         layer = last_linear(model)
         assert layer is not None  # models were checked
@@ -49,11 +47,7 @@ class Dropout(TrainingDefense):
             kept = (self.uniform(*features.shape) >= self.settings.rate).to(features.device, features.dtype)
             return (features * kept / (1 - self.settings.rate), *given[1:])
 
-        hook = layer.register_forward_pre_hook(leave_out)
-        try:
-            yield
-        finally:
-            hook.remove()
+        return layer.register_forward_pre_hook(leave_out)
 
     def sees(self) -> str:
         return f"Outputs of a model that learnt private images with {self.settings.rate:.0%} of its features left out."

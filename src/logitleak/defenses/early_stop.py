@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from logitleak.defenses.base import DefenseSettings
 from logitleak.defenses.training import Lesson, TrainingDefense
-
-_PREDICTED = 256
-"""Images whose loss is looked at together."""
 
 
 class EarlyStopSettings(DefenseSettings):
@@ -69,15 +63,17 @@ class EarlyStop(TrainingDefense):
 
     def enough(self, lesson: Lesson) -> bool:
         """Whether one of the two losses says so."""
-        if self.settings.loss > 0 and _mean_loss(lesson, lesson.images, lesson.labels) <= self.settings.loss:
+        s = self.settings
+        lesson.model.eval()
+        if s.loss > 0 and lesson.mean_loss(lesson.images, lesson.labels) <= s.loss:
             return True
         if self._out is None:
             return False
         device = lesson.images.device
-        found = _mean_loss(lesson, *(each.to(device) for each in self._out))
+        found = lesson.mean_loss(*(each.to(device) for each in self._out))
         self._waited = 0 if found < self._best else self._waited + 1
         self._best = min(found, self._best)
-        return self._waited >= self.settings.patience
+        return self._waited >= s.patience
 
     def sees(self) -> str:
         s = self.settings
@@ -85,11 +81,3 @@ class EarlyStop(TrainingDefense):
         held = f"the loss on a held-out share of {s.held:g} no longer fell" if s.held > 0 else ""
         either = ", or ".join(part for part in (until, held) if part) or "its epochs were over"
         return f"Outputs of a model that stopped to learn when {either}."
-
-
-@torch.no_grad()
-def _mean_loss(lesson: Lesson, images: Tensor, labels: Tensor) -> float:
-    lesson.model.eval()
-    parts = zip(images.split(_PREDICTED), labels.split(_PREDICTED), strict=True)
-    total: Any = sum(float(F.cross_entropy(lesson.logits(x), y, reduction="sum")) for x, y in parts)
-    return float(total) / len(labels)

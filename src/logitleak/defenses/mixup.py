@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -37,8 +36,7 @@ class Mixup(TrainingDefense):
     _share: float = 1.0
     _other: Tensor
 
-    @contextmanager
-    def attached(self, model: nn.Module) -> Iterator[None]:
+    def attached(self, model: nn.Module) -> AbstractContextManager[Any]:
         """Images are mixed at the model's door, as numbers from 0 to 1."""
 
         def mix(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -52,11 +50,7 @@ class Mixup(TrainingDefense):
             pixels = images.to(dtype).div(255) if images.dtype == torch.uint8 else images
             return (self._share * pixels + (1 - self._share) * pixels[self._other], *given[1:])
 
-        hook = model.register_forward_pre_hook(mix)
-        try:
-            yield
-        finally:
-            hook.remove()
+        return model.register_forward_pre_hook(mix)
 
     def targets(self, targets: Tensor) -> Tensor:
         """Mixed as the images were."""

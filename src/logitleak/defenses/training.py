@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from logitleak.defenses.base import Defense
 from logitleak.errors import UserError
+
+_PREDICTED = 256
+"""Images whose loss is looked at together."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,16 @@ class Lesson:
     labels: Tensor
     batch: int
     logits: Callable[[Tensor], Tensor]
+
+    @torch.no_grad()
+    def mean_loss(self, images: Tensor, labels: Tensor) -> float:
+        """The mean cross entropy of some images uint8 [m, 3, H, W], m ≥ 1, with the model as it is."""
+        parts = zip(images.split(_PREDICTED), labels.split(_PREDICTED), strict=True)
+        return sum(_summed_loss(self.logits(x), y) for x, y in parts) / len(labels)
+
+
+def _summed_loss(logits: Tensor, labels: Tensor) -> float:
+    return float(F.cross_entropy(logits, labels, reduction="sum"))
 
 
 class TrainingDefense(Defense):
@@ -99,7 +113,7 @@ class TrainingDefense(Defense):
         return torch.arange(len(labels))
 
     def attached(self, model: nn.Module) -> AbstractContextManager[Any]:
-        """What is hung onto the model for as long as the client learns; nothing by default."""
+        """What is hung onto the model for as long as the client learns, such as a hook; nothing by default."""
         return nullcontext()
 
     def enough(self, lesson: Lesson) -> bool:

@@ -11,6 +11,7 @@ from logitleak.defenses.draws import System
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import check_facts, fingerprint, read_facts, read_private, read_public
 from logitleak.errors import UserError
+from logitleak.files.model_state import under
 from logitleak.schemes.base import ClientContext
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.folder import choose_device
@@ -104,11 +105,6 @@ class Client:
     def _load_state(self, table: Mapping[str, Tensor]) -> None:
         self.bank.load_state(table)
         for trainer in self.trainers.values():
-            trainer.load_state(_under(table, _TRAINER))
+            trainer.load_state(under(table, _TRAINER))
         for prefix, bank in self._beside.items():
-            bank.load_state(_under(table, prefix))
-
-
-def _under(table: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The part of a table whose names have a prefix, by the rest of the names."""
-    return {name.removeprefix(prefix): value for name, value in table.items() if name.startswith(prefix)}
+            bank.load_state(under(table, prefix))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from logitleak.defenses.training import Lesson, TrainingDefense
 from logitleak.federation.bank import ModelBank
+from logitleak.files.model_state import under
 from logitleak.seeds import derive
 from logitleak.types import ClientData
 
@@ -21,7 +22,7 @@ class Trainer:
     the client learns to the bit what `ModelBank.fit` would teach it.
 
     Args:
-        defenses: at least one; see `logitleak.stages.company` for which ones bear each other.
+        defenses: at least one; see `logitleak.stages.combined` for which ones bear each other.
     """
 
     def __init__(self, defenses: Sequence[TrainingDefense]) -> None:
@@ -82,8 +83,7 @@ class Trainer:
     def load_state(self, table: dict[str, Tensor]) -> None:
         """Take back what `state` gave."""
         for place, defense in enumerate(self.defenses):
-            prefix = f"{place}/"
-            defense.load_state({k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)})
+            defense.load_state(under(table, f"{place}/"))
 
     def _chosen(self, data: ClientData, phase: str, round: int) -> tuple[Tensor, Tensor]:
         images, labels = data.images, data.labels

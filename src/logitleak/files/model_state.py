@@ -39,6 +39,11 @@ def _before_the_first_step(value: Tensor) -> dict[str, Tensor]:
     return {"step": torch.tensor(0.0), **{moment: torch.zeros_like(value) for moment in MOMENTS}}
 
 
+def under(table: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The part of a table whose names begin with a prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in table.items() if name.startswith(prefix)}
+
+
 @torch.no_grad()
 def unpack(
     table: Mapping[str, Tensor], name: str, model: nn.Module, optimizer: torch.optim.Optimizer

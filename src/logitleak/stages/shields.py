@@ -86,7 +86,7 @@ def companies(defenses: Sequence[DefenseConfig], client: int) -> list[Company]:
     Raises:
         UserError: an unknown defense or setting.
     """
-    made = [make_defense(entry, "logits", System()) for entry in defenses if entry.acts_at(client)]
+    made = defenses_at(client, defenses, "logits", lambda *names: System())
     return list(dict.fromkeys(one.company for one in made if one.company is not None))
 
 
@@ -115,15 +115,29 @@ def shields_of(
     kind = form_of(scheme.upload_kind)
     shields = {}
     for client in clients:
-        mine = [
-            make_defense(entry, kind, draws(place, entry.name, client), insides.get(client))
-            for place, entry in enumerate(defenses)
-            if entry.acts_at(client)
-        ]
-        mine = [made for made in mine if not isinstance(made, TrainingDefense)]
-        if mine:
+        made = defenses_at(client, defenses, kind, draws, insides.get(client))
+        if mine := [one for one in made if not isinstance(one, TrainingDefense)]:
             shields[client] = Shield(scheme.uploads, kind, mine)
     return shields
+
+
+def defenses_at(
+    client: int,
+    defenses: Sequence[DefenseConfig],
+    kind: Kind,
+    draws: MakeDraws,
+    insides: Mapping[Company, Inside] | None = None,
+) -> list[Defense]:
+    """The defenses of one client, of both kinds, in their order; see `make_defense`.
+
+    Raises:
+        UserError: an unknown name or setting.
+    """
+    return [
+        make_defense(entry, kind, draws(place, entry.name, client), insides)
+        for place, entry in enumerate(defenses)
+        if entry.acts_at(client)
+    ]
 
 
 def make_defense(

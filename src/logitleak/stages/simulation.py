@@ -22,6 +22,7 @@ from logitleak.federation.memo import Memo
 from logitleak.federation.rounds import play
 from logitleak.federation.trainer import Trainer
 from logitleak.files.finite import all_finite
+from logitleak.files.model_state import under
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
 from logitleak.metrics import confidence
 from logitleak.metrics.utility import accuracy
@@ -189,8 +190,7 @@ class Simulation:
         file = self.world.checkpoint / f"round-{self.done:02d}.safetensors"
         table = read_tensors(file)
         for name, keeper in self._keepers().items():
-            prefix = f"{name}/"
-            keeper.load_state({k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)})
+            keeper.load_state(under(table, f"{name}/"))
         kept = read_json(file.with_suffix(".json"))
         self.losses[:], self.utility = kept["losses"], kept["utility"]
         log.info("going on after round %d", self.done)

@@ -13,7 +13,7 @@ from logitleak.defenses.training import Schedule, TrainingDefense
 from logitleak.federation.trainer import Trainer
 from logitleak.models import own
 from logitleak.schemes.base import Scheme
-from logitleak.stages.shields import MakeDraws, form_of, make_defense
+from logitleak.stages.shields import MakeDraws, defenses_at, form_of, make_defense
 
 
 def schedule_of(f: FederationConfig, scheme: Scheme) -> Schedule:
@@ -44,14 +44,10 @@ def trainers_of(
         return {}
     kind, schedule, found = form_of(scheme.upload_kind), schedule_of(f, scheme), {}
     for client in clients:
-        mine = []
-        for place, entry in enumerate(defenses):
-            if entry.acts_at(client):
-                made = make_defense(entry, kind, draws(place, entry.name, client))
-                if isinstance(made, TrainingDefense):
-                    made.schedule = schedule
-                    mine.append(made)
-        if mine:
+        made = defenses_at(client, defenses, kind, draws)
+        if mine := [one for one in made if isinstance(one, TrainingDefense)]:
+            for one in mine:
+                one.schedule = schedule
             found[client] = Trainer(mine)
     return found
 
