@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import logitleak
+from beside import Beside
 from logitleak import config as configs
 from logitleak.data.split import prepare
 from logitleak.defenses.accounting import gaussian_epsilon
@@ -25,21 +26,6 @@ from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.types import ClientData, Payload
 
 Tiny = Callable[..., dict[str, Any]]
-
-
-class Beside:
-    """What the models beside a client's own say in a test."""
-
-    held = torch.tensor([0])
-
-    def __init__(self, said: Tensor) -> None:
-        self._said = said
-
-    def follow(self, action: str, round: int, message: Payload) -> None:
-        return None
-
-    def outputs(self) -> Tensor:
-        return self._said
 
 
 def uploads(run: Path) -> list[dict[str, Tensor]]:

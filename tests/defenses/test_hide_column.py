@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 import logitleak
+from beside import Beside
 from logitleak import config as configs
 from logitleak.data.split import prepare
 from logitleak.defenses.draws import System
@@ -26,23 +26,9 @@ from logitleak.types import ClientData, Payload
 Tiny = Callable[..., dict[str, Any]]
 
 
-class Inside:
-    """What a test says that the client holds, and its understudy says."""
-
-    def __init__(self, held: list[int], said: Tensor) -> None:
-        self.held, self._said = torch.tensor(held, dtype=torch.int64), said[None]
-
-    def follow(self, action: str, round: int, message: Payload) -> None:
-        return None
-
-    def outputs(self) -> Tensor:
-        return self._said
-
-
 def sent(kind: Kind, values: list[float], held: list[int], said: list[float]) -> list[float]:
-    inside = Inside(held, torch.tensor([said], dtype=torch.float64))
     defense = HideColumn(HideColumn.Settings(), kind, System())
-    defense.inside = inside
+    defense.inside = Beside(torch.tensor([[said]], dtype=torch.float64), held)
     rows = torch.tensor([values], dtype=torch.float64)
     return defense.on_upload(rows, torch.arange(1), 1)[0].tolist()
 

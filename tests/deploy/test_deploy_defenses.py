@@ -13,6 +13,7 @@ from loopback import Loopback
 from torch import Tensor
 
 import logitleak
+from beside import Beside
 from logitleak import config as configs
 from logitleak import registry
 from logitleak.config import AttackConfig
@@ -32,21 +33,6 @@ from logitleak.stages.verify import verify
 from logitleak.types import ClientData, Payload
 
 Tiny = Callable[..., dict[str, Any]]
-
-
-class Beside:
-    """Models beside a client's own, and what they say."""
-
-    held = torch.tensor([0])
-
-    def __init__(self, said: Tensor) -> None:
-        self._said = said
-
-    def follow(self, action: str, round: int, message: Payload) -> None:
-        return None
-
-    def outputs(self) -> Tensor:
-        return self._said
 
 
 def draws(name: str) -> bool:

@@ -4,7 +4,17 @@ import math
 
 import pytest
 import torch
-from three_clients import CLASSES, OPTIMIZATION, ROUNDS, SIDE, Person, images, simulate, world
+from three_clients import (
+    CLASSES,
+    OPTIMIZATION,
+    ROUNDS,
+    SIDE,
+    Person,
+    assert_as_written_out,
+    images,
+    simulate,
+    world,
+)
 from torch import Tensor
 
 from logitleak.federation.bank import ModelBank
@@ -73,17 +83,8 @@ def literal(clients: int, s: CronusSettings) -> tuple[list[list[Tensor]], list[T
 @pytest.mark.parametrize("clients", [1, 3])
 def test_equals_the_pseudo_code(clients: int, aggregation: str) -> None:
     settings = CronusSettings(aggregation=aggregation, initialize=3, variance=0)  # type: ignore[arg-type]
-    events, own = simulate(Cronus(settings), clients, ["cnn"])
-    uploads, sent, expected_own = literal(clients, settings)
-    for t in range(ROUNDS):
-        found = {e.action: e for e in events if e.round == t + 1}
-        for k in range(clients):
-            probabilities = found["upload"].received[k].tensors["probabilities"]
-            torch.testing.assert_close(probabilities, uploads[t][k], rtol=1e-8, atol=1e-8)
-        if clients > 1:
-            aggregate = found["learn"].sent.tensors["aggregate"]
-            torch.testing.assert_close(aggregate, sent[t], rtol=1e-8, atol=1e-8)
-        torch.testing.assert_close(own[t], expected_own[t], rtol=1e-8, atol=1e-8)
+    found = simulate(Cronus(settings), clients, ["cnn"])
+    assert_as_written_out(found, literal(clients, settings), clients, ("learn", "aggregate"))
 
 
 def test_one_client_is_sent_nothing() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from three_clients import CLASSES, ROUNDS, Person, simulate, world
+from three_clients import CLASSES, ROUNDS, Person, assert_as_written_out, simulate, world
 from torch import Tensor
 
 from logitleak.schemes.dsfl import DSFL, DSFLSettings, soft_cross_entropy
@@ -50,17 +50,8 @@ def literal(clients: int, s: DSFLSettings) -> tuple[list[list[Tensor]], list[Ten
 @pytest.mark.parametrize("clients", [1, 3])
 def test_equals_the_pseudo_code(clients: int, aggregation: str) -> None:
     settings = DSFLSettings(aggregation=aggregation)  # type: ignore[arg-type]
-    events, own = simulate(DSFL(settings), clients, ["cnn"])
-    uploads, sent, expected_own = literal(clients, settings)
-    for t in range(ROUNDS):
-        found = {e.action: e for e in events if e.round == t + 1}
-        for k in range(clients):
-            probabilities = found["upload"].received[k].tensors["probabilities"]
-            torch.testing.assert_close(probabilities, uploads[t][k], rtol=1e-8, atol=1e-8)
-        if clients > 1:
-            consensus = found["distill"].sent.tensors["consensus"]
-            torch.testing.assert_close(consensus, sent[t], rtol=1e-8, atol=1e-8)
-        torch.testing.assert_close(own[t], expected_own[t], rtol=1e-8, atol=1e-8)
+    found = simulate(DSFL(settings), clients, ["cnn"])
+    assert_as_written_out(found, literal(clients, settings), clients, ("distill", "consensus"))
 
 
 def test_one_client_is_sent_nothing() -> None:

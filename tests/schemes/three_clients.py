@@ -79,6 +79,32 @@ def simulate(scheme: Scheme, clients: int, models: list[str]) -> tuple[list[Even
     return tape.events, tape.own
 
 
+def assert_as_written_out(
+    found: tuple[list[Event], list[Tensor]],
+    expected: tuple[list[list[Tensor]], list[Tensor], list[Tensor]],
+    clients: int,
+    sent: tuple[str, str],
+) -> None:
+    """A scheme whose clients upload probabilities does what a plain transcription of it does, round by round.
+
+    Args:
+        found: what `simulate` gives.
+        expected: uploads by round and client, what the server sent out by round, and its own logits by round.
+        clients: how many there are; one alone is sent nothing.
+        sent: action and tensor that carry what the server sends out.
+    """
+    (events, own), (uploads, told, expected_own) = found, expected
+    for t in range(ROUNDS):
+        by_action = {e.action: e for e in events if e.round == t + 1}
+        for k in range(clients):
+            probabilities = by_action["upload"].received[k].tensors["probabilities"]
+            torch.testing.assert_close(probabilities, uploads[t][k], rtol=1e-8, atol=1e-8)
+        if clients > 1:
+            action, tensor = sent
+            torch.testing.assert_close(by_action[action].sent.tensors[tensor], told[t], rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(own[t], expected_own[t], rtol=1e-8, atol=1e-8)
+
+
 class Person:
     """One model with a plain Adam (or gradient descent) of its own, trained by a plain loop."""
 

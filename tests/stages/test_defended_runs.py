@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from killed import kill_in_round_2
 from test_resume import assert_same
 
 import logitleak
@@ -21,7 +22,6 @@ from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.seeds import derive_int
 from logitleak.stages.check import check
 from logitleak.stages.plan import plan
-from logitleak.stages.simulation import Simulation
 from logitleak.stages.threat import threat_model
 from logitleak.stages.verify import verify
 from logitleak.stages.worlds import attack_seed
@@ -30,10 +30,6 @@ from logitleak.wire.transcript import Transcript
 Tiny = Callable[..., dict[str, Any]]
 
 SCHEMES = ("fedmd", "dsfl", "fedgems")
-
-
-class Killed(BaseException):
-    """Ends a run as a signal would."""
 
 
 def values(tiny: Tiny, scheme: str = "fedmd", **more: Any) -> dict[str, Any]:
@@ -68,17 +64,7 @@ def test_runs_to_the_end_and_goes_on_alike(
     straight = logitleak.run(given, tmp_path / "straight")
     assert doubts(straight.path) == []
 
-    measure = Simulation._measure
-    with monkeypatch.context() as patch:
-
-        def killed_in_round_2(self: Simulation, round: int) -> None:
-            if round == 2:
-                raise Killed
-            measure(self, round)
-
-        patch.setattr(Simulation, "_measure", killed_in_round_2)
-        with pytest.raises(Killed):
-            logitleak.run(given, tmp_path / "killed")
+    kill_in_round_2(given, tmp_path / "killed", monkeypatch)
     logitleak.run(given, tmp_path / "killed")
     assert_same(straight.path, tmp_path / "killed")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from killed import Killed, kill_in_round_2
 from test_resume import assert_same, everything
 
 import logitleak
@@ -31,10 +32,6 @@ Tiny = Callable[..., dict[str, Any]]
 
 KINDS = ["secure-sum", pytest.param("ckks", marks=pytest.mark.skipif(
     find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"))]  # fmt: skip
-
-
-class Killed(BaseException):
-    """Ends a run as a signal would."""
 
 
 def values(
@@ -62,17 +59,7 @@ def test_runs_to_the_end_and_goes_on_alike(
     given = values(tiny_config, kind, scheme)
     straight = logitleak.run(given, tmp_path / "straight")
     assert verify(straight.path).findings.errors == 0
-    measure = Simulation._measure
-    with monkeypatch.context() as patch:
-
-        def killed_in_round_2(self: Simulation, round: int) -> None:
-            if round == 2:
-                raise Killed
-            measure(self, round)
-
-        patch.setattr(Simulation, "_measure", killed_in_round_2)
-        with pytest.raises(Killed):
-            logitleak.run(given, tmp_path / "killed")
+    kill_in_round_2(given, tmp_path / "killed", monkeypatch)
     logitleak.run(given, tmp_path / "killed")
     if kind == "secure-sum":
         assert_same(straight.path, tmp_path / "killed")

@@ -34,7 +34,7 @@ def export(
     """
     known, public, uploads = view.knowledge, view.knowledge.public, view.manifest.uploads
     height, width = public.image_size
-    if view.manifest.aggregation is not None:
+    if view.summed:
         raise UserError(
             "This transcript holds means of uploads, and a capture those of single clients; hand on its wire/ folder, "
             "which `logitleak import` takes."

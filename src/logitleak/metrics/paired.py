@@ -59,7 +59,11 @@ def paired_leak(inside: Sequence[bool], outside: Sequence[bool]) -> Leak:
     Raises:
         ValueError: there are no targets, or not equally many results.
     """
-    both, only_in, only_out, neither = table(inside, outside)
+    return counted_leak(*table(inside, outside))
+
+
+def counted_leak(both: int, only_in: int, only_out: int, neither: int) -> Leak:
+    """The same from how many of n ≥ 1 targets succeeded in both, only in, only out, in neither."""
     n = both + only_in + only_out + neither
     p1, p2 = (both + only_in) / n, (both + only_out) / n
     margins = (both + only_in) * (only_out + neither) * (both + only_out) * (only_in + neither)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from logitleak import registry
 from logitleak.errors import UserError
 from logitleak.models.base import Classifier
 from logitleak.text import printable
@@ -32,6 +33,19 @@ class Own(Classifier):
 
     def logits(self, x: Tensor) -> Tensor:
         return self.forward((x + 1) / 2)
+
+
+def outline(name: str, image_size: tuple[int, int], num_classes: int) -> nn.Module:
+    """A classifier by its name, to be looked at: with shapes alone where it is registered; the user's own is made.
+
+    Raises:
+        UserError: no model has this name, or the user's own cannot be built.
+    """
+    if registry.is_own(name):
+        return build(name, image_size, num_classes, seed=0)
+    with torch.device("meta"):  # nothing is allocated
+        made: nn.Module = registry.load("model", name)(image_size, num_classes)
+    return made
 
 
 def build(

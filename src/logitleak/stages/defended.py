@@ -96,7 +96,7 @@ def marks(view: Transcript) -> list[str]:
     """For each defense on record whether uploads are held against it."""
     said, last = [], {id(known.entry) for known in last_of_each(view).values()}
     for known in on_record(view):
-        if view.manifest.aggregation is not None:
+        if view.summed:
             how = "only the mean of the uploads is on record, so none is held against it"
         elif known.made is None or type(known.made).fits is Defense.fits:
             how = "uploads show no trace of it"

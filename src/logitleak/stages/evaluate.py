@@ -55,7 +55,6 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         "noun": config.noun,
         "versions": versions(),
         "made_by": status.get("made_by", {}),
-        "threat_model": threat_model(view, recorded),
         "game": None,
         "identity": None,
         "attacks": {},
@@ -65,6 +64,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     }
     if not (run.sealed / "truth.safetensors").exists():
         progress.stage("evaluation", 1)
+        metrics["threat_model"] = threat_model(view, recorded)
         metrics["data"] = _describe_data(config, view, None, {}, None)
         metrics["attacks"] = {name: describe_attack(worlds[0].attack(name)) for name in names}
         metrics["confidence"], metrics["utility"] = None, None

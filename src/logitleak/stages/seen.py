@@ -106,7 +106,7 @@ ONLOOKERS_OF_MEANS: dict[str, Onlooker] = {
 
 def onlookers_of(view: Transcript) -> dict[str, Onlooker]:
     """Who may look at a federation of this kind."""
-    return ONLOOKERS if view.manifest.aggregation is None else ONLOOKERS_OF_MEANS
+    return ONLOOKERS_OF_MEANS if view.summed else ONLOOKERS
 
 
 class AskedAbout(ViewOf):

@@ -43,7 +43,7 @@ def threat_model(
     images = "Private images." if shares_models else (
         "Private images, or anything computed from them but the clients' outputs on public images."
     )  # fmt: skip
-    if view.manifest.aggregation is not None:
+    if view.summed:
         images = images.replace("the clients' outputs", "the mean of the clients' outputs")
     never = [images] if shares_models else [images, "Weights, gradients or architectures of client models."]
     return {
@@ -87,7 +87,7 @@ def _recorded(view: Transcript) -> dict[str, Any]:
 def _uploads(view: Transcript, rounds: str) -> list[str]:
     """What is seen of what clients sent."""
     outputs = _UPLOADED[view.manifest.uploads.kind]
-    if view.manifest.aggregation is not None:
+    if view.summed:
         return aggregation.described(view, outputs)
     return [f"Each client's {outputs}, {rounds}.", "Which client sent them."]
 

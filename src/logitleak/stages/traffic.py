@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from logitleak import registry
 from logitleak.config import FederationConfig
 from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.models import own
@@ -65,14 +62,6 @@ def weights_of(f: FederationConfig, image_size: tuple[int, int], num_classes: in
     Raises:
         UserError: a model of the user's own cannot be built.
     """
-    bytes_of = {name: _FLOAT * _parameters(name, image_size, num_classes) for name in f.models}
+    models = {name: own.outline(name, image_size, num_classes) for name in f.models}
+    bytes_of = {name: _FLOAT * sum(p.numel() for p in model.parameters()) for name, model in models.items()}
     return [bytes_of[f.model_of(client)] for client in range(f.clients)]
-
-
-def _parameters(name: str, image_size: tuple[int, int], num_classes: int) -> int:
-    if registry.is_own(name):
-        model: torch.nn.Module = own.build(name, image_size, num_classes, seed=0)
-    else:
-        with torch.device("meta"):  # shapes alone: nothing is allocated
-            model = registry.load("model", name)(image_size, num_classes)
-    return sum(p.numel() for p in model.parameters())

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import torch
-
-from logitleak import registry
 from logitleak.config import DefenseConfig, FederationConfig
 from logitleak.defenses.draws import System
 from logitleak.defenses.training import Schedule, TrainingDefense
@@ -66,8 +63,4 @@ def check_trained(
         if not isinstance(made, TrainingDefense):
             continue
         for name in sorted({f.model_of(client) for client in clients if entry.acts_at(client)}):
-            if registry.is_own(name):
-                made.check_model(name, own.build(name, image_size, num_classes, seed=0))
-                continue
-            with torch.device("meta"):
-                made.check_model(name, registry.load("model", name)(image_size, num_classes))
+            made.check_model(name, own.outline(name, image_size, num_classes))

@@ -132,7 +132,7 @@ def _check_upload(
 
 
 def _sender(view: Transcript, client: int) -> str:
-    return f"client {client}" if view.manifest.aggregation is None else "the mean of all clients"
+    return "the mean of all clients" if view.summed else f"client {client}"
 
 
 def _note_oddities(values: np.ndarray, where: str, findings: Findings) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,18 +12,16 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from logitleak.files.storage import read_json, read_tensors, write_json
+from logitleak.files.storage import read_json, write_json
 from logitleak.formats import DefendFile
 from logitleak.metrics.leak import rounded, significant
-from logitleak.metrics.paired import paired_difference, paired_leak
-from logitleak.sealed.files import read_game, read_truth
-from logitleak.sealed.game import taking_part
+from logitleak.metrics.paired import counted_leak, paired_difference
 from logitleak.stages.defended import promised
-from logitleak.stages.folder import RunFolder
-from logitleak.sweep.compute import failure_of, folder_of
+from logitleak.sweep.compute import failure_of
 from logitleak.sweep.defend import AXIS, NONE
 from logitleak.sweep.recommend import HIDDEN, KEPT, recommend
-from logitleak.sweep.table import table
+from logitleak.sweep.table import area_of, table
+from logitleak.sweep.tried import TriedFederation
 from logitleak.wire.transcript import Transcript
 
 FORMAT = 1
@@ -37,12 +34,11 @@ def write_frontier(out: Path) -> dict[str, Any]:
     """Gather ``defend.json`` of a sweep's folder, and write it."""
     plan, rows = read_json(out / "sweep.json"), table(out)
     known = plan["grid"][AXIS]
-    settings = dict.fromkeys(
-        row["axes"][AXIS] for row in rows
-    )  # in the order of the grid, which a file does not keep
+    # in the order of the grid, which a file does not keep
+    settings = dict.fromkeys(row["axes"][AXIS] for row in rows)
     federations = {
         setting: [
-            _Federation(out, int(row["axes"]["seed"]), row["federation"])
+            TriedFederation(out, int(row["axes"]["seed"]), row["federation"])
             for row in _once(row for row in rows if row["axes"][AXIS] == setting)
         ]
         for setting in settings
@@ -92,89 +88,21 @@ def _once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({row["federation"]: row for row in rows}.values())
 
 
-@dataclass
-class _Federation:
-    """The folder of one federation, and what was found of it; what is not there is empty."""
-
-    sweep: Path
-    seed: int
-    id: str
-
-    def __post_init__(self) -> None:
-        self.folder = folder_of(self.sweep, "federation", self.id)
-        self.run = RunFolder(self.folder)
-        self.metrics = self._read("metrics.json")
-        self.audit = self._read("audit.json")
-        self.seconds = self._read("timings.json").get("federation_seconds") if self.metrics else None
-
-    def _read(self, name: str) -> dict[str, Any]:
-        file = self.folder / name
-        found: dict[str, Any] = read_json(file) if file.exists() else {}
-        return found
-
-    def right(self, who: str, file: Path | None = None) -> Tensor | None:
-        """Of every held-out image of a class that private images of the first world show, which share of ``who`` say
-        what it shows, float64 [n]. Images of other classes would say what public images taught.
-
-        Args:
-            who: "clients", "server" or "alone".
-            file: where it is said; by default what was predicted after the last round.
-        """
-        file = file or self.run.predicted
-        if not self.metrics or not file.exists():
-            return None
-        truth, game = read_truth(self.run.sealed), read_game(self.run.sealed)
-        used, kept = taking_part(truth, game)
-        labels = truth.held_labels[kept]
-        private = torch.isin(labels, truth.labels[used])
-        if not bool(private.any()):
-            return None
-        said = read_tensors(file)[who]
-        return torch.atleast_2d(said == labels)[:, private].double().mean(0)
-
-    def right_of_own(self) -> float | None:
-        """Of the held-out images of the classes that a client holds in the first world, the share that it is right
-        about, in the mean over clients that hold any."""
-        if not self.metrics or not self.run.predicted.exists():
-            return None
-        truth, game = read_truth(self.run.sealed), read_game(self.run.sealed)
-        used, kept = taking_part(truth, game)
-        labels = truth.held_labels[kept]
-        shares = []
-        for client, said in enumerate(read_tensors(self.run.predicted)["clients"]):
-            mine = torch.isin(labels, truth.client(client, used).labels)
-            if bool(mine.any()):
-                shares.append(float((said == labels)[mine].double().mean()))
-        return fmean(shares) if shares else None
-
-    def results(self, audit: str) -> dict[tuple[str, str], dict[str, Any]]:
-        """What an audit found, by onlooker and variant, the strongest onlooker's primary first."""
-        question: dict[str, Any] = next(
-            (one for one in self.audit.get("audits", []) if one["audit"] == audit), {"views": []}
-        )
-        return {
-            (seen["onlooker"], result["variant"]): result
-            for seen in question["views"]
-            for result in seen["variants"]
-        }
-
-
 def _line(
     setting: str,
     defenses: list[dict[str, Any]],
-    federations: Sequence[_Federation],
-    plain: dict[int, _Federation],
+    federations: Sequence[TriedFederation],
+    plain: dict[int, TriedFederation],
     rows: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """Everything about one setting."""
     done = [one for one in federations if one.metrics]
-    identity = [_area(one.metrics["identity"] or {}) for one in done]
-    own = [found for one in done if (found := one.right("clients")) is not None]
-    server = [found for one in done if (found := one.right("server")) is not None]
-    alone, undefended = (
-        [pair for one in done if (pair := _beside(one, plain.get(one.seed), who))]
-        for who in ("alone", "clients")
-    )
+    identity = [area_of(one.metrics["identity"] or {}) for one in done]
+    ours = {one.seed: one.right(one.predicted.get("clients")) for one in done}
+    # without defense there are the same coins, so the same images count
+    bare = {one.seed: plain[one.seed] for one in done if one.seed in plain}
+    alone = [(ours[seed], other.right(other.alone)) for seed, other in bare.items()]
+    undefended = [(ours[seed], other.right(other.predicted.get("clients"))) for seed, other in bare.items()]
     sent = [row["bytes_per_client_round"] for row in rows if row["bytes_per_client_round"] is not None]
     seconds = [one.seconds for one in done if one.seconds is not None]
     leaks = {}
@@ -194,9 +122,9 @@ def _line(
         "records": records[0] if records else None,
         "epsilon": max((bound for one in done for bound in _bounds(one)), default=None),
         "promised": said,
-        "accuracy": _rounded([float(found.mean()) for found in own]),
-        "server": _rounded([float(found.mean()) for found in server]),
-        "own": _rounded([share for one in done if (share := one.right_of_own()) is not None]),
+        "accuracy": _rounded([_mean_of(right) for right in ours.values()]),
+        "server": _rounded([_mean_of(one.right(one.predicted.get("server"))) for one in done]),
+        "own": _rounded([one.right_of_own() for one in done]),
         "gain": _difference(alone),
         "loss": _difference(undefended) if setting != NONE else None,
         "bytes": round(fmean(sent)) if sent else None,
@@ -204,22 +132,13 @@ def _line(
     }
 
 
-def _beside(one: _Federation, other: _Federation | None, who: str) -> tuple[Tensor, Tensor] | None:
-    """How many clients are right on every image, here and in the federation without defense of the same seed: its
-    clients, or its clients alone. Both have the same coins, so the same images count."""
-    if other is None:
+def _difference(pairs: Sequence[tuple[Tensor | None, Tensor | None]]) -> dict[str, Any] | None:
+    """Over the images of all seeds of which both are known."""
+    known = [(one, other) for one, other in pairs if one is not None and other is not None]
+    if not known:
         return None
-    found = one.right("clients")
-    against = other.right(who, other.run.baselines if who == "alone" else None)
-    return None if found is None or against is None else (found, against)
-
-
-def _difference(pairs: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any] | None:
-    """Over the images of all seeds."""
-    if not pairs:
-        return None
-    ours, theirs = (torch.cat(side).tolist() for side in zip(*pairs, strict=True))
-    return dict(rounded(dict(paired_difference(ours, theirs)))) if ours else None
+    ours, theirs = (torch.cat(side).tolist() for side in zip(*known, strict=True))
+    return dict(rounded(dict(paired_difference(ours, theirs))))
 
 
 def _leak(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -229,11 +148,7 @@ def _leak(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     counts = {name: [row[name] for row in rows] for name in ("both", "only_in", "only_out", "neither")}
     found: dict[str, Any] = {"value": None, "low": None, "high": None, "p": None}
     if all(count is not None for column in counts.values() for count in column):
-        both, only_in, only_out, neither = (sum(column) for column in counts.values())
-        leak = paired_leak(
-            [True] * (both + only_in) + [False] * (only_out + neither),
-            [True] * both + [False] * only_in + [True] * only_out + [False] * neither,
-        )
+        leak = counted_leak(**{name: sum(column) for name, column in counts.items()})
         found = {key: significant(leak[key]) for key in found}  # type: ignore[literal-required]
     of = sum(row["targets"] - row["ties"] for row in rows)
     won = round(sum(row["wins"] * (row["targets"] - row["ties"]) for row in rows if row["wins"] is not None))
@@ -248,12 +163,6 @@ def _shown(leak: dict[str, Any], measure: str) -> bool:
     return bool(leak["low"] > 0 and leak["p"] < _LEVEL)
 
 
-def _area(result: dict[str, Any]) -> dict[str, Any]:
-    """By the coins of a game, or else among clients; empty where there is none."""
-    found: dict[str, Any] = (result.get("game") or result.get("clients") or {}).get("area") or {}
-    return found
-
-
 def _pooled(areas: Sequence[dict[str, Any]], onlooker: str, variant: str) -> dict[str, Any] | None:
     """The mean over seeds; the halves of their intervals add up as independent errors do."""
     if not areas:
@@ -265,29 +174,29 @@ def _pooled(areas: Sequence[dict[str, Any]], onlooker: str, variant: str) -> dic
     return {**rounded(found), "seeds": seeds, "onlooker": onlooker, "variant": variant}
 
 
-def _mean(federations: Sequence[_Federation], audit: str) -> list[dict[str, Any]]:
+def _mean(federations: Sequence[TriedFederation], audit: str) -> list[dict[str, Any]]:
     """Every score of an audit that all seeds have, in the order of the first."""
     found = [one.results(audit) for one in federations if one.audit]
     if not found:
         return []
-    shared = [name for name in found[0] if all(_area(each.get(name, {})) for each in found)]
-    pooled = [_pooled([_area(each[name]) for each in found], *name) for name in shared]
+    shared = [name for name in found[0] if all(area_of(each.get(name, {})) for each in found)]
+    pooled = [_pooled([area_of(each[name]) for each in found], *name) for name in shared]
     return [one for one in pooled if one is not None]
 
 
-def _strongest(federations: Sequence[_Federation]) -> dict[str, Any] | None:
+def _strongest(federations: Sequence[TriedFederation]) -> dict[str, Any] | None:
     """Whichever score of identities is farthest from one half, over all onlookers and rounds."""
     return max(_mean(federations, _IDENTITY), key=lambda area: abs(area["value"] - 0.5), default=None)
 
 
-def _bounds(one: _Federation) -> list[float]:
+def _bounds(one: TriedFederation) -> list[float]:
     """Lower bounds on ε, of scores that were named beforehand."""
     results = [result for audit in (_IDENTITY, _RECORDS) for result in one.results(audit).values()]
     bounds = [(result.get("epsilon") or {}).get("bound") for result in results]
     return [bound for bound in bounds if bound is not None]
 
 
-def _missing(federations: Sequence[_Federation], rows: Sequence[dict[str, Any]]) -> list[str]:
+def _missing(federations: Sequence[TriedFederation], rows: Sequence[dict[str, Any]]) -> list[str]:
     """What is not there, and why."""
     said = [
         f"{row['axes']['attack']}, seed {row['axes']['seed']}: {row['error'] or 'not computed yet'}"
@@ -301,5 +210,11 @@ def _missing(federations: Sequence[_Federation], rows: Sequence[dict[str, Any]])
     ]
 
 
-def _rounded(values: Sequence[float]) -> float | None:
-    return round(fmean(values), 6) if values else None
+def _mean_of(right: Tensor | None) -> float | None:
+    return None if right is None else float(right.mean())
+
+
+def _rounded(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are known."""
+    known = [value for value in values if value is not None]
+    return round(fmean(known), 6) if known else None

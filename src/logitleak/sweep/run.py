@@ -120,7 +120,8 @@ class _Todo:
         self._attempts: dict[tuple[str, str], int] = {}
         self._retries = sweep.retries
         self._federations: dict[str, Task] = {}
-        self._cells: dict[tuple[str, str], Task] = {}
+        # by kind and id, cells and audits: what waits for a federation
+        self._dependent: dict[tuple[str, str], Task] = {}
         for cell in cells:
             config = cell.config.model_dump(mode="json")
             if config["data"]["root"] is not None:
@@ -131,13 +132,13 @@ class _Todo:
                 Task("federation", cell.federation, str(out), known, cell.federation, threads),
             )
             task = Task("cell", cell.id, str(out), json.dumps(config), cell.federation, threads)
-            self._cells.setdefault((task.kind, task.id), task)
+            self._dependent.setdefault((task.kind, task.id), task)
             if sweep.audit != "none":
                 how = json.dumps({"fast": sweep.audit == "fast", "device": cell.config.device})
                 audit = Task("audit", cell.federation, str(out), how, cell.federation, threads)
-                self._cells.setdefault((audit.kind, audit.id), audit)
-        self.total = sum(not task.done for task in self._cells.values())
-        self._waiting = [task for task in self._cells.values() if not task.done]
+                self._dependent.setdefault((audit.kind, audit.id), audit)
+        self.total = sum(not task.done for task in self._dependent.values())
+        self._waiting = [task for task in self._dependent.values() if not task.done]
         needed = {task.federation for task in self._waiting}
         self._ready = [t for id, t in self._federations.items() if id in needed and not t.done]
         self._release()
@@ -181,7 +182,7 @@ class _Todo:
 
     def failures(self, kind: str) -> dict[str, str]:
         """The tasks of a kind that failed in this sweep, with the reason."""
-        tasks = [task for task in self._cells.values() if task.kind == kind and not task.done]
+        tasks = [task for task in self._dependent.values() if task.kind == kind and not task.done]
         found = {task.id: failure_of(task.folder) for task in tasks}
         return {id: reason for id, reason in found.items() if reason is not None}
 

@@ -95,11 +95,18 @@ def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _identity(found: dict[str, Any] | None) -> dict[str, Any]:
-    """The area under the curve for who is at which client: by the coins of a game, or else among clients."""
-    area = ((found or {}).get("game") or (found or {}).get("clients") or {}).get("area") or {}
+    """The area under the curve for who is at which client."""
+    area = area_of(found or {})
     return {
         f"identity{end}": area.get(key) for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
+
+
+def area_of(result: dict[str, Any]) -> dict[str, Any]:
+    """The area under the curve of a result of an audit: by the coins of a game, or else among clients; empty where
+    there is none."""
+    found: dict[str, Any] = (result.get("game") or result.get("clients") or {}).get("area") or {}
+    return found
 
 
 def _leak(leak: dict[str, Any] | None) -> dict[str, Any]:

@@ -70,7 +70,12 @@ class Transcript:
     @property
     def clients(self) -> int:
         """K, the number of clients whose uploads are seen; 1 where their mean alone is."""
-        return 1 if self.manifest.aggregation is not None else self.parties
+        return 1 if self.summed else self.parties
+
+    @property
+    def summed(self) -> bool:
+        """Whether the mean of all uploads is on record, and no single one."""
+        return self.manifest.aggregation is not None
 
     @property
     def parties(self) -> int:
@@ -119,11 +124,12 @@ class Transcript:
     def client_values(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """Like `client_logits`, with probabilities as they travelled."""
         file = self._uploads(round)
-        summed = self.manifest.aggregation is not None
-        if not summed and client in read_absent(file, self.parties):
+        if not self.summed and client in read_absent(file, self.parties):
             return torch.empty(0, dtype=torch.int64), torch.empty(0, self.knowledge.num_classes)
         values = file.read(self._name(client)).to(torch.float32)
-        check_finite(values, f"{'The mean' if summed else f'The upload of client {client}'} in round {round}")
+        check_finite(
+            values, f"{'The mean' if self.summed else f'The upload of client {client}'} in round {round}"
+        )
         named = _rows_name(file, client)
         return torch.arange(len(values)) if named is None else file.read(named), values
 
@@ -231,7 +237,7 @@ class Transcript:
         return TensorFile(round_folder(self.folder, round) / f"{self.manifest.uploads.action}.safetensors")
 
     def _name(self, client: int) -> str:
-        sender = f"client-{client}" if self.manifest.aggregation is None else MEAN
+        sender = MEAN if self.summed else f"client-{client}"
         return f"{sender}/{self.manifest.uploads.tensor}"
 
     def _read_knowledge(self) -> Knowledge:
@@ -267,7 +273,7 @@ class Transcript:
         """Shapes only; values are checked when they are read."""
         public, classes = len(self.knowledge.public), self.knowledge.num_classes
         where, uploads = f"{self.folder}, round {round}", self._uploads(round)
-        if self.manifest.aggregation is not None and self.manifest.uploads.kind in MODEL_KINDS:
+        if self.summed and self.manifest.uploads.kind in MODEL_KINDS:
             raise UserError(f"{where}: the manifest knows of means of models, which cannot be read.")
         if self.manifest.server_logits:
             own = TensorFile(round_folder(self.folder, round) / f"{OWN}.safetensors")
@@ -278,7 +284,7 @@ class Transcript:
         present = self._present(uploads, where)
         if not present:
             raise UserError(f"{where}: no client uploaded anything; there is nothing to attack.")
-        if self.manifest.aggregation is not None:
+        if self.summed:
             for name in uploads.names():
                 if name.startswith("client-"):
                     raise UserError(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logitleak.metrics.paired import paired_leak
+from logitleak.metrics.paired import counted_leak
 from logitleak.metrics.proportion import wilson
 from logitleak.report.sweep.load import Cell, Sweep, spelled
 
@@ -95,11 +95,10 @@ def _leak(cells: Sequence[Cell]) -> Value:
     seeds = [_counted(group) for group in grouped(cells, ["seed"]).values()]
     values = [(only_in - only_out) / sum(row) for row in seeds for _, only_in, only_out, _ in (row,)]
     both, only_in, only_out, neither = (sum(column) for column in zip(*seeds, strict=True))
-    inside = [True] * (both + only_in) + [False] * (only_out + neither)
-    outside = [True] * both + [False] * only_in + [True] * only_out + [False] * neither
-    found = paired_leak(inside, outside)
+    found = counted_leak(both, only_in, only_out, neither)
+    pairs = both + only_in + only_out + neither
     return Value(
-        found["value"], found["low"], found["high"], None, len(inside), min(values), max(values), len(values), "seeds"
+        found["value"], found["low"], found["high"], None, pairs, min(values), max(values), len(values), "seeds"
     )  # fmt: skip
 
 
