@@ -21,7 +21,9 @@ from training import (
 from logitleak.attacks.departures import Departures
 from logitleak.attacks.linear import shares
 from logitleak.files.storage import TensorFile
-from logitleak.metrics.ssim import ssim_all_pairs
+from logitleak.machine.allocator import keep_freed_memory, own_process
+from logitleak.metrics.ssim import ssim_all_pairs, ssim_of_contenders
+from logitleak.people.pack import load_pack
 from logitleak.types import Event, Payload, PublicData
 from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
 
@@ -87,6 +89,33 @@ class Similarity(Stage):
         )  # the cross term: two products with a band matrix for each channel
 
 
+class Likest(Stage):
+    """The likest of 1,200 references (AT&T: 48) to each of 200 reconstructions, which are blurred and faint. The rival
+    compares every pair whole, by our own SSIM and with our memory."""
+
+    unit = "pair"
+
+    def __init__(self, size: Size, clients: int) -> None:
+        super().__init__(size, clients)
+        targets, references = (200, 1200) if size.classes >= 1000 else (8, 48)
+        pictures = torch.from_numpy(load_pack("adult").images[:references]).permute(0, 3, 1, 2)
+        self.b = pictures.float().div(255).contiguous()
+        made = 0.5 * (self.b[:: len(self.b) // targets][:targets] + self.b.mean(0))
+        self.a = torch.nn.functional.avg_pool2d(made, 3, 1, 1)
+
+    def ours(self) -> Work:
+        sure = torch.zeros(len(self.a), len(self.b), dtype=torch.bool)
+        return lambda: ssim_of_contenders(self.a, self.b, sure).amax(1)
+
+    def rival(self) -> Work:
+        own_process()
+        keep_freed_memory()
+        return lambda: ssim_all_pairs(self.a, self.b).amax(1)
+
+    def units(self) -> int:
+        return len(self.a) * len(self.b)
+
+
 class Transcript(Stage):
     """One round of uploads written to disk and read again, one client after the other."""
 
@@ -144,5 +173,6 @@ STAGES: dict[str, type[Stage]] = {
     "inversion step, batch 32": InversionStepBatch32,
     "ridge fit": RidgeFit,
     "ssim": Similarity,
+    "likest": Likest,
     "transcript": Transcript,
 }

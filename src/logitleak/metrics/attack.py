@@ -17,7 +17,7 @@ from torch import Tensor
 
 from logitleak import registry
 from logitleak.metrics.proportion import share
-from logitleak.metrics.ssim import ssim_all_pairs
+from logitleak.metrics.ssim import ssim_of_contenders
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth, label_means
 from logitleak.types import PublicData, Reconstructions
@@ -131,8 +131,11 @@ def judge(images: Tensor, known: References, of: Tensor | None = None) -> Verdic
     """
     targets = len(known.labels)
     of = torch.arange(targets) if of is None else of
-    similarity = ssim_all_pairs(images, torch.cat([known.private, known.public]))
     each = torch.arange(len(of))
+    own_public = known.public_labels[None] == known.labels[of][:, None]
+    sure = torch.cat([torch.zeros(len(of), targets, dtype=torch.bool), own_public], dim=1)
+    sure[each, of] = True
+    similarity = ssim_of_contenders(images, torch.cat([known.private, known.public]), sure)
     own = similarity[each, of]
     competitors = similarity.clone()
     competitors[each, of] = -torch.inf
@@ -141,9 +144,10 @@ def judge(images: Tensor, known: References, of: Tensor | None = None) -> Verdic
     labels += [f"public:{label}" for label in known.public_labels.tolist()]
     best = similarity.argmax(1).tolist()
     wanted = known.labels[of]
-    same = known.public_labels[None] == wanted[:, None]
     to_public = (
-        torch.where(same, similarity[:, targets:], -torch.inf).amax(1) if same.shape[1] else own * torch.nan
+        torch.where(own_public, similarity[:, targets:], -torch.inf).amax(1)
+        if own_public.shape[1]
+        else own * torch.nan
     )
     return Verdicts(
         success=own > rival,
