@@ -11,11 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from journal import computed
+from journal import computed, numbers
 from PIL import Image
 
 from logitleak import __version__
@@ -24,16 +23,11 @@ from logitleak.progress import Quiet
 from logitleak.sweep.cells import expand
 from logitleak.sweep.compute import Task
 from logitleak.sweep.config import load
-from logitleak.sweep.pools import DIED, LocalPool, RayPool
+from logitleak.sweep.pools import DIED, LocalPool
 from logitleak.sweep.run import run_sweep
 from logitleak.sweep.table import table
 
 WriteSweep = Callable[..., Path]
-
-
-def numbers(out: Path) -> list[dict[str, Any]]:
-    """The table without what no two sweeps share: times."""
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in table(out)]
 
 
 def test_every_cell_once_and_nothing_twice(write_sweep: WriteSweep, tmp_path: Path) -> None:
@@ -277,40 +271,3 @@ def test_another_folder_is_left_alone(write_sweep: WriteSweep, tmp_path: Path) -
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="is not empty and no sweep"):
         run_sweep(load(write_sweep()), tmp_path / "mine", Quiet())
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("127.0.0.1:9", "Nobody listens"),
-        ("ray://127.0.0.1:9", "Nobody listens"),
-        ("nowhere", "is no Ray address"),
-    ],
-)
-def test_a_ray_address_where_nobody_listens(address: str, message: str) -> None:
-    pytest.importorskip("ray", reason="needs the extra ray")
-    begin = time.monotonic()
-    with pytest.raises(UserError, match=message):
-        RayPool(address, 1)
-    assert time.monotonic() - begin < 10
-
-
-@pytest.mark.ray
-def test_ray_gives_the_same_table(write_sweep: WriteSweep, tmp_path: Path) -> None:
-    """A cluster of two workers, started as a user starts one."""
-    pytest.importorskip("ray", reason="needs the extra ray")
-    ray = str(Path(sys.executable).with_name("ray"))
-    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
-    head = [ray, "start", "--head", "--port", "6399", "--num-cpus", "2", "--include-dashboard", "false"]
-    subprocess.run(head, check=True, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        sweep = load(write_sweep())
-        local = run_sweep(sweep, tmp_path / "local", Quiet(), workers=2)
-        on_ray = run_sweep(
-            sweep, tmp_path / "ray", Quiet(), on="ray", workers=2, ray_address="127.0.0.1:6399"
-        )
-    finally:
-        subprocess.run([ray, "stop", "--force"], check=True, env=environment, stdout=subprocess.DEVNULL)
-    assert not on_ray.failed
-    assert numbers(on_ray.path) == numbers(local.path)
-    assert len({line["process"] for line in computed(on_ray.path)}) == 2

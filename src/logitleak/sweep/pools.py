@@ -1,23 +1,19 @@
-"""Where the tasks of a sweep are done: on processes of this machine, or on a Ray cluster."""
+"""Where the tasks of a sweep are done: what a pool is, and processes of this machine."""
 
 from __future__ import annotations
 
-import logging
 import os
-import socket
 import threading
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Protocol
 
-from logitleak.errors import UserError
 from logitleak.sweep.compute import Task, compute, quiet_logs
-from logitleak.text import printable
 
 DIED = "the worker process died, for want of memory perhaps; give fewer --workers"
+LOST = "the machine that it was on was lost"
 
 
 PRELOADED = [
@@ -43,8 +39,8 @@ class Pool(Protocol):
         """Have a task done."""
 
     def finished(self) -> Mapping[Task, str | None]:
-        """Wait for something to end: tasks with None, or with why they failed. `DIED` stands for a worker that
-        went without an answer."""
+        """Wait for something to end: tasks with None, or with why they failed. `DIED` and `LOST` stand for a worker and
+        a machine that went without an answer."""
 
     def close(self) -> None:
         """Let the workers go; what is under way is given up."""
@@ -122,87 +118,3 @@ def _follow_parent() -> None:
 def _wait_for(sentinel: int) -> None:
     connection.wait([sentinel])
     os._exit(1)
-
-
-class RayPool:
-    """A Ray cluster, all of whose machines see the sweep's folder under the same path.
-
-    Args:
-        address: "auto" for the cluster of this machine, "local" for a new one, "host:port", or "ray://host:port".
-        threads: cores for each task.
-        gpu: whether a task wants a GPU where the cluster has some.
-
-    Raises:
-        UserError: Ray is not installed, nobody listens at the address, or no machine has so many cores.
-    """
-
-    def __init__(self, address: str, threads: int, gpu: bool = False) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise UserError('Ray is not installed; install "logitleak[ray]", or use --on local.') from None
-        _check_listening(address)
-        self._ray = ray
-        try:
-            ray.init(
-                address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False
-            )
-        except Exception as error:
-            reason = printable(str(error), 200)
-            raise UserError(
-                f"No Ray cluster answers at {address} ({reason}); start one, or use --on local."
-            ) from None
-        largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
-        if threads > largest:
-            ray.shutdown()
-            raise UserError(
-                f"A task would want {threads} cores, and the largest machine of the cluster has {largest:.0f}; "
-                "give more --workers."
-            )
-        resources = ray.cluster_resources()
-        gpus = int(resources.get("GPU", 0)) if gpu else 0
-        remote = ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_retries=0)
-        self._remote: Any = remote(compute)
-        self.slots = gpus or max(1, int(resources.get("CPU", 1)) // threads)
-        self._running: dict[Any, Task] = {}
-
-    def submit(self, task: Task) -> None:
-        self._running[self._remote.remote(task)] = task
-
-    def finished(self) -> dict[Task, str | None]:
-        done, _ = self._ray.wait(list(self._running), num_returns=1)
-        results: dict[Task, str | None] = {}
-        for reference in done:
-            task = self._running.pop(reference)
-            try:
-                results[task] = self._ray.get(reference)
-            except self._ray.exceptions.RayTaskError as error:
-                results[task] = printable(str(error.cause), 300)
-            except self._ray.exceptions.RayError:
-                results[task] = DIED
-        return results
-
-    def close(self) -> None:
-        for reference in self._running:
-            self._ray.cancel(reference, force=True)
-        self._ray.shutdown()
-
-
-def _check_listening(address: str) -> None:
-    """Raise a `UserError` within seconds where nobody listens; Ray itself would try for minutes."""
-    if address in ("auto", "local"):
-        return
-    parts = urlsplit(address if "://" in address else f"ray://{address}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if host is None or port is None:
-        raise UserError(f'"{address}" is no Ray address; write auto, local, HOST:PORT or ray://HOST:PORT.')
-    try:
-        socket.create_connection((host, port), timeout=5).close()
-    except OSError as error:
-        raise UserError(
-            f"Nobody listens at the Ray address {address} ({error.strerror or error}); "
-            "start a cluster there, or use --on local."
-        ) from None

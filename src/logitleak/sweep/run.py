@@ -20,7 +20,8 @@ from logitleak.stages.folder import RunFolder
 from logitleak.sweep.cells import Cell, expand
 from logitleak.sweep.compute import Task, failure_of
 from logitleak.sweep.config import Sweep
-from logitleak.sweep.pools import DIED, LocalPool, Pool, RayPool
+from logitleak.sweep.pools import DIED, LOST, LocalPool, Pool
+from logitleak.sweep.ray_pool import RayPool
 from logitleak.sweep.table import write_table
 
 FORMAT = 1
@@ -87,7 +88,7 @@ def run_sweep(
         todo.check_images()
         if todo.anything():
             pool: Pool = (
-                LocalPool(workers, gpus) if on == "local" else RayPool(ray_address, threads, gpus > 0)
+                LocalPool(workers, gpus) if on == "local" else RayPool(ray_address, out, threads, gpus > 0)
             )
             try:
                 _work(todo, pool, progress)
@@ -164,8 +165,8 @@ class _Todo:
         return task
 
     def ended(self, task: Task, failure: str | None) -> str:
-        """Note how a task ended, and say it; who died is tried again."""
-        if failure == DIED:
+        """Note how a task ended, and say it; what died is tried again."""
+        if failure in (DIED, LOST):
             name = (task.kind, task.id)
             self._attempts[name] = self._attempts.get(name, 0) + 1
             if self._attempts[name] <= self._retries:
