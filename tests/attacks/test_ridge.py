@@ -9,8 +9,10 @@ from memory import MemoryView
 from torch import Tensor
 
 from logitleak.attacks.base import create
+from logitleak.attacks.departures import Departures
 from logitleak.attacks.features import public_inputs, target_inputs
-from logitleak.attacks.linear import rescale, shares
+from logitleak.attacks.gram import spectrum
+from logitleak.attacks.linear import Priors, pulled, rescale, shares
 from logitleak.attacks.validation import (
     GRID,
     TEMPERATURES,
@@ -29,27 +31,73 @@ def problem(n: int = 40, d: int = 9, p: int = 20, seed: int = 0) -> tuple[Tensor
     return z - z.mean(0), x - x.mean(0)
 
 
-def test_solve_is_least_squares() -> None:
+MORE_IMAGES_AND_MORE_INPUTS = pytest.mark.parametrize(("n", "d"), [(40, 9), (17, 50)])
+"""Either side of ZᵀZ and ZZᵀ is solved."""
+
+
+@MORE_IMAGES_AND_MORE_INPUTS
+def test_solve_is_least_squares(n: int, d: int) -> None:
     """Ridge is ordinary least squares with extra rows √(λs) I."""
-    z, x = problem()
-    target = torch.randn(3, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    z, x = problem(n, d)
+    target = torch.randn(3, d, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     lam = 0.3
     scale = float((z.T @ z).diagonal().mean())
-    rows = np.vstack([z.numpy(), np.sqrt(lam * scale) * np.eye(9)])
-    weights, *_ = np.linalg.lstsq(rows, np.vstack([x.numpy(), np.zeros((9, 20))]), rcond=None)
+    rows = np.vstack([z.numpy(), np.sqrt(lam * scale) * np.eye(d)])
+    weights, *_ = np.linalg.lstsq(rows, np.vstack([x.numpy(), np.zeros((d, 20))]), rcond=None)
     np.testing.assert_allclose((shares(z, target, lam).T @ x).numpy(), target.numpy() @ weights, atol=1e-10)
 
 
-def test_gcv_is_the_hat_matrix_formula() -> None:
-    z, x = problem()
+@pytest.mark.parametrize("n", [40, 12])
+def test_a_solution_with_priors_is_the_normal_equations(n: int) -> None:
+    z, x = problem(n, 25, 48)
+    generator = torch.Generator().manual_seed(2)
+    target = torch.randn(3, 25, dtype=torch.float64, generator=generator)
+    priors = Priors(
+        torch.rand(4, 48, generator=generator), torch.arange(n) % 4, torch.rand(3, 48, generator=generator)
+    )
+    public = PublicData(
+        (x.view(n, 3, 4, 4).abs() * 20).to(torch.uint8), None, torch.ones(n, dtype=torch.bool)
+    )
+    images = Departures(public, torch.arange(n), torch.device("cpu"))
+    lam, gamma, mean = 0.2, 0.7, images.mean.double()
+    departures = torch.cat([block for _, block in images.by_pixels()], 1).double()
+    left = (1 + gamma) * z.T @ z + gamma * target.T @ target
+    left += lam * float((z.T @ z).diagonal().mean()) * torch.eye(25, dtype=torch.float64)
+    right = z.T @ (departures + gamma * (priors.of_labels[priors.places] - mean))
+    right += gamma * target.T @ (priors.of_targets - mean)
+    found = pulled(z, target, images, lam, gamma, priors)
+    torch.testing.assert_close(found, target @ torch.linalg.solve(left, right), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [30, 11])
+def test_a_spectrum_has_all_directions_in_which_inputs_lie(n: int) -> None:
+    z, _ = problem(n, 20)  # centered: one direction of images is nobody's
+    values, vectors, scale = spectrum(z)
+    squares = z.T @ z
+    assert scale == pytest.approx(float(squares.diagonal().mean()))
+    torch.testing.assert_close((vectors * values) @ vectors.T, squares)
+    torch.testing.assert_close(vectors.T @ vectors, torch.eye(vectors.shape[1]).double())
+    assert vectors.shape[1] == min(20, n - 1)
+    assert bool((values.diff() >= 0).all())
+
+
+def test_inputs_that_say_nothing_have_no_solution_but_the_mean() -> None:
+    for n, d in ((8, 3), (3, 8)):
+        assert not bool(shares(torch.zeros(n, d), torch.ones(2, d), 0.1).any())
+        assert len(spectrum(torch.zeros(3, 8)).values) == 0
+
+
+@MORE_IMAGES_AND_MORE_INPUTS
+def test_gcv_is_the_hat_matrix_formula(n: int, d: int) -> None:
+    z, x = problem(n, d)
     grid = (1e-3, 0.1, 2.0)
     scale = float((z.T @ z).diagonal().mean())
     expected = []
     for lam in grid:
-        hat = z @ torch.linalg.inv(z.T @ z + lam * scale * torch.eye(9, dtype=torch.float64)) @ z.T
+        hat = z @ torch.linalg.inv(z.T @ z + lam * scale * torch.eye(d, dtype=torch.float64)) @ z.T
         residual = (x - hat @ x).square().sum()
-        expected.append(float(40 * residual / (40 - 1 - hat.trace()) ** 2))
-    np.testing.assert_allclose(gcv_scores(z, x.split(6, 1), grid).numpy(), expected, rtol=1e-9)
+        expected.append(float(n * residual / (n - 1 - hat.trace()) ** 2))
+    np.testing.assert_allclose(gcv_scores(z, x.split(6, 1), grid).numpy(), expected, rtol=1e-7)
 
 
 def test_gcv_chooses_more_for_noise_than_for_signal() -> None:
@@ -136,11 +184,12 @@ def test_gcv_where_the_public_set_has_no_labels() -> None:
     assert unlabelled.trace.choices == labelled.trace.choices
 
 
-def test_mock_targets_are_refits_without_the_identity() -> None:
+@pytest.mark.parametrize("d", [8, 60])
+def test_mock_targets_are_refits_without_the_identity(d: int) -> None:
     """The closed form against one least-squares problem for each identity and weight."""
-    z, x = problem(30, 8, 12, seed=4)
+    z, x = problem(30, d, 12, seed=4)
     identities = torch.arange(30) % 6
-    mock = torch.randn(6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    mock = torch.randn(6, d, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     grid = (1e-3, 0.2, 5.0)
     scale = float((z.T @ z).diagonal().mean())
     means = torch.stack([x[identities == g].mean(0) for g in range(6)])
@@ -148,7 +197,7 @@ def test_mock_targets_are_refits_without_the_identity() -> None:
         cosines = torch.empty(6, 6, dtype=torch.float64)
         for g in range(6):
             kept = identities != g
-            left = z[kept].T @ z[kept] + lam * scale * torch.eye(8, dtype=torch.float64)
+            left = z[kept].T @ z[kept] + lam * scale * torch.eye(d, dtype=torch.float64)
             predicted = mock[g] @ torch.linalg.solve(left, z[kept].T @ x[kept])
             cosines[g] = torch.nn.functional.cosine_similarity(predicted[None], means)
         assert found.cosine == pytest.approx(float(cosines.diagonal().mean()), abs=1e-6)

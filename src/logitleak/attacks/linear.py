@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from logitleak.attacks.departures import NUMBERS, Departures
-from logitleak.attacks.gram import ROWS, gram
+from logitleak.attacks.gram import gram, widened
 from logitleak.errors import UserError
 from logitleak.machine.forecast import FLOAT
 
@@ -25,13 +25,15 @@ def shares(z: Tensor, target: Tensor, lam: float) -> Tensor:
     Returns:
         float64 [n, T].
     """
-    system = gram(z)
-    scale = float(system.diagonal().mean())
+    system = gram(z.T if len(z) < z.shape[1] else z)
+    scale = float(system.diagonal().sum()) / z.shape[1]
     if scale == 0:  # the inputs say nothing, so nothing departs from the mean
         return torch.zeros(len(z), len(target), dtype=torch.float64, device=z.device)
     system.diagonal().add_(lam * scale)
+    if len(z) < z.shape[1]:  # Z (ZᵀZ + μI)⁻¹ = (ZZᵀ + μI)⁻¹ Z
+        return cholesky_solve(widened(z, target.double().T.contiguous()), system)
     weights = cholesky_solve(target.double().T.contiguous(), system)  # [d, T]
-    return widened_product(z, weights)
+    return widened(z, weights)
 
 
 class Priors(NamedTuple):
@@ -62,11 +64,7 @@ def pulled(z: Tensor, target: Tensor, images: Departures, lam: float, gamma: flo
     Returns:
         float64 [T, p] departures from the mean image.
     """
-    squares, target = gram(z), target.double()
-    system = (1 + gamma) * squares + gamma * target.T @ target
-    system.diagonal().add_(lam * squares.diagonal().mean())
-    weights = cholesky_solve(target.T.contiguous(), system)  # [d, T]
-    of_images, of_targets = widened_product(z, weights).T, gamma * (target @ weights).T
+    of_images, of_targets = _pulling(z, target, lam, gamma)
     found = []
     for columns, block in images.by_pixels():
         mean = images.mean[columns]
@@ -76,14 +74,38 @@ def pulled(z: Tensor, target: Tensor, images: Departures, lam: float, gamma: flo
     return torch.cat(found, 1)
 
 
-def widened_product(z: Tensor, weights: Tensor) -> Tensor:
-    """Inputs [n, d], widened to float64 a block at a time, times weights float64 [d, T]."""
-    return torch.cat([block.double() @ weights for block in z.split(ROWS)])
+def _pulling(z: Tensor, target: Tensor, lam: float, gamma: float) -> tuple[Tensor, Tensor]:
+    """What the solution of `pulled` is made of, float64 [T, n] and [T, T]: Ẑ W = of_images (X + γ X̄) + of_targets X̄_L."""
+    n, d = z.shape
+    if n + len(target) < d:
+        return _pulling_of_few(z, target, lam, gamma)
+    squares, target = gram(z), target.double()
+    system = (1 + gamma) * squares + gamma * target.T @ target
+    system.diagonal().add_(lam * squares.diagonal().mean())
+    weights = cholesky_solve(target.T.contiguous(), system)  # [d, T]
+    return widened(z, weights).T, gamma * (target @ weights).T
+
+
+def _pulling_of_few(z: Tensor, target: Tensor, lam: float, gamma: float) -> tuple[Tensor, Tensor]:
+    """The same from the other side: with rows A = [√(1+γ) Z; √γ Ẑ] the system is AᵀA + μI, and
+    A (AᵀA + μI)⁻¹ Ẑᵀ = (AAᵀ + μI)⁻¹ A Ẑᵀ."""
+    n, d = z.shape
+    products = gram(torch.cat([z, target]).T)
+    scale = float(products.diagonal()[:n].sum()) / d
+    weight = torch.cat(
+        [z.new_full((n,), (1 + gamma) ** 0.5), z.new_full((len(target),), gamma**0.5)]
+    ).double()
+    right = weight[:, None] * products[:, n:]
+    system = products.mul_(weight).mul_(weight[:, None])
+    system.diagonal().add_(lam * scale)
+    found = cholesky_solve(right, system).div_(weight[:, None])  # [n + T, T]: Z W, and Ẑ W
+    return found[:n].T, gamma * found[n:].T
 
 
 def linear_memory(rows: int, width: int, targets: int, image: int) -> int:
     """About how many bytes a linear inversion holds: inputs and what they were made of, in single precision, the Gram
-    matrix and its factor in double, the weights of the targets, and blocks of pixels.
+    matrix (of inputs, or of images where these are fewer) and its factor in double, the weights of the targets, and
+    blocks of pixels.
 
     Args:
         rows: n.
@@ -92,7 +114,8 @@ def linear_memory(rows: int, width: int, targets: int, image: int) -> int:
         image: bytes of an image in single precision.
     """
     blocks = 6 * min(rows * image, NUMBERS * FLOAT)
-    return 5 * rows * width * FLOAT + (3 * width * width + (width + rows) * targets) * 8 + blocks
+    side = min(rows, width)
+    return 5 * rows * width * FLOAT + (3 * side * side + (width + rows) * targets) * 8 + blocks
 
 
 def cholesky_solve(right: Tensor, system: Tensor) -> Tensor:

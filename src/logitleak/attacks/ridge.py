@@ -105,7 +105,10 @@ class Ridge(Attack):
         solved = linear_memory(scale.sensitive, width, scale.targets, scale.image)
         tuned = 0
         if None in (self.settings.tau, self.settings.lam):  # two matrices of the inputs' size, and residuals
-            tuned = scale.sensitive * (width + 2 * len(GRID) * PROJECTIONS) * FLOAT + 2 * width * width * 8
+            side = min(scale.sensitive, width)
+            tuned = (
+                scale.sensitive * (width + 2 * len(GRID) * PROJECTIONS) * FLOAT + (width + side) * side * 8
+            )
         return super().memory(scale) + solved + tuned
 
     def observe(self, view: ServerView, round: int) -> None:

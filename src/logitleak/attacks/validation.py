@@ -18,8 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from logitleak.attacks.gram import gram
-from logitleak.attacks.linear import widened_product
+from logitleak.attacks.gram import spectrum, widened
 
 TEMPERATURES = (3.0, 10.0, 30.0)
 """Candidate temperatures τ. A mock target's images were learnt by every model, a real target's by its owner alone,
@@ -66,10 +65,8 @@ def mock_target_scores(
         mock_inputs: [G, d] centered inputs that an attack on each identity would use.
         grid: candidate weights, > 0.
     """
-    squares = gram(z, torch.float32 if z.shape[1] > _MANY else torch.float64)
-    scale = float(squares.diagonal().mean())
-    values, vectors = torch.linalg.eigh(squares)
-    values, vectors = values.clamp_min(0).to(z.dtype), vectors.to(z.dtype)
+    found = spectrum(z, torch.float32 if min(z.shape) > _MANY else torch.float64)
+    values, vectors, scale = found.values.to(z.dtype), found.vectors.to(z.dtype), found.scale
     basis, mock = z @ vectors, mock_inputs @ vectors
     projected = basis.T @ images
     inverses = [1 / (values + lam * scale) for lam in grid]
@@ -147,15 +144,12 @@ def gcv_scores(z: Tensor, images: Iterable[Tensor], grid: tuple[float, ...]) -> 
         float64 [len(grid)], on the CPU.
     """
     n = len(z)
-    squares = gram(z)
-    scale = float(squares.diagonal().mean())
-    values, vectors = torch.linalg.eigh(squares)
-    basis = widened_product(z, vectors).to(z.dtype).T
+    values, vectors, scale = spectrum(z)
+    basis = widened(z, vectors).to(z.dtype).T
     energy, total = torch.zeros_like(values), values.new_zeros(())
     for block in images:
         energy += (basis @ block).square().sum(1, dtype=torch.float64)
         total += block.square().sum(dtype=torch.float64)
-    values = values.clamp_min(0)
     scores = torch.empty(len(grid), dtype=torch.float64)
     for i, lam in enumerate(grid):
         shrunk = values + lam * scale
