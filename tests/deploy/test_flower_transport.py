@@ -261,7 +261,7 @@ def test_what_goes_wrong_at_a_client_stays_there(
 
 def test_another_public_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from logitleak.deploy import flower
-    from logitleak.deploy.client import OtherPublicSet
+    from logitleak.deploy.told import OtherPublicSet
 
     said: list[Any] = []
     asked: list[str] = []

@@ -3,6 +3,8 @@ SHA-256 (RFC 5869), and ChaCha20-Poly1305 (RFC 8439)."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 
 from logitleak.errors import UserError
@@ -68,6 +70,11 @@ class KeyPair:
         info = b"logitleak " + use.encode() + b" " + names + bound
         derived: bytes = HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(shared)
         return derived
+
+
+    def own(self, use: str) -> bytes:
+        """What nobody but the owner of this pair can derive, 32 bytes; see `secret`."""
+        return hmac.new(self.private, b"logitleak " + use.encode(), hashlib.sha256).digest()
 
 
 def lock(secret: bytes, content: bytes) -> bytes:

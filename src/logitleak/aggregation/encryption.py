@@ -22,8 +22,11 @@ USUAL_SCALE = 40
 NOISE_BITS = 20
 """Encryption changes the last dozen bits below the scale; steps are this far above it, so that rounding undoes that."""
 
-_LENGTH_BYTES, _HEADER_BYTES = 4, 1024
-"""Of a row with a ciphertext: its length, and the most that TenSEAL writes around its numbers."""
+LENGTH_BYTES = 4
+"""What `padded` adds to the largest, in bytes."""
+
+_HEADER_BYTES = 1024
+"""The most that TenSEAL writes around its numbers."""
 
 
 class CKKSSettings(AggregatorSettings):
@@ -150,26 +153,29 @@ class Encryption:
         for chunk in chunks:
             try:
                 vector = self._library.ckks_vector_from(context, chunk)
-                scale, size = vector.scale(), vector.size()
+                (one,) = vector.ciphertext()
+                found = vector.size(), one.size(), one.coeff_modulus_size(), one.scale
             except Exception:  # whatever a stranger's bytes make TenSEAL raise
                 raise BadCiphertext("holds what is no ciphertext") from None
-            if scale != 2.0**self.scale_bits or size != min(left, self.slots):
+            wanted = min(left, self.slots), 2, len(self.settings.chain) - 1, 2.0**self.scale_bits
+            if found != wanted:
                 raise BadCiphertext("holds a ciphertext of other settings")
-            left -= size
+            left -= self.slots
 
     @property
     def row_bytes(self) -> int:
         """Bytes of a row that holds one ciphertext, whatever is in it."""
         numbers = 2 * self.settings.degree * (len(self.settings.chain) - 1)
-        return _LENGTH_BYTES + 8 * numbers + _HEADER_BYTES
+        return LENGTH_BYTES + 8 * numbers + _HEADER_BYTES
+
+    @property
+    def context_bytes(self) -> int:
+        """The most that `private_bytes` takes: one polynomial of the secret key, and two of the public one."""
+        return 3 * 8 * self.settings.degree * len(self.settings.chain) + _HEADER_BYTES
 
     def packed(self, chunks: Sequence[bytes]) -> NDArray[np.uint8]:
         """Ciphertexts as rows of one length, uint8 [n, row_bytes]."""
-        rows = np.zeros((len(chunks), self.row_bytes), np.uint8)
-        for row, chunk in zip(rows, chunks, strict=True):
-            written = len(chunk).to_bytes(_LENGTH_BYTES, "little") + chunk
-            row[: len(written)] = np.frombuffer(written, np.uint8)
-        return rows
+        return np.stack([padded(chunk, self.row_bytes - LENGTH_BYTES) for chunk in chunks])
 
     def unpacked(self, rows: NDArray[np.uint8]) -> tuple[bytes, ...]:
         """What `packed` packed.
@@ -177,13 +183,7 @@ class Encryption:
         Raises:
             BadCiphertext: a length is beyond its row.
         """
-        chunks = []
-        for row in rows:
-            length = int.from_bytes(row[:_LENGTH_BYTES].tobytes(), "little")
-            if length > self.row_bytes - _LENGTH_BYTES:
-                raise BadCiphertext("holds a ciphertext that is longer than its row")
-            chunks.append(row[_LENGTH_BYTES : _LENGTH_BYTES + length].tobytes())
-        return tuple(chunks)
+        return tuple(stripped(row) for row in rows)
 
     def _encrypted(self, context: Any, values: NDArray[np.float64]) -> bytes:
         vector = self._library.ckks_vector(context, values.tolist(), scale=2.0**self.scale_bits)
@@ -212,6 +212,32 @@ class Encryption:
                 "lower range or scale_bits."
             )
         return scale
+
+
+def padded(raw: bytes, most: int) -> NDArray[np.uint8]:
+    """Bytes and their length, with zeros behind, uint8 [4 + most]: sizes of ciphertexts and keys vary by chance.
+
+    Raises:
+        ValueError: there are more than that.
+    """
+    if len(raw) > most:
+        raise ValueError(f"{len(raw)} bytes, and {most} are the most")
+    row = np.zeros(LENGTH_BYTES + most, np.uint8)
+    written = len(raw).to_bytes(LENGTH_BYTES, "little") + raw
+    row[: len(written)] = np.frombuffer(written, np.uint8)
+    return row
+
+
+def stripped(row: NDArray[np.uint8]) -> bytes:
+    """What `padded` padded.
+
+    Raises:
+        BadCiphertext: the length is beyond the row.
+    """
+    length = int.from_bytes(row[:LENGTH_BYTES].tobytes(), "little")
+    if length > len(row) - LENGTH_BYTES:
+        raise BadCiphertext("is longer than its row")
+    return row[LENGTH_BYTES : LENGTH_BYTES + length].tobytes()
 
 
 def _tenseal() -> Any:

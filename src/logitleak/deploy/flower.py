@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -21,16 +21,18 @@ from torch import Tensor
 
 from logitleak import registry
 from logitleak.deploy import arrays
-from logitleak.deploy.client import Client, OtherPublicSet
+from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig, parse
 from logitleak.deploy.fetching import Fetcher
 from logitleak.deploy.folders import client_folder, fingerprint, read_public
 from logitleak.deploy.logs import show_log
 from logitleak.deploy.nodes import Nodes
-from logitleak.deploy.server import Forms, serve
+from logitleak.deploy.server import serve
+from logitleak.deploy.sums.server import Forms, Reach
+from logitleak.deploy.sums.steps import STEPS
+from logitleak.deploy.told import Told
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form, Shape, printable
-from logitleak.federation.channel import Transport
 from logitleak.machine.allocator import own_process
 from logitleak.types import Absence, Payload
 
@@ -68,14 +70,18 @@ class FlowerTransport:
         self._nodes = Nodes(self.clients)
         self._wait(config.start_timeout)
 
-    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload | Absence]:
-        """Send one action to every client that is connected, and wait for their answers."""
+    def ask(
+        self, action: str, round: int, message: Payload | None = None, only: Collection[int] | None = None
+    ) -> Mapping[int, Payload | Absence]:
+        """Send one action to every client that is connected, or to some of these, and wait for their answers."""
         message = message or Payload()
         read = partial(_answer, form=self._form(action, message))
         content = _records(message, round, self._public)
         self._ask_who_is_there()
-        answers = self._exchange(f"train.{action}", round, content, self._nodes.nodes, self._timeout, read)
-        return {client: answers.get(client, Absence("is not connected")) for client in range(self.clients)}
+        asked = range(self.clients) if only is None else only
+        nodes = {client: node for client, node in self._nodes.nodes.items() if client in asked}
+        answers = self._exchange(f"train.{action}", round, content, nodes, self._timeout, read)
+        return {client: answers.get(client, Absence("is not connected")) for client in asked}
 
     def _wait(self, seconds: float) -> None:
         """Until every client has connected, or the time is up; `ask` then says who is missing."""
@@ -242,7 +248,7 @@ def _discreet(handle: Handler) -> Handler:
         except Exception as error:
             show_log()
             log.error("%s", error, exc_info=None if isinstance(error, UserError) else error)
-            told = str(error) if isinstance(error, OtherPublicSet) else "its own log says why"
+            told = str(error) if isinstance(error, Told) else "its own log says why"
             return Message(Error(_RAISED, told), reply_to=message)
 
     return guarded
@@ -274,9 +280,10 @@ def _action(action: str) -> Handler:
 
 
 def _actions() -> set[str]:
-    """The actions of every registered scheme: which one runs is known only when a message comes."""
+    """The actions of every registered scheme, and the steps of sums: which one runs is known only when a message comes.
+    """
     schemes = [registry.load("scheme", name) for name in registry.names("scheme")]
-    return {action for scheme in schemes for action in scheme(scheme.Settings()).actions}
+    return {action for scheme in schemes for action in scheme(scheme.Settings()).actions} | set(STEPS)
 
 
 for _name in sorted(_actions()):
@@ -290,7 +297,7 @@ def _main(grid: Grid, context: Context) -> None:
     try:
         config = parse(context.run_config)
 
-        def connect(form: Forms) -> Transport:
+        def connect(form: Forms) -> Reach:
             return FlowerTransport(grid, config, form, fingerprint(read_public(config.server_data)))
 
         run = serve(config, connect)
