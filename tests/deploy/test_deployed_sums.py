@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,6 @@ from logitleak.config import AttackConfig
 from logitleak.deploy.config import DeployConfig, flat, of_run, parse
 from logitleak.deploy.folders import divide, read_facts
 from logitleak.deploy.server import serve
-from logitleak.errors import UserError
 from logitleak.federation.channel import InProcessChannel, TooFewClients
 from logitleak.files.storage import read_tensors
 from logitleak.stages.run import attack_run
@@ -177,7 +177,9 @@ def test_an_absent_client_leaves_the_mean_of_the_others(
     view = Transcript(run.path)
     assert view.absent(1) == {"upload": {3: "was late"}}
     assert view.absent(2) == {}
-    plain = deployment(values | {"federation": values["federation"] | {"aggregation": "plain"}}, tmp_path / "b")
+    plain = deployment(
+        values | {"federation": values["federation"] | {"aggregation": "plain"}}, tmp_path / "b"
+    )
     serve(plain, lambda form: Loopback(plain, spoil))
     single = read_tensors(plain.out / "wire" / "round-01" / "upload.safetensors")
     mean = torch.stack([single[f"client-{k}/logits"] for k in range(3)]).mean(0)
@@ -246,7 +248,9 @@ def test_who_is_not_there_for_keys_is_in_no_sum(
     view = Transcript(run.path)
     for round in (1, 2):
         assert view.absent(round) == {"upload": {missing: "agreed on no keys: came late"}}
-        assert sorted(k for k, n in view.bytes_received(round).items() if n) == sorted({0, 1, 2, 3} - {missing})
+        assert sorted(k for k, n in view.bytes_received(round).items() if n) == sorted(
+            {0, 1, 2, 3} - {missing}
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -306,7 +310,9 @@ def test_words_that_are_noise_end_the_federation_in_one_line(four_clients: Tiny,
     assert list(config.out.rglob("upload.safetensors")) == []  # no garbage is kept as a mean
 
 
-@pytest.mark.skipif(find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')")
+@pytest.mark.skipif(
+    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"
+)
 def test_ciphertexts_that_are_none_are_absent(
     four_clients: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -323,7 +329,9 @@ def test_ciphertexts_that_are_none_are_absent(
     assert "client 2 decrypted other numbers than the rest" in caplog.text
 
 
-@pytest.mark.skipif(find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')")
+@pytest.mark.skipif(
+    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"
+)
 def test_ciphertexts_of_another_key_end_the_federation_in_one_line(
     four_clients: Tiny, tmp_path: Path
 ) -> None:
@@ -340,7 +348,7 @@ def test_ciphertexts_of_another_key_end_the_federation_in_one_line(
         if (action, client) != ("upload", 0):
             return answer
         chunks = len(answer.tensors["sealed"])
-        size = Transcript_size(config)
+        size = values_of(config)
         sealed = other._encryption.encrypt(context, torch.zeros(size, dtype=torch.int64).numpy())
         assert len(sealed) == chunks
         return Payload({"sealed": torch.from_numpy(other._encryption.packed(sealed))})
@@ -350,6 +358,6 @@ def test_ciphertexts_of_another_key_end_the_federation_in_one_line(
     assert "\n" not in str(why.value)
 
 
-def Transcript_size(config: DeployConfig) -> int:
+def values_of(config: DeployConfig) -> int:
     facts = read_facts(config.server_data)
     return len(read_tensors(config.server_data / "public.safetensors")["images"]) * facts.num_classes

@@ -23,10 +23,13 @@ KILLED = 3
 
 
 @pytest.mark.flower
-def test_a_supernode_is_killed_in_round_1(four_clients: Tiny, tmp_path: Path) -> None:
+@pytest.mark.parametrize("aggregation", ["plain", "secure-sum"])
+def test_a_supernode_is_killed_in_round_1(aggregation: str, four_clients: Tiny, tmp_path: Path) -> None:
     pytest.importorskip("flwr", reason='Flower is not installed; pip install -e ".[flower]"')
     dep, port = tmp_path / "dep", free_port()
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(four_clients("dsfl")))
+    values = four_clients("dsfl")
+    values["federation"]["aggregation"] = aggregation
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values))
     main(["deploy", "init", str(dep), "--config", str(tmp_path / "tiny.yaml"), "--port", "9092"])
     connections = dep / "flower" / "config.toml"
     connections.write_text(connections.read_text().replace("127.0.0.1:9092", f"127.0.0.1:{port}"))
@@ -92,9 +95,12 @@ def test_a_supernode_is_killed_in_round_1(four_clients: Tiny, tmp_path: Path) ->
         assert missing[KILLED].startswith(
             ("did not answer within", "lost its connection", "is not connected")
         )
-        rows, _ = view.client_logits(KILLED, round)
-        assert len(rows) == 0
         assert len(view.client_logits(0, round)[0]) == len(view.knowledge.public)
+        if aggregation == "plain":
+            assert len(view.client_logits(KILLED, round)[0]) == 0
+        else:
+            heard = {client for client, size in view.bytes_received(round).items() if size}
+            assert heard == set(range(4)) - {KILLED}
     main(["attack", str(dep / "run"), "--attack", "ridge", "--quiet"])
     metrics = json.loads((dep / "run" / "metrics.json").read_text())
     assert {row["client"] for row in metrics["federation"]["absent"]} == {KILLED}

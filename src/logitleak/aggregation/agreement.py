@@ -71,7 +71,6 @@ class KeyPair:
         derived: bytes = HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(shared)
         return derived
 
-
     def own(self, use: str) -> bytes:
         """What nobody but the owner of this pair can derive, 32 bytes; see `secret`."""
         return hmac.new(self.private, b"logitleak " + use.encode(), hashlib.sha256).digest()

@@ -149,6 +149,8 @@ class Encryption:
         Raises:
             BadCiphertext: they are not.
         """
+        if len(chunks) != self.chunks(values):
+            raise BadCiphertext("holds another number of ciphertexts")
         left = values
         for chunk in chunks:
             try:
@@ -185,7 +187,7 @@ class Encryption:
         """
         return tuple(stripped(row) for row in rows)
 
-    def _encrypted(self, context: Any, values: NDArray[np.float64]) -> bytes:
+    def _encrypted(self, context: Any, values: NDArray[np.floating[Any]]) -> bytes:
         vector = self._library.ckks_vector(context, values.tolist(), scale=2.0**self.scale_bits)
         sent: bytes = vector.serialize()
         return sent

@@ -12,6 +12,7 @@ from logitleak.defenses.draws import System
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import check_facts, fingerprint, read_facts, read_private, read_public
 from logitleak.deploy.sums.make import party_of
+from logitleak.deploy.sums.means import write_mean
 from logitleak.deploy.sums.steps import FAULT
 from logitleak.deploy.told import OtherPublicSet
 from logitleak.errors import UserError
@@ -48,7 +49,7 @@ class Client:
             )
         self.scheme = scheme_of(config.federation)
         self.data = read_private(folder, facts)
-        self.number = number
+        self.number, self._folder = number, folder
         f, device = config.federation, choose_device(config.device)
         self.bank = bank_of(
             f, f.model_of(number), [number], self.public.image_size, facts.num_classes, config.seed, device
@@ -91,6 +92,7 @@ class Client:
             if action in self.party.steps:
                 payload = self.party.steps[action](round, message)
                 return payload, {**state, **self._sum_state()}
+            message = self._opened(action, round, message)
         if action not in self.scheme.actions:
             raise UserError(f'This scheme has no action "{action}".')
         model = {name: value for name, value in state.items() if not name.startswith(_SUM)}
@@ -101,6 +103,15 @@ class Client:
         if self.shield is not None:
             payload = self.shield.guard(action, round, message, payload)
         return self._sealed(action, round, message, payload), self._state()
+
+    def _opened(self, action: str, round: int, message: Payload) -> Payload:
+        """A message with the mean in it that the server does not have. It is written down in the client's own folder,
+        since nobody else could."""
+        assert self.party is not None
+        name, opened = self.party.opened(round, message)
+        if name:
+            write_mean(self._folder, self.party.federation, round, action, opened.tensors[name])
+        return opened
 
     def _sealed(self, action: str, round: int, message: Payload, payload: Payload) -> Payload:
         """An answer as it leaves: an upload that goes into a sum is sealed, if it is what a server would take."""

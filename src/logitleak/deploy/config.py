@@ -118,7 +118,7 @@ def _aggregation(given: Any) -> Any:
         return json.loads(given)
     except ValueError:
         raise UserError(
-            f"The app's config: \"aggregation\" must be a kind such as secure-sum, or JSON, not {given!r}."
+            f'The app\'s config: "aggregation" must be a kind such as secure-sum, or JSON, not {given!r}.'
         ) from None
 
 

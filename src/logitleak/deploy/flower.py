@@ -27,7 +27,7 @@ from logitleak.deploy.fetching import Fetcher
 from logitleak.deploy.folders import client_folder, fingerprint, read_public
 from logitleak.deploy.logs import show_log
 from logitleak.deploy.nodes import Nodes
-from logitleak.deploy.server import serve
+from logitleak.deploy.server import next_step, serve
 from logitleak.deploy.sums.server import Forms, Reach
 from logitleak.deploy.sums.steps import STEPS
 from logitleak.deploy.told import Told
@@ -280,8 +280,7 @@ def _action(action: str) -> Handler:
 
 
 def _actions() -> set[str]:
-    """The actions of every registered scheme, and the steps of sums: which one runs is known only when a message comes.
-    """
+    """The actions of every registered scheme, and the steps of sums: which one runs is known only when a message comes."""
     schemes = [registry.load("scheme", name) for name in registry.names("scheme")]
     return {action for scheme in schemes for action in scheme(scheme.Settings()).actions} | set(STEPS)
 
@@ -304,4 +303,4 @@ def _main(grid: Grid, context: Context) -> None:
     except UserError as error:
         log.error("%s", error)
         raise
-    log.info("the federation is finished; attack it with: logitleak attack %s", run.path)
+    log.info("the federation is finished; %s", next_step(run))

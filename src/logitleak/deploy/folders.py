@@ -136,7 +136,7 @@ def _write(config: Config, split: Split, game: Game | None, out: Path) -> None:
         scheme=f.scheme,
         clients=f.clients,
         num_classes=split.num_classes,
-        aggregation=f.aggregation.kind,
+        aggregation=_agreed(f),
     )
     for client in range(facts.clients):
         folder, own = client_folder(out, client), truth.client(client, used)
@@ -179,11 +179,17 @@ def check_facts(folder: Path, facts: Facts, federation: FederationConfig) -> Non
             f"{folder} was divided for {found[0]} with {found[1]} clients, and this is {wanted[0]} with {wanted[1]}; "
             "divide the data again."
         )
-    if facts.aggregation not in ("plain", federation.aggregation.kind):
+    if facts.aggregation not in ("plain", _agreed(federation)):
         raise UserError(
-            f"{folder} was divided for sums by {facts.aggregation}, and this is {federation.aggregation.kind}; set "
-            f"federation.aggregation={printable(facts.aggregation, 100)}, or divide the data again."
+            f"{folder} was divided for uploads that are seen as behind {printable(facts.aggregation, 100)}, and this is "
+            f"{_agreed(federation)}; set federation.aggregation, or divide the data again."
         )
+
+
+def _agreed(federation: FederationConfig) -> str:
+    """Behind what uploads are seen, as far as an owner agrees to it."""
+    server = federation.aggregation.settings.get("server")
+    return federation.aggregation.kind + (f", server {server}" if server == "aggregator" else "")
 
 
 def read_public(folder: Path) -> PublicData:

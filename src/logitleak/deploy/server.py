@@ -28,6 +28,7 @@ from logitleak.stages.simulation import manifest_of
 from logitleak.stages.traffic import weights_of
 from logitleak.stages.trainers import schedule_of
 from logitleak.types import PublicData
+from logitleak.wire.transcript import read_manifest
 from logitleak.wire.writer import TranscriptWriter
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,14 @@ def serve(config: DeployConfig, connect: Connect) -> RunFolder:
         with logged(run), timed(run, "federation"):
             _serve(world, run, connect)
     return run
+
+
+def next_step(run: RunFolder) -> str:
+    """What to do with a federation that is finished, in a few words."""
+    seen = read_manifest(World(run.path).wire / "manifest.json").aggregation
+    if seen is not None and seen.seen_by == "client":
+        return f"this server never had a mean; for a client's view: logitleak deploy open {run.path} MEANS"
+    return f"attack it with: logitleak attack {run.path}"
 
 
 def _serve(world: _World, run: RunFolder, connect: Connect) -> None:

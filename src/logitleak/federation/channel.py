@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from torch import Tensor
@@ -14,7 +14,7 @@ from logitleak.defenses.shield import Shield
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form
 from logitleak.federation.bank import ModelBank
-from logitleak.federation.sums import SimulatedSums, SumLost, Sums
+from logitleak.federation.sums import SimulatedSums, SumLost, Sums, had
 from logitleak.schemes.base import Average, ClientContext, Scheme
 from logitleak.text import printable
 from logitleak.types import Absence, ClientData, Event, Payload
@@ -149,12 +149,13 @@ class Recorder:
             TooFewClients: fewer than the minimum answered validly.
         """
         message = message or Payload()
-        received, absent = self._apart(action, round, self._checked(action, round, message))
+        sent, recorded = (message, message) if self._sums is None else self._sums.closed(message)
+        received, absent = self._apart(action, round, self._checked(action, round, sent))
         if self._sums is not None and any(payload.tensors for payload in received.values()):
             raise ValueError(
                 f"the answers to {action} must not be seen one by one; a scheme asks for their mean"
             )
-        self._sink.write(Event(round, action, message, received, absent))
+        self._sink.write(Event(round, action, recorded, received, absent))
         self._refuse_too_few(action, round, len(received), absent, self._minimum)
         return received
 
@@ -183,7 +184,8 @@ class Recorder:
             raise TooFewClients(
                 f"The sum of {action} in round {round} is lost ({printable(str(lost), 400)})."
             ) from None
-        self._sink.write(Event(round, action, message, {}, absent, summed))
+        seen = replace(summed, mean=had(summed.mean))
+        self._sink.write(Event(round, action, message, {}, absent, seen))
         return _only(summed.mean)[1]
 
     def _checked(self, action: str, round: int, message: Payload) -> dict[int, Payload | Absence]:

@@ -24,7 +24,9 @@ class Sums(Protocol):
     def collect(self, action: str, round: int, message: Payload) -> Mapping[int, Sealed | Absence]:
         """Have every client do a named action and seal what it would send, and say what came back of each."""
 
-    def mean(self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]) -> Summed:
+    def mean(
+        self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]
+    ) -> Summed:
         """The mean of what was collected last.
 
         Args:
@@ -36,6 +38,10 @@ class Sums(Protocol):
         Raises:
             SumLost: it cannot be had.
         """
+
+    def closed(self, message: Payload) -> tuple[Payload, Payload]:
+        """What travels of a message of the server's, and what is written down of it, where a mean is in it that the
+        server does not have. Such a mean is a tensor without values, on the device "meta"."""
 
 
 class Asks(Protocol):
@@ -67,10 +73,15 @@ class SimulatedSums:
             for client, reply in self._transport.ask(action, round, message).items()
         }
 
-    def mean(self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]) -> Summed:
+    def mean(
+        self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]
+    ) -> Summed:
         ((name, _),) = self._form(action, Payload()).tensors.items()
         mean = self._hiding.mean(round, sealed, list(absent))
         return Summed(Payload({name: mean}), {client: one.nbytes for client, one in sealed.items()})
+
+    def closed(self, message: Payload) -> tuple[Payload, Payload]:
+        return message, message
 
     def _sealed(self, client: int, round: int, form: Form, reply: Payload | Absence) -> Sealed | Absence:
         if isinstance(reply, Absence):
@@ -80,3 +91,9 @@ class SimulatedSums:
             return Absence(fault)
         (values,) = reply.tensors.values()
         return self._hiding.seal(client, round, values)
+
+
+def had(payload: Payload) -> Payload:
+    """A message without the tensors whose values nobody here has."""
+    tensors = {name: value for name, value in payload.tensors.items() if not value.is_meta}
+    return Payload(tensors, payload.scalars)

@@ -15,7 +15,7 @@ from logitleak.aggregation.ckks import CKKS
 from logitleak.aggregation.encryption import BadCiphertext, padded, stripped
 from logitleak.aggregation.fixed_point import Whole
 from logitleak.deploy.sums.party import Party, Step
-from logitleak.deploy.sums.steps import DEAL, OPEN, SEALED, TAKE, majority, to_array, to_bytes, to_tensor
+from logitleak.deploy.sums.steps import CLOSED, DEAL, OPEN, SEALED, TAKE, majority, to_array, to_bytes, to_tensor
 from logitleak.deploy.told import Told
 from logitleak.errors import UserError
 from logitleak.types import Payload
@@ -75,22 +75,37 @@ class EncryptedParty(Party):
         self.kept["context"] = to_tensor(made)
         return Payload()
 
+    def opened(self, round: int, message: Payload) -> tuple[str, Payload]:
+        if CLOSED not in message.scalars:
+            return super().opened(round, message)
+        name, scalars = str(message.scalars[CLOSED]), dict(message.scalars)
+        rows, classes = (int(scalars.pop(size)) for size in ("rows", "classes"))
+        mean = self._mean(round, message.tensors["sum"], int(scalars.pop("count")), torch.Size([rows, classes]))
+        tensors = {key: value for key, value in message.tensors.items() if key != "sum"} | {name: mean}
+        del scalars[CLOSED]
+        return name, Payload(tensors, scalars)
+
     def _open(self, round: int, message: Payload) -> Payload:
-        """The mean in a sum, float32 [N, J]. A client opens one sum of a round: with each more a server that lies could
-        have another upload read."""
+        """The mean, for a server that takes part."""
+        if self._hiding.seen_by == "client":
+            raise Told("the server is not to have the mean")
         shape, count = self.sealed_in(round), int(message.scalars["count"])
+        return Payload({"mean": self._mean(round, message.tensors["sum"], count, shape)})
+
+    def _mean(self, round: int, rows: Tensor, count: int, shape: torch.Size) -> Tensor:
+        """The mean in a sum, float32 of this shape. A client opens one sum of a round: with each more a server that lies
+        could have another upload read."""
         if not majority(self.clients) <= count <= len(self.roster):
             raise Told(f"it was asked to open a sum of {count}")
-        said = to_tensor(hashlib.sha256(f"{round} {count} ".encode() + to_bytes(message.tensors["sum"])).digest())
-        if round == int(self.kept.get("opened_round", torch.tensor(-1))) and not torch.equal(
-            said, self.kept["opened"]
-        ):
+        said = to_tensor(hashlib.sha256(f"{round} {count} ".encode() + to_bytes(rows)).digest())
+        last = int(self.kept.get("opened_round", torch.tensor(-1)))
+        if round < last or (round == last and not torch.equal(said, self.kept["opened"])):
             raise Told(f"it was asked to open a second sum of round {round}")
-        self.kept |= {"opened_round": torch.tensor(round), "opened": said}
-        whole = self._decrypted(message.tensors["sum"], shape.numel())
+        whole = self._decrypted(rows, shape.numel())
         if int(np.abs(whole).max(initial=0)) > count * self._hiding.numbers.limit:
             raise Told("the sum holds numbers that no uploads add up to")
-        return Payload({"mean": self._hiding.numbers.mean(whole, count, tuple(shape))})
+        self.kept |= {"opened_round": torch.tensor(round), "opened": said}
+        return self._hiding.numbers.mean(whole, count, tuple(shape))
 
     def _decrypted(self, rows: Tensor, values: int) -> Whole:
         context = self._context()

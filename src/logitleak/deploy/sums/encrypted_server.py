@@ -13,9 +13,11 @@ from logitleak.aggregation.base import Sealed
 from logitleak.aggregation.ckks import CKKS
 from logitleak.aggregation.encryption import LENGTH_BYTES, BadCiphertext
 from logitleak.deploy.sums.server import Forms, RemoteSums, checked
-from logitleak.deploy.sums.steps import DEAL, OPEN, SEALED, TAKE, of_bytes, to_array, to_tensor
+from logitleak.deploy.sums.steps import CLOSED, DEAL, OPEN, SEALED, TAKE, of_bytes, to_array, to_tensor
+from logitleak.errors import UserError
 from logitleak.federation.answers import Form, Shape
-from logitleak.federation.sums import SumLost
+from logitleak.federation.sums import SumLost, had
+from logitleak.text import printable
 from logitleak.types import Absence, Payload, Summed
 
 log = logging.getLogger(__name__)
@@ -36,9 +38,11 @@ class EncryptedSums(RemoteSums):
         super().__init__(hiding, form)
         self._encryption = hiding.encryption
         self._adder = self._encryption.adder()
+        self._closed: tuple[torch.Tensor, Payload] = torch.empty(0, device="meta"), Payload()
 
     def sent(self, values: int) -> int:
-        return self._encryption.chunks(values) * self._encryption.row_bytes + values * torch.float32.itemsize
+        told = values * torch.float32.itemsize if self.hiding.seen_by == "server" else 0
+        return self._encryption.chunks(values) * self._encryption.row_bytes + told
 
     def mean(self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]) -> Summed:
         here, shape = sorted(sealed), next(iter(sealed.values())).shape
@@ -47,18 +51,47 @@ class EncryptedSums(RemoteSums):
             {"sum": to_tensor(self._encryption.packed(added))},
             {"count": len(here), "rows": shape[0], "classes": shape[1]},
         )
+        sizes = dict.fromkeys(here, len(added) * self._encryption.row_bytes)
+        if self.hiding.seen_by == "client":
+            self._closed = torch.empty(shape, device="meta"), message
+            return Summed(Payload({self._tensor(action): self._closed[0]}), sizes)
+        means = self._told(round, message, here)
+        for client in means:
+            sizes[client] += means[client].nbytes
+        return Summed(Payload({self._tensor(action): _agreed(means)}), sizes)
+
+    def closed(self, message: Payload) -> tuple[Payload, Payload]:
+        names = [name for name, value in message.tensors.items() if value.is_meta]
+        if not names:
+            return super().closed(message)
+        (name,), (mean, closed) = names, self._closed
+        if message.tensors[name] is not mean:
+            raise UserError(
+                "The server of this scheme computes with the mean, and does not have it; set "
+                "federation.aggregation.settings.server=participant."
+            )
+        others = had(message)
+        sent = Payload({**others.tensors, **closed.tensors}, {**others.scalars, **closed.scalars, CLOSED: name})
+        return sent, Payload(others.tensors, {**others.scalars, CLOSED: name})
+
+    def _told(self, round: int, message: Payload, here: list[int]) -> dict[int, torch.Tensor]:
+        """The mean as the clients decrypted it, of each that says it.
+
+        Raises:
+            SumLost: none does.
+        """
         wanted, replies = self.form(OPEN, message), self.reach.ask(OPEN, round, message, only=here)
-        means, sizes = {}, {}
+        means, why = {}, ""
         for client in here:
             reply = checked(replies.get(client), wanted)
-            sizes[client] = len(added) * self._encryption.row_bytes
             if isinstance(reply, Absence):
-                log.warning("round %d: client %d did not decrypt the sum: %s", round, client, reply.reason)
-                means[client] = reply
+                why = printable(reply.reason)
+                log.warning("round %d: client %d did not decrypt the sum: %s", round, client, why)
             else:
                 means[client] = reply.tensors["mean"]
-                sizes[client] += means[client].nbytes
-        return Summed(Payload({self._tensor(action): _agreed(means)}), sizes)
+        if not means:
+            raise SumLost(f"no client decrypted it: {why}")
+        return means
 
     def _prepare(self) -> None:
         """Have one client deal the key of all, and the others take it."""
@@ -93,21 +126,17 @@ class EncryptedSums(RemoteSums):
         return Sealed(chunks, shape.sizes)
 
 
-def _agreed(means: Mapping[int, torch.Tensor | Absence]) -> torch.Tensor:
+def _agreed(means: Mapping[int, torch.Tensor]) -> torch.Tensor:
     """The mean that most clients decrypted, to the bit.
 
     Raises:
-        SumLost: none did, or there is no such mean.
+        SumLost: there is no such mean.
     """
-    found = {client: mean for client, mean in means.items() if isinstance(mean, torch.Tensor)}
-    if not found:
-        why = next(mean.reason for mean in means.values() if isinstance(mean, Absence))
-        raise SumLost(f"no client decrypted it: {why}")
-    digests = {client: mean.numpy().tobytes() for client, mean in found.items()}
-    (most, count), *_ = Counter(digests.values()).most_common(1)
-    if 2 * count <= len(found):
+    digests = {client: mean.numpy().tobytes() for client, mean in means.items()}
+    ((most, count),) = Counter(digests.values()).most_common(1)
+    if 2 * count <= len(means):
         raise SumLost("the clients decrypted it to different numbers")
     others = [client for client, digest in digests.items() if digest != most]
     if others:
         log.warning("client %s decrypted other numbers than the rest", ", ".join(map(str, others)))
-    return next(mean for client, mean in found.items() if digests[client] == most)
+    return next(mean for client, mean in means.items() if digests[client] == most)

@@ -19,17 +19,10 @@ if TYPE_CHECKING:
 def check_deployed(f: FederationConfig, scheme: Scheme) -> None:
     """Raise a `UserError` where the sum of a federation cannot be had from clients that are elsewhere."""
     hiding = check_sum(f, scheme, no_secrets)
-    if hiding is None:
-        return
-    if not isinstance(hiding, SecureSum | CKKS):
+    if hiding is not None and not isinstance(hiding, SecureSum | CKKS):
         raise UserError(
             f"The aggregator {f.aggregation.kind} is simulated only; over Flower use "
             "federation.aggregation=secure-sum, or ckks."
-        )
-    if hiding.seen_by == "client":
-        raise UserError(
-            "Over Flower the server of ckks is told the mean, since it hands it on; leave out "
-            "federation.aggregation.settings.server."
         )
 
 

@@ -53,7 +53,9 @@ class MaskedParty(Party):
         if self.client not in here or not set(here) <= set(roster):
             raise Told("it was asked to open a sum that it is not in, or that strangers are in")
         if len(set(here)) < majority(self.clients):
-            raise Told(f"it was asked to open a sum of {len(set(here))}, and opens none of fewer than a majority")
+            raise Told(
+                f"it was asked to open a sum of {len(set(here))}, and opens none of fewer than a majority"
+            )
         said, opened = torch.tensor([round, *sorted(set(here))]), self.kept.get("opened")
         if opened is not None and int(opened[0]) == round and not torch.equal(opened, said):
             raise Told(f"it was asked to open a second sum of round {round}")

@@ -35,7 +35,9 @@ class MaskedSums(RemoteSums):
     def sent(self, values: int) -> int:
         return values * self.hiding.width + _SEED.nbytes
 
-    def mean(self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]) -> Summed:
+    def mean(
+        self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]
+    ) -> Summed:
         here, shape = sorted(sealed), next(iter(sealed.values())).shape
         count = int(np.prod(shape))
         message = Payload({"here": torch.tensor(here)}, {"values": count})

@@ -46,6 +46,16 @@ class Party(ABC):
             Told: it has no keys, or has sealed an upload of this round or of a later one.
         """
 
+    def opened(self, round: int, message: Payload) -> tuple[str, Payload]:
+        """A message of the server's with the mean in it that the server does not have, and the name of that; "" where
+        there is none."""
+        return "", message
+
+    @property
+    def federation(self) -> str:
+        """What clients call the federation that they agreed on keys for: whoever has their public keys knows it."""
+        return self._seen().hex()[:12]
+
     @property
     def roster(self) -> dict[int, bytes]:
         """The public key of every client that agreed on keys, this one's too.
@@ -64,10 +74,9 @@ class Party(ABC):
         """What this client shares with each other one, by client; 32 bytes. They differ wherever a server has shown
         others another roster."""
         roster, pair = self.roster, KeyPair(to_bytes(self.kept["private"]))
-        seen = hashlib.sha256(b"".join(client.to_bytes(4, "little") + key for client, key in roster.items()))
         try:
             return {
-                client: pair.secret(key, use, seen.digest())
+                client: pair.secret(key, use, self._seen())
                 for client, key in roster.items()
                 if client != self.client
             }
@@ -93,6 +102,11 @@ class Party(ABC):
         if "round" not in self.kept or int(self.kept["round"]) != round:
             raise Told(f"it has sealed no upload in round {round}")
         return torch.Size(self.kept["shape"].tolist())
+
+    def _seen(self) -> bytes:
+        """The same for all who were shown one roster, 32 bytes."""
+        listed = (client.to_bytes(4, "little") + key for client, key in self.roster.items())
+        return hashlib.sha256(b"".join(listed)).digest()
 
     def _keys(self, round: int, message: Payload) -> Payload:
         if "keys" in self.kept:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 
@@ -43,10 +43,7 @@ class RemoteSums(ABC):
 
     Attributes:
         roster: the clients that agreed on keys; `agree` fills it.
-        exchanges: how often clients are asked for one sum.
     """
-
-    exchanges: ClassVar[int] = 2
 
     def __init__(self, hiding: Hiding, form: Forms) -> None:
         self.hiding, self._scheme_form = hiding, form
@@ -66,10 +63,10 @@ class RemoteSums(ABC):
 
     def said_beforehand(self, values: int) -> str:
         """How much one client sends for a sum of so many values, in a sentence."""
-        plain = values * 4
+        sent = self.sent(values)
         return (
-            f"each client sends about {self.sent(values):,} bytes for a sum, {self.sent(values) / plain:.1f} times what "
-            f"{values:,} plain numbers take, in {self.exchanges} exchanges"
+            f"each client sends {sent:,} bytes for a sum, {sent / (4 * values):.1f} times those of {values:,} plain "
+            "numbers"
         )
 
     def form(self, action: str, message: Payload) -> Form:
@@ -111,8 +108,14 @@ class RemoteSums(ABC):
         return found
 
     @abstractmethod
-    def mean(self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]) -> Summed:
+    def mean(
+        self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]
+    ) -> Summed:
         """See `Sums.mean`."""
+
+    def closed(self, message: Payload) -> tuple[Payload, Payload]:
+        """See `Sums.closed`."""
+        return message, message
 
     @property
     def reach(self) -> Reach:
@@ -155,9 +158,7 @@ class RemoteSums(ABC):
                 "what the clients sealed adds up to nothing: one of them has other keys, or sent no upload"
             )
 
-    def _valid(
-        self, action: str, round: int, message: Payload, only: Collection[int]
-    ) -> dict[int, Payload]:
+    def _valid(self, action: str, round: int, message: Payload, only: Collection[int]) -> dict[int, Payload]:
         """The valid answers to a step before the first round; whoever gives none is left out of all sums."""
         wanted, replies = self.form(action, message), self.reach.ask(action, round, message, only=only)
         valid = {}

@@ -32,6 +32,9 @@ FAULT = "fault"
 SEALED = "sealed"
 """What is sent in place of an upload."""
 
+CLOSED = "closed"
+"""Where a message to clients holds a sum in place of a mean that the server does not have: the name of that mean."""
+
 
 def to_tensor(raw: bytes | NDArray[np.uint8]) -> Tensor:
     """Bytes as a tensor, uint8 of their shape."""
