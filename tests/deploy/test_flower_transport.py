@@ -95,9 +95,9 @@ def node(client: Any, answer: Callable[[], Any] | None = None) -> Node:
 
 
 def good(tensor: torch.Tensor = LOGITS, name: str = "logits") -> Any:
-    from logitleak.deploy import flower
+    from logitleak.deploy import records
 
-    return flower._records(Payload({name: tensor}), 1)
+    return records.to_records(Payload({name: tensor}), 1)
 
 
 def array(**changes: Any) -> Any:
@@ -244,13 +244,13 @@ def test_what_goes_wrong_at_a_client_stays_there(
     message: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The text of an exception may hold paths and values; Flower would send it to the server."""
-    from logitleak.deploy import flower
+    from logitleak.deploy import flower, records
 
     said: list[Any] = []
     monkeypatch.setattr(flower, "Message", lambda content, reply_to: said.append(content))
     node_config = {} if message == "query.hello" else {"partition-id": 0, "data": "/secret/place"}
     context = SimpleNamespace(node_config=node_config, run_config={}, state=flwr.RecordDict())
-    sent = SimpleNamespace(content=flower._records(Payload(), 1))
+    sent = SimpleNamespace(content=records.to_records(Payload(), 1))
     with caplog.at_level("ERROR", logger="logitleak"):
         flower.client_app._registered_funcs[message](sent, context)  # type: ignore[arg-type]
     (error,) = said
@@ -260,7 +260,7 @@ def test_what_goes_wrong_at_a_client_stays_there(
 
 
 def test_another_public_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from logitleak.deploy import flower
+    from logitleak.deploy import flower, records
     from logitleak.deploy.told import OtherPublicSet
 
     said: list[Any] = []
@@ -272,7 +272,7 @@ def test_another_public_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(flower, "Message", lambda content, reply_to: said.append(content))
     monkeypatch.setattr(flower, "_client", lambda context: SimpleNamespace(check_public=differ))
-    sent = SimpleNamespace(content=flower._records(Payload(), 1, "hash"))
+    sent = SimpleNamespace(content=records.to_records(Payload(), 1, "hash"))
     flower.client_app._registered_funcs["train.upload"](sent, SimpleNamespace())  # type: ignore[arg-type]
     assert asked == ["hash"]
     assert said[0].reason == "this public set is not the server's"

@@ -1,5 +1,5 @@
-"""Double masking, after Bonawitz et al. (2017, section 4.2): beside the masks that cancel in pairs every client adds one
-of its own, which it takes back for a sum that it is told to be in, and for no other."""
+"""Double masking, after Bonawitz et al. (2017): beside the masks that cancel in pairs every client adds one of its own,
+which it takes back for a sum that it is told to be in, and for no other."""
 
 from __future__ import annotations
 

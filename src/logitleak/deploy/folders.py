@@ -181,7 +181,7 @@ def check_facts(folder: Path, facts: Facts, federation: FederationConfig) -> Non
         )
     if facts.aggregation not in ("plain", _agreed(federation)):
         raise UserError(
-            f"{folder} was divided for uploads that are seen as behind {printable(facts.aggregation, 100)}, and this is "
+            f"{folder} was divided for sums by {printable(facts.aggregation, 100)}, and this is "
             f"{_agreed(federation)}; set federation.aggregation, or divide the data again."
         )
 

@@ -15,7 +15,17 @@ from logitleak.aggregation.ckks import CKKS
 from logitleak.aggregation.encryption import BadCiphertext, padded, stripped
 from logitleak.aggregation.fixed_point import Whole
 from logitleak.deploy.sums.party import Party, Step
-from logitleak.deploy.sums.steps import CLOSED, DEAL, OPEN, SEALED, TAKE, majority, to_array, to_bytes, to_tensor
+from logitleak.deploy.sums.steps import (
+    CLOSED,
+    DEAL,
+    OPEN,
+    SEALED,
+    TAKE,
+    majority,
+    to_array,
+    to_bytes,
+    to_tensor,
+)
 from logitleak.deploy.told import Told
 from logitleak.errors import UserError
 from logitleak.types import Payload
@@ -80,7 +90,9 @@ class EncryptedParty(Party):
             return super().opened(round, message)
         name, scalars = str(message.scalars[CLOSED]), dict(message.scalars)
         rows, classes = (int(scalars.pop(size)) for size in ("rows", "classes"))
-        mean = self._mean(round, message.tensors["sum"], int(scalars.pop("count")), torch.Size([rows, classes]))
+        mean = self._mean(
+            round, message.tensors["sum"], int(scalars.pop("count")), torch.Size([rows, classes])
+        )
         tensors = {key: value for key, value in message.tensors.items() if key != "sum"} | {name: mean}
         del scalars[CLOSED]
         return name, Payload(tensors, scalars)
@@ -93,8 +105,8 @@ class EncryptedParty(Party):
         return Payload({"mean": self._mean(round, message.tensors["sum"], count, shape)})
 
     def _mean(self, round: int, rows: Tensor, count: int, shape: torch.Size) -> Tensor:
-        """The mean in a sum, float32 of this shape. A client opens one sum of a round: with each more a server that lies
-        could have another upload read."""
+        """The mean in a sum, float32 of this shape. A client opens one sum of a round: with each more a server that
+        lies could have another upload read."""
         if not majority(self.clients) <= count <= len(self.roster):
             raise Told(f"it was asked to open a sum of {count}")
         said = to_tensor(hashlib.sha256(f"{round} {count} ".encode() + to_bytes(rows)).digest())

@@ -44,7 +44,9 @@ class EncryptedSums(RemoteSums):
         told = values * torch.float32.itemsize if self.hiding.seen_by == "server" else 0
         return self._encryption.chunks(values) * self._encryption.row_bytes + told
 
-    def mean(self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]) -> Summed:
+    def mean(
+        self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]
+    ) -> Summed:
         here, shape = sorted(sealed), next(iter(sealed.values())).shape
         added = self._encryption.added(self._adder, [sealed[client].parts for client in here])
         message = Payload(
@@ -71,7 +73,9 @@ class EncryptedSums(RemoteSums):
                 "federation.aggregation.settings.server=participant."
             )
         others = had(message)
-        sent = Payload({**others.tensors, **closed.tensors}, {**others.scalars, **closed.scalars, CLOSED: name})
+        sent = Payload(
+            {**others.tensors, **closed.tensors}, {**others.scalars, **closed.scalars, CLOSED: name}
+        )
         return sent, Payload(others.tensors, {**others.scalars, CLOSED: name})
 
     def _told(self, round: int, message: Payload, here: list[int]) -> dict[int, torch.Tensor]:

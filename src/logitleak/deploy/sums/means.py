@@ -44,7 +44,8 @@ def bring_in(run: Path, means: Path) -> Path:
         manifest = read_manifest(wire / "manifest.json")
         if manifest.aggregation is None or manifest.aggregation.seen_by != "client":
             raise UserError(f"{run} holds what its server saw; there is nothing to bring in.")
-        found = {t: _mean(means, t) for t in range(1, manifest.rounds + 1)}
+        shape = TensorFile(wire / "public.safetensors").shape("images")[0], manifest.num_classes
+        found = {t: _mean(means, t, shape) for t in range(1, manifest.rounds + 1)}
         for round, mean in found.items():
             for path in sorted(round_folder(wire, round).glob("*.safetensors")):
                 _fill(path, mean, manifest.uploads.action, manifest.uploads.tensor)
@@ -52,12 +53,14 @@ def bring_in(run: Path, means: Path) -> Path:
     return run
 
 
-def _mean(means: Path, round: int) -> Tensor:
+def _mean(means: Path, round: int, shape: tuple[int, int]) -> Tensor:
     path = means / f"round-{round:02d}.safetensors"
-    tensors = read_tensors(path)
-    if set(tensors) != {MEAN}:
-        raise UserError(f"{path} holds no mean that a client decrypted.")
-    return tensors[MEAN]
+    mean = read_tensors(path).get(MEAN)
+    if mean is None or mean.dtype != torch.float32 or tuple(mean.shape) != shape:
+        raise UserError(
+            f"{path} holds no mean of this federation, float32 {list(shape)}; give another folder."
+        )
+    return mean
 
 
 def _fill(path: Path, mean: Tensor, uploads: str, tensor: str) -> None:
