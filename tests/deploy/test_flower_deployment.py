@@ -77,7 +77,7 @@ def test_a_supernode_is_killed_in_round_1(aggregation: str, four_clients: Tiny, 
         )  # fmt: skip
         assert begun.returncode == 0, begun.stdout
 
-        wait_until(lambda: "train.upload" in processes.log(f"node-{KILLED}"), 120, "round 1 asks for uploads")
+        wait_until(lambda: "train.upload" in processes.log(f"node-{KILLED}"), 300, "round 1 asks for uploads")
         nodes[KILLED].send_signal(signal.SIGKILL)
         status = dep / "run" / "run.json"
         wait_until(

@@ -106,7 +106,8 @@ def test_what_does_not_fit_is_not_brought_in(four_clients: Tiny, tmp_path: Path)
         bring_in(run.path, other)
     bring_in(run.path, means)
     bring_in(run.path, means)  # the same again is no change
-    write_tensors(other / "round-01.safetensors", {"mean": mean + 1})
+    for t in (1, 2):
+        write_tensors(other / f"round-0{t}.safetensors", {"mean": mean + 1})
     with pytest.raises(UserError, match="holds another mean already"):
         bring_in(run.path, other)
     plain = deployment(four_clients("fedmd"), tmp_path / "plain")

@@ -266,7 +266,10 @@ def test_plain_is_what_it_was(tiny_config: Tiny, tmp_path: Path) -> None:
     [
         ({"scheme": "fedgems"}, "needs single answers"),
         ({"clients": 1}, "is its upload"),
-        ({"aggregation": {"kind": "secure-sum", "settings": {"bits": 16, "range": 1e6}}}, "raise federation"),
+        (
+            {"clients": 500, "aggregation": {"kind": "secure-sum", "settings": {"bits": 16}}},
+            "raise federation",
+        ),
     ],
 )
 def test_a_deployment_refuses_in_one_line(
