@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tomllib
 from collections.abc import Callable, Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,13 +16,18 @@ from loopback import Loopback, Spoil, faithful
 
 import logitleak
 from logitleak import config as configs
+from logitleak.aggregation.base import Hiding, Sealed
 from logitleak.config import AttackConfig
+from logitleak.deploy.app import write_app
+from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig, flat, of_run, parse
 from logitleak.deploy.folders import divide, read_facts
 from logitleak.deploy.server import serve
+from logitleak.errors import UserError
 from logitleak.federation.channel import InProcessChannel, TooFewClients
 from logitleak.files.storage import read_tensors
 from logitleak.stages.run import attack_run
+from logitleak.stages.verify import verify
 from logitleak.types import Absence, Payload
 from logitleak.wire.transcript import Transcript
 
@@ -95,7 +101,6 @@ def test_equals_the_simulation_where_a_client_sends_no_numbers(
     kind: str, four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client itself sees that its upload is none, and says so; the server never sees it."""
-    from logitleak.deploy.client import Client
 
     def broken(round: int, client: int, action: str, answer: Payload) -> Payload:
         if (round, client, action) != (1, 2, "upload"):
@@ -360,3 +365,62 @@ def test_ciphertexts_of_another_key_end_the_federation_in_one_line(
 def values_of(config: DeployConfig) -> int:
     facts = read_facts(config.server_data)
     return len(read_tensors(config.server_data / "public.safetensors")["images"]) * facts.num_classes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sizes_are_said_beforehand(
+    kind: str, four_clients: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_app(configs.parse(summed(four_clients, kind)), tmp_path, None, "127.0.0.1", 9092)
+    config = deployment_of(tmp_path)
+    with caplog.at_level(logging.INFO):
+        run = serve(config, lambda form: Loopback(config))
+    (size,) = set(Transcript(run.path).bytes_received(1).values())
+    said = f"each client sends {size:,} bytes for a sum"
+    assert said in caplog.text
+    guide = (tmp_path / "README.md").read_text()
+    assert said in guide
+    assert "## Sums" in guide
+    assert verify(run.path).findings.lines() == []
+
+
+def deployment_of(folder: Path) -> DeployConfig:
+    """What is in a Flower app."""
+    return parse(
+        tomllib.loads((folder / "app" / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    )
+
+
+def test_who_agreed_to_sums_shows_no_upload(four_clients: Tiny, tmp_path: Path) -> None:
+    config = deployment(summed(four_clients, "secure-sum"), tmp_path)
+    assert read_facts(config.client_data / "client-1").aggregation == "secure-sum"
+    plain = parse({**flat(config), "aggregation": "plain"})
+    with pytest.raises(UserError, match="was divided for sums by secure-sum, and this is plain") as why:
+        Client(plain, config.client_data / "client-1", 1)
+    assert "\n" not in str(why.value)
+    shown = deployment(four_clients("fedmd"), tmp_path / "shown")
+    assert '"aggregation"' not in (shown.client_data / "client-1" / "facts.json").read_text()
+    Client(parse({**flat(shown), "aggregation": "secure-sum"}), shown.client_data / "client-1", 1)
+
+
+def test_an_aggregator_of_ones_own_is_simulated_only(
+    four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(Hiding):
+        how = "Somehow."
+
+        def nbytes(self, values: int) -> int:
+            return values
+
+        def seal(self, client: int, round: int, values: torch.Tensor) -> Sealed:
+            return Sealed((), ())
+
+        def mean(self, round: int, sealed: Any, absent: Any) -> torch.Tensor:
+            return torch.zeros(1)
+
+    config = of_run(configs.parse(summed(four_clients, "secure-sum")), tmp_path, tmp_path / "run")
+    monkeypatch.setattr("logitleak.aggregation.secure_sum.SecureSum", Own)
+    with pytest.raises(
+        UserError, match="is simulated only; over Flower use federation.aggregation=secure-sum"
+    ):
+        flat(config)

@@ -93,7 +93,12 @@ def test_a_supernode_is_killed_in_round_1(aggregation: str, four_clients: Tiny, 
         missing = view.absent(round)["upload"]
         assert list(missing) == [KILLED]
         assert missing[KILLED].startswith(
-            ("did not answer within", "lost its connection", "is not connected")
+            (
+                "did not answer within",
+                "lost its connection",
+                "is not connected",
+                "failed: Error: Node Unavailable",
+            )
         )
         assert len(view.client_logits(0, round)[0]) == len(view.knowledge.public)
         if aggregation == "plain":

@@ -299,3 +299,24 @@ def test_an_answer_that_cannot_be_fetched_at_once(monkeypatch: pytest.MonkeyPatc
     answers = transport(Grid({10: node(0), 11: node(1, answer)}), timeout=10).ask("upload", 1)
     assert isinstance(answers[1], Payload)
     assert left == 0
+
+
+def test_some_clients_are_asked_and_no_other() -> None:
+    grid = Grid({10: node(0), 11: node(1), 12: node(2)})
+    made = transport(grid, clients=3)
+    answers = made.ask("upload", 1, only=[2, 0])
+    assert sorted(answers) == [0, 2]
+    assert sorted(n for n, kind in grid.asked if kind == "train.upload") == [10, 12]
+    del grid.nodes[12]
+    assert reason(made.ask("upload", 1, only=[2])[2]) == "is not connected"
+
+
+def test_large_arrays_travel_in_pieces_below_any_limit() -> None:
+    """So that no sealed upload is too large for a message."""
+    from logitleak.deploy import records
+
+    made = records.to_records(Payload({"sealed": torch.zeros(12 * 2**20, dtype=torch.uint8)}), 1)
+    (sent,) = made.array_records["tensors"].values()
+    pieces = [len(piece.deflate()) for piece in sent.children.values()]
+    assert sum(pieces) > 12 * 2**20
+    assert max(pieces) < 6 * 2**20

@@ -127,14 +127,17 @@ class Encryption:
             sums.append(first.serialize())
         return tuple(sums)
 
+    def values(self, context: Any, chunks: Iterable[bytes]) -> NDArray[np.float64]:
+        """The values in a sum as they decrypt, with the noise of the encryption, float64 [n]."""
+        return np.concatenate([self._library.ckks_vector_from(context, chunk).decrypt() for chunk in chunks])
+
     def decrypt(self, context: Any, chunks: Iterable[bytes]) -> Whole:
         """The whole numbers in a sum, int64 [n].
 
         Raises:
             UserError: the noise of the encryption reaches the values.
         """
-        values = [self._library.ckks_vector_from(context, chunk).decrypt() for chunk in chunks]
-        steps = np.concatenate(values) / self.numbers.step
+        steps = self.values(context, chunks) / self.numbers.step
         whole = np.rint(steps)
         if not np.abs(steps - whole).max(initial=0) <= 0.25:
             raise UserError(

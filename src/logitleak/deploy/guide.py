@@ -79,9 +79,9 @@ those that were in with those that were out."""
 _SUMS = """\
 ## Sums
 
-{aggregation}: the server gets the mean of the uploads and no single one; {sizes}. Clients agree on keys before the first
-round, so all should be connected then; their keys are in the memory of their nodes and nowhere else. A client that is
-started again has lost its keys, and is in no sum any more.
+{aggregation}: the server gets the mean of the uploads and no single one; {sizes}. Clients agree on keys before the
+first round, so all should be connected then; their keys are in the memory of their nodes and nowhere else. A client
+that is started again has lost its keys, and is in no sum any more.
 
 """
 
