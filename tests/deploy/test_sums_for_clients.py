@@ -98,6 +98,9 @@ def test_what_does_not_fit_is_not_brought_in(four_clients: Tiny, tmp_path: Path)
     means = means_of(config, 1)
     with pytest.raises(UserError, match="does not exist"):
         bring_in(run.path, tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is no run folder"):
+        bring_in(tmp_path / "nowhere", means)
+    assert not (tmp_path / "nowhere").exists()
     other = tmp_path / "other"
     for t in (1, 2):
         mean = read_tensors(means / f"round-0{t}.safetensors")["mean"]

@@ -39,8 +39,10 @@ def bring_in(run: Path, means: Path) -> Path:
     Raises:
         UserError: the server recorded its means, or a round's is missing or of another shape.
     """
+    wire = run / "wire"
+    if not (wire / "manifest.json").is_file():
+        raise UserError(f"{run} is no run folder of a federation; there is no wire/manifest.json in it.")
     with alone(run):
-        wire = run / "wire"
         manifest = read_manifest(wire / "manifest.json")
         if manifest.aggregation is None or manifest.aggregation.seen_by != "client":
             raise UserError(f"{run} holds what its server saw; there is nothing to bring in.")
