@@ -424,3 +424,17 @@ def test_an_aggregator_of_ones_own_is_simulated_only(
         UserError, match="is simulated only; over Flower use federation.aggregation=secure-sum"
     ):
         flat(config)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_defenses_act_before_the_sum(kind: str, four_clients: Tiny, tmp_path: Path) -> None:
+    """As in a simulation; and what a training defense remembers stands beside the keys."""
+    values = summed(four_clients, kind) | {"defenses": ["temperature", {"name": "round", "clients": [1]}]}
+    config = deployment(values, tmp_path)
+    serve(config, lambda form: Loopback(config))
+    logitleak.run(values, tmp_path / "simulated")
+    assert_same_transcript(tmp_path / "run" / "wire", tmp_path / "simulated" / "wire")
+    trained = deployment(values | {"defenses": [{"name": "nfdp", "clients": [2]}]}, tmp_path / "trained")
+    spied = Spied(trained)
+    serve(trained, lambda form: spied)
+    assert {"trainer/0/order", "sum/private"} < spied._kept[2].keys()
