@@ -50,9 +50,8 @@ def noise(hiding: Hiding, sealed: dict[int, Sealed]) -> float:
     """How much the encryption changes the mean before clients round it; 0 without any."""
     if not isinstance(hiding, CKKS):
         return 0.0
-    chunks = hiding._added([one.parts for one in sealed.values()])
-    read = [hiding._library.ckks_vector_from(hiding._clients, chunk).decrypt() for chunk in chunks]
-    values = np.concatenate(read)
+    chunks = hiding.encryption.added(hiding._server, [one.parts for one in sealed.values()])
+    values = hiding.encryption.values(hiding._clients, chunks)
     steps = np.rint(values / hiding.numbers.step) * hiding.numbers.step
     return float(np.abs(values - steps).max()) / len(sealed)
 

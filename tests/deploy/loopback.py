@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from torch import Tensor
 
@@ -10,6 +10,7 @@ from logitleak.deploy.arrays import KIND, decode, encode
 from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import client_folder
+from logitleak.deploy.told import Told
 from logitleak.federation.answers import Shape
 from logitleak.types import Absence, Payload
 
@@ -34,11 +35,17 @@ class Loopback:
         self._kept: dict[int, dict[str, Tensor]] = {}
         self.clients = config.federation.clients
 
-    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload | Absence]:
+    def ask(
+        self, action: str, round: int, message: Payload | None = None, only: Collection[int] | None = None
+    ) -> Mapping[int, Payload | Absence]:
         answers: dict[int, Payload | Absence] = {}
-        for k in range(self.clients):
+        for k in range(self.clients) if only is None else only:
             client = Client(self._config, client_folder(self._config.client_data, k), k)
-            payload, model = client.answer(action, round, message or Payload(), self._kept.get(k, {}))
+            try:
+                payload, model = client.answer(action, round, message or Payload(), self._kept.get(k, {}))
+            except Told as told:
+                answers[k] = Absence(f"failed: {told}")
+                continue
             self._kept[k] = {name: carried(value) for name, value in model.items()}
             answers[k] = self._spoil(round, action, k, payload)
         return answers

@@ -167,7 +167,7 @@ def test_a_flower_client_sends_what_a_simulated_one_does(
 ) -> None:
     """The handlers of the client app, without a network around them."""
     app = pytest.importorskip("flwr.app", reason='Flower is not installed; pip install -e ".[flower]"')
-    from logitleak.deploy import flower
+    from logitleak.deploy import flower, records
 
     monkeypatch.setattr(flower, "Message", lambda content, reply_to: SimpleNamespace(content=content))
     values = four_clients("dsfl") | {"defenses": ["temperature", "top-k"]}
@@ -177,9 +177,9 @@ def test_a_flower_client_sends_what_a_simulated_one_does(
     public = fingerprint(read_public(client_folder(tmp_path / "data", 1)))
     context = SimpleNamespace(run_config=table, node_config={"partition-id": 1}, state=app.RecordDict())
     for action in ("learn", "upload"):
-        message = SimpleNamespace(content=flower._records(flower.Payload(), 1, public))
+        message = SimpleNamespace(content=records.to_records(flower.Payload(), 1, public))
         reply = flower._action(action)(message, context)  # type: ignore[arg-type]
-    sent = flower._tensors(reply.content.array_records["tensors"])["probabilities"]
+    sent = records.read_tensors(reply.content.array_records["tensors"])["probabilities"]
     simulated = logitleak.run(values, tmp_path / "simulated")
     upload = read_tensors(simulated.path / "wire/round-01/upload.safetensors")
     assert torch.equal(sent, upload["client-1/probabilities"])

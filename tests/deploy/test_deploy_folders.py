@@ -12,9 +12,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from logitleak import config as configs
-from logitleak.deploy.client import Client, OtherPublicSet
+from logitleak.deploy.client import Client
 from logitleak.deploy.config import of_run
 from logitleak.deploy.folders import client_folder, divide, fingerprint, read_facts, read_private, read_public
+from logitleak.deploy.told import OtherPublicSet
 from logitleak.errors import UserError
 from logitleak.sealed.files import read_truth
 from logitleak.types import Payload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,22 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 @pytest.mark.flower
-@pytest.mark.parametrize("scheme", ["fedmd", "dsfl", "fedgems"])
+@pytest.mark.parametrize(
+    ("scheme", "aggregation"),
+    [
+        ("fedmd", "plain"),
+        ("dsfl", "plain"),
+        ("fedgems", "plain"),
+        ("fedmd", "secure-sum"),
+        pytest.param("dsfl", "ckks", marks=pytest.mark.skipif(
+            find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')")),
+    ],
+)  # fmt: skip
 def test_equals_the_simulation_in_one_process(
-    scheme: str, superlink: Processes, four_clients: Tiny, tmp_path: Path
+    scheme: str, aggregation: str, superlink: Processes, four_clients: Tiny, tmp_path: Path
 ) -> None:
     values = four_clients(scheme)
+    values["federation"]["aggregation"] = aggregation
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values))
     main(["deploy", "init", str(tmp_path / "dep"), "--config", str(tmp_path / "tiny.yaml")])
     begun = superlink.call(
@@ -47,7 +59,7 @@ def test_equals_the_simulation_in_one_process(
     for round in (1, 2):
         assert found.absent(round) == {}
         torch.testing.assert_close(found.server_logits(round), expected.server_logits(round), **TOLERANCE)
-        for k in range(4):
+        for k in range(found.clients):
             rows, values_found = found.client_logits(k, round)
             rows_expected, values_expected = expected.client_logits(k, round)
             assert torch.equal(rows, rows_expected)

@@ -95,9 +95,9 @@ def node(client: Any, answer: Callable[[], Any] | None = None) -> Node:
 
 
 def good(tensor: torch.Tensor = LOGITS, name: str = "logits") -> Any:
-    from logitleak.deploy import flower
+    from logitleak.deploy import records
 
-    return flower._records(Payload({name: tensor}), 1)
+    return records.to_records(Payload({name: tensor}), 1)
 
 
 def array(**changes: Any) -> Any:
@@ -244,13 +244,13 @@ def test_what_goes_wrong_at_a_client_stays_there(
     message: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The text of an exception may hold paths and values; Flower would send it to the server."""
-    from logitleak.deploy import flower
+    from logitleak.deploy import flower, records
 
     said: list[Any] = []
     monkeypatch.setattr(flower, "Message", lambda content, reply_to: said.append(content))
     node_config = {} if message == "query.hello" else {"partition-id": 0, "data": "/secret/place"}
     context = SimpleNamespace(node_config=node_config, run_config={}, state=flwr.RecordDict())
-    sent = SimpleNamespace(content=flower._records(Payload(), 1))
+    sent = SimpleNamespace(content=records.to_records(Payload(), 1))
     with caplog.at_level("ERROR", logger="logitleak"):
         flower.client_app._registered_funcs[message](sent, context)  # type: ignore[arg-type]
     (error,) = said
@@ -260,8 +260,8 @@ def test_what_goes_wrong_at_a_client_stays_there(
 
 
 def test_another_public_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from logitleak.deploy import flower
-    from logitleak.deploy.client import OtherPublicSet
+    from logitleak.deploy import flower, records
+    from logitleak.deploy.told import OtherPublicSet
 
     said: list[Any] = []
     asked: list[str] = []
@@ -272,7 +272,7 @@ def test_another_public_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(flower, "Message", lambda content, reply_to: said.append(content))
     monkeypatch.setattr(flower, "_client", lambda context: SimpleNamespace(check_public=differ))
-    sent = SimpleNamespace(content=flower._records(Payload(), 1, "hash"))
+    sent = SimpleNamespace(content=records.to_records(Payload(), 1, "hash"))
     flower.client_app._registered_funcs["train.upload"](sent, SimpleNamespace())  # type: ignore[arg-type]
     assert asked == ["hash"]
     assert said[0].reason == "this public set is not the server's"
@@ -299,3 +299,24 @@ def test_an_answer_that_cannot_be_fetched_at_once(monkeypatch: pytest.MonkeyPatc
     answers = transport(Grid({10: node(0), 11: node(1, answer)}), timeout=10).ask("upload", 1)
     assert isinstance(answers[1], Payload)
     assert left == 0
+
+
+def test_some_clients_are_asked_and_no_other() -> None:
+    grid = Grid({10: node(0), 11: node(1), 12: node(2)})
+    made = transport(grid, clients=3)
+    answers = made.ask("upload", 1, only=[2, 0])
+    assert sorted(answers) == [0, 2]
+    assert sorted(n for n, kind in grid.asked if kind == "train.upload") == [10, 12]
+    del grid.nodes[12]
+    assert reason(made.ask("upload", 1, only=[2])[2]) == "is not connected"
+
+
+def test_large_arrays_travel_in_pieces_below_any_limit() -> None:
+    """So that no sealed upload is too large for a message."""
+    from logitleak.deploy import records
+
+    made = records.to_records(Payload({"sealed": torch.zeros(12 * 2**20, dtype=torch.uint8)}), 1)
+    (sent,) = made.array_records["tensors"].values()
+    pieces = [len(piece.deflate()) for piece in sent.children.values()]
+    assert sum(pieces) > 12 * 2**20
+    assert max(pieces) < 6 * 2**20

@@ -17,7 +17,7 @@ import logitleak
 from logitleak import config as configs
 from logitleak.attacks.views import SumView
 from logitleak.capture.export import export
-from logitleak.deploy.config import flat, of_run
+from logitleak.deploy.config import flat, of_run, parse
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.files.storage import read_tensors, write_tensors
@@ -261,10 +261,44 @@ def test_plain_is_what_it_was(tiny_config: Tiny, tmp_path: Path) -> None:
     assert configs.parse(summed.model_dump(mode="json")) == summed
 
 
-def test_a_deployment_refuses_in_one_line(tiny_config: Tiny, tmp_path: Path) -> None:
-    config = of_run(configs.parse(values(tiny_config)), tmp_path, tmp_path / "out")
-    with pytest.raises(UserError, match="is simulated only"):
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"scheme": "fedgems"}, "needs single answers"),
+        ({"clients": 1}, "is its upload"),
+        (
+            {"clients": 500, "aggregation": {"kind": "secure-sum", "settings": {"bits": 16}}},
+            "raise federation",
+        ),
+    ],
+)
+def test_a_deployment_refuses_in_one_line(
+    changed: dict[str, Any], said: str, tiny_config: Tiny, tmp_path: Path
+) -> None:
+    given = values(tiny_config)
+    given["federation"] |= changed
+    config = of_run(configs.parse(given), tmp_path, tmp_path / "out")
+    with pytest.raises(UserError, match=said) as why:
         flat(config)
+    assert "\n" not in str(why.value)
+
+
+@pytest.mark.parametrize("settings", [{}, {"bits": 48, "range": 2.5}])
+def test_a_deployments_table_has_the_aggregator(
+    settings: dict[str, Any], tiny_config: Tiny, tmp_path: Path
+) -> None:
+    given = values(tiny_config)
+    given["federation"]["aggregation"]["settings"] = settings
+    config = of_run(configs.parse(given), tmp_path, tmp_path / "out")
+    table = flat(config)
+    assert isinstance(table["aggregation"], str)
+    assert parse(table) == config
+    for wrong, said in (
+        ("{", "must be a kind such as secure-sum"),
+        ("secure-sun", 'Did you mean "secure-sum"'),
+    ):
+        with pytest.raises(UserError, match=said):
+            parse(table | {"aggregation": wrong})
 
 
 def test_a_strangers_transcript_of_means_is_checked(tiny_config: Tiny, tmp_path: Path) -> None:

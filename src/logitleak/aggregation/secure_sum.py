@@ -1,4 +1,4 @@
-"""A secure sum by masks that cancel in pairs, after Bonawitz et al. (2017), simulated."""
+"""A secure sum by masks that cancel in pairs, after Bonawitz et al. (2017)."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class SecureSum(Hiding):
     sum over all clients the masks cancel, and nothing wraps: the step is the smallest power of two that K clipped
     values leave room for.
 
-    The masks of clients that stay away are taken from the sum, as survivors of the protocol make possible by telling
-    their shares of these clients' seeds. What the protocol does besides to survive a lying server, and the agreement on
-    seeds itself, is not simulated: this server is honest but curious.
+    In one process the masks that absent clients would have cancelled are taken from the sum at once. Where clients are
+    elsewhere each has keys of its own, and a second mask (`logitleak.aggregation.double_masking`); sum and mean are the
+    same to the bit. The server is honest but curious.
     """
 
     Settings = SecureSumSettings

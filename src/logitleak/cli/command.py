@@ -47,11 +47,12 @@ _DEPLOY: dict[str, Callable[..., Any]] = {
     "init": cli_deploy.deploy_init,
     "split": cli_deploy.deploy_split,
     "keys": cli_deploy.deploy_keys,
+    "open": cli_deploy.deploy_open,
 }
 
 
 def deploy() -> None:
-    """Make a federation of real processes over Flower: deploy init, deploy split, deploy keys."""
+    """Make a federation of real processes over Flower: deploy init, split, keys, open."""
     main(["deploy", "--help"])
 
 

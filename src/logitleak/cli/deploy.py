@@ -1,4 +1,4 @@
-"""The commands ``logitleak deploy init``, ``deploy split`` and ``deploy keys``."""
+"""The commands ``logitleak deploy init``, ``deploy split``, ``deploy keys`` and ``deploy open``."""
 
 from __future__ import annotations
 
@@ -85,3 +85,20 @@ def deploy_keys(
         raise UserError("A federation needs at least one client; give --clients 1 or more.")
     make_keys(out, clients, list(host))
     print(out)
+
+
+def deploy_open(
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    means: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MEANS")],
+    /,
+) -> None:
+    """Bring the means that a client decrypted into the run of a server that has none, which is then what that client
+    saw.
+
+    Args:
+        run: The run folder.
+        means: What a client wrote: means/FEDERATION in its own folder.
+    """
+    from logitleak.deploy.sums.means import bring_in
+
+    print(bring_in(run, means))

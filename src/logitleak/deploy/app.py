@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 from logitleak.config import Config
-from logitleak.deploy.config import flat, of_run
+from logitleak.deploy.config import DeployConfig, flat, of_run
 from logitleak.deploy.folders import check_facts, divide, read_facts
 from logitleak.deploy.guide import guide
+from logitleak.deploy.sums.make import sums_of
 from logitleak.errors import UserError
-from logitleak.files.storage import write_text
+from logitleak.files.storage import TensorFile, write_text
+from logitleak.stages.banks import scheme_of
 
 _PYPROJECT = """\
 [build-system]
@@ -87,7 +90,16 @@ def write_app(config: Config, out: Path, data: Path | None, host: str, port: int
     certificate = _toml(str(out / "keys" / "ca.crt"))
     connections = _CONNECTIONS.format(host=host, port=port, certificate=certificate)
     write_text(out / "flower" / "config.toml", connections)
-    write_text(out / "README.md", guide(app, out, host, port, canaries))
+    write_text(out / "README.md", guide(app, out, host, port, canaries, _sizes(app)))
+
+
+def _sizes(config: DeployConfig) -> str | None:
+    """How much each client will send, where uploads are summed."""
+    scheme, folder = scheme_of(config.federation), config.server_data
+    facts, images = read_facts(folder), TensorFile(folder / "public.safetensors").shape("images")
+    form = partial(scheme.form, public=images[0], num_classes=facts.num_classes)
+    sums = sums_of(config.federation, scheme, form)
+    return None if sums is None else sums.said_beforehand(images[0] * facts.num_classes)
 
 
 def _toml(value: str | int | float | bool) -> str:

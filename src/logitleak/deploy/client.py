@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -10,6 +11,10 @@ from torch import Tensor
 from logitleak.defenses.draws import System
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import check_facts, fingerprint, read_facts, read_private, read_public
+from logitleak.deploy.sums.make import party_of
+from logitleak.deploy.sums.means import write_mean
+from logitleak.deploy.sums.steps import FAULT
+from logitleak.deploy.told import OtherPublicSet
 from logitleak.errors import UserError
 from logitleak.files.model_state import under
 from logitleak.schemes.base import ClientContext
@@ -19,11 +24,7 @@ from logitleak.stages.shields import insides_of, shields_of
 from logitleak.stages.trainers import check_trained, trainers_of
 from logitleak.types import Payload
 
-_TRAINER = "trainer/"
-
-
-class OtherPublicSet(UserError):
-    """Client and server have different public sets. The text names nothing that is the client's: it is told."""
+_TRAINER, _SUM = "trainer/", "sum/"
 
 
 class Client:
@@ -48,7 +49,7 @@ class Client:
             )
         self.scheme = scheme_of(config.federation)
         self.data = read_private(folder, facts)
-        self.number = number
+        self.number, self._folder = number, folder
         f, device = config.federation, choose_device(config.device)
         self.bank = bank_of(
             f, f.model_of(number), [number], self.public.image_size, facts.num_classes, config.seed, device
@@ -59,6 +60,8 @@ class Client:
         self.shield = shields.get(number)
         check_trained(config.defenses, f, self.scheme, [number], self.public.image_size, facts.num_classes)
         self.trainers = trainers_of(config.defenses, f, self.scheme, [number], lambda *names: System())
+        self.party = party_of(f, self.scheme, number)
+        self._form = partial(self.scheme.form, public=len(self.public), num_classes=facts.num_classes)
 
     def check_public(self, wanted: str) -> None:
         """Raise `OtherPublicSet` unless the public set has this `fingerprint`: outputs on other images, or in
@@ -69,10 +72,10 @@ class Client:
     def answer(
         self, action: str, round: int, message: Payload, state: Mapping[str, Tensor]
     ) -> tuple[Payload, dict[str, Tensor]]:
-        """Do one action of the scheme. Whatever leaves a client is the first of what this returns.
+        """Do one action of the scheme, or a step of a sum. Whatever leaves a client is the first of what this returns.
 
         Args:
-            action: a name of the scheme's actions.
+            action: a name of the scheme's actions, or of the steps of its `Party`.
             round: the round, 0 before the first.
             message: what the server sent.
             state: the model as it was after the last action; empty before the first.
@@ -82,20 +85,51 @@ class Client:
 
         Raises:
             UserError: the scheme has no such action.
+            Told: the sum allows no such step.
         """
+        if self.party is not None:
+            self.party.kept = under(state, _SUM)
+            if action in self.party.steps:
+                payload = self.party.steps[action](round, message)
+                return payload, {**state, **self._sum_state()}
+            message = self._opened(action, round, message)
         if action not in self.scheme.actions:
             raise UserError(f'This scheme has no action "{action}".')
-        if state:
-            self._load_state(state)
+        model = {name: value for name, value in state.items() if not name.startswith(_SUM)}
+        if model:
+            self._load_state(model)
         context = ClientContext(self.public, round, [self.number], trainers=self.trainers)
         (payload,) = self.scheme.actions[action](self.bank, [self.data], message, context)
         if self.shield is not None:
             payload = self.shield.guard(action, round, message, payload)
-        return payload, self._state()
+        return self._sealed(action, round, message, payload), self._state()
+
+    def _opened(self, action: str, round: int, message: Payload) -> Payload:
+        """A message with the mean in it that the server does not have. It is written down in the client's own folder,
+        since nobody else could."""
+        assert self.party is not None
+        name, opened = self.party.opened(round, message)
+        if name:
+            write_mean(self._folder, self.party.federation, round, action, opened.tensors[name])
+        return opened
+
+    def _sealed(self, action: str, round: int, message: Payload, payload: Payload) -> Payload:
+        """An answer as it leaves: an upload that goes into a sum is sealed, if it is what a server would take."""
+        if self.party is None or not payload.tensors:
+            return payload
+        fault = self._form(action, message).fault(payload)
+        if fault is not None:
+            return Payload({}, {FAULT: fault})
+        (values,) = payload.tensors.values()
+        return self.party.seal(round, values)
+
+    def _sum_state(self) -> dict[str, Tensor]:
+        kept = self.party.kept if self.party is not None else {}
+        return {_SUM + name: value for name, value in kept.items()}
 
     def _state(self) -> dict[str, Tensor]:
-        """Of the client's model, those beside it, and what its training defenses keep."""
-        table = self.bank.state()
+        """Of the client's model, those beside it, what its training defenses keep, and its keys."""
+        table = {**self.bank.state(), **self._sum_state()}
         for prefix, bank in self._beside.items():
             table |= {prefix + name: value for name, value in bank.state().items()}
         for trainer in self.trainers.values():

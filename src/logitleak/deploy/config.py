@@ -12,12 +12,13 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Validati
 from logitleak import registry
 from logitleak.config import Config, DefenseConfig, FederationConfig, check_minimum, check_models
 from logitleak.config.defended import defense_entries
+from logitleak.deploy.sums.make import check_deployed
 from logitleak.errors import UserError
 from logitleak.stages.banks import scheme_of
 from logitleak.stages.shields import check_defenses
 from logitleak.strict import Strict
 
-_SETTING = "settings."
+_SETTING, _AGGREGATION = "settings.", "aggregation"
 
 
 class DeployConfig(Strict):
@@ -55,9 +56,9 @@ def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
     """The table as Flower takes it: no lists, no nesting, no nulls.
 
     Raises:
-        UserError: a setting of the scheme has no place in it, or clients would need keys.
+        UserError: a setting of the scheme has no place in it, or uploads cannot be summed so.
     """
-    _refuse_keys(config.federation)
+    check_deployed(config.federation, scheme_of(config.federation))
     values = config.model_dump(mode="json")
     federation = values.pop("federation")
     if defenses := values.pop("defenses"):
@@ -65,6 +66,8 @@ def flat(config: DeployConfig) -> dict[str, str | int | float | bool]:
     settings = federation.pop("settings")
     del federation["minimum_clients"]  # the table has one of this name
     federation["models"] = ",".join(federation["models"])
+    if aggregation := federation.pop("aggregation", None):
+        federation[_AGGREGATION] = json.dumps(aggregation) if aggregation["settings"] else aggregation["kind"]
     table = values | federation
     for name, value in settings.items():
         if not isinstance(value, str | int | float | bool):
@@ -89,6 +92,8 @@ def parse(table: Mapping[str, Any], node: Mapping[str, Any] | None = None) -> De
     federation = {k: v for k, v in rest.items() if not k.startswith(_SETTING)} | {"settings": settings}
     if isinstance(federation.get("models"), str):
         federation["models"] = [name.strip() for name in federation["models"].split(",")]
+    if _AGGREGATION in federation:
+        federation[_AGGREGATION] = _aggregation(federation[_AGGREGATION])
     given = [source["defenses"] for source in (own, node or {}) if "defenses" in source]
     if given:
         own["defenses"] = [entry for one in given for entry in defense_entries(_listed(one))]
@@ -97,20 +102,24 @@ def parse(table: Mapping[str, Any], node: Mapping[str, Any] | None = None) -> De
         config = DeployConfig.model_validate(own | {"federation": parsed})
     except ValidationError as error:
         raise UserError(registry.describe(error, "The app's config", DeployConfig)) from None
-    _refuse_keys(parsed)
     check_minimum(config.minimum_clients, parsed.clients)
     check_models(parsed)
     check_defenses(config.defenses, scheme_of(parsed), parsed.clients)
+    registry.check("aggregator", parsed.aggregation.kind)
+    check_deployed(parsed, scheme_of(parsed))
     return config
 
 
-def _refuse_keys(federation: FederationConfig) -> None:
-    """Raise a `UserError` where clients would have to agree on keys, which they cannot over Flower."""
-    if "aggregation" in federation.model_dump():
+def _aggregation(given: Any) -> Any:
+    """What the table says of sums: a kind, or JSON with its settings."""
+    if not isinstance(given, str) or not given.startswith("{"):
+        return given
+    try:
+        return json.loads(given)
+    except ValueError:
         raise UserError(
-            f"federation.aggregation={federation.aggregation.kind} is simulated only, since clients do not agree on "
-            "keys over Flower here; leave it out of a deployment."
-        )
+            f'The app\'s config: "aggregation" must be a kind such as secure-sum, or JSON, not {given!r}.'
+        ) from None
 
 
 def _listed(given: Any) -> list[Any]:

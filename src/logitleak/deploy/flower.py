@@ -1,4 +1,4 @@
-"""The federation over Flower: the only file that imports it.
+"""The federation over Flower: nothing but this file and `records` imports it.
 
 A scheme's action is a Flower message of the type ``train.ACTION``; who a node is, it is asked by ``query.hello``.
 Answers are read one by one, each against the form that the scheme gives, so that a client can spoil its own answer
@@ -9,34 +9,46 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
-from torch import Tensor
 
 from logitleak import registry
-from logitleak.deploy import arrays
-from logitleak.deploy.client import Client, OtherPublicSet
+from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig, parse
 from logitleak.deploy.fetching import Fetcher
 from logitleak.deploy.folders import client_folder, fingerprint, read_public
 from logitleak.deploy.logs import show_log
 from logitleak.deploy.nodes import Nodes
-from logitleak.deploy.server import Forms, serve
+from logitleak.deploy.records import (
+    PUBLIC,
+    ROUND,
+    SCALARS,
+    TENSORS,
+    read_answer,
+    read_number,
+    read_scalars,
+    read_tensors,
+    to_arrays,
+    to_records,
+)
+from logitleak.deploy.server import next_step, serve
+from logitleak.deploy.sums.server import Forms, Reach
+from logitleak.deploy.sums.steps import STEPS
+from logitleak.deploy.told import Told
 from logitleak.errors import UserError
-from logitleak.federation.answers import Form, Shape, printable
-from logitleak.federation.channel import Transport
+from logitleak.federation.answers import printable
 from logitleak.machine.allocator import own_process
 from logitleak.types import Absence, Payload
 
 log = logging.getLogger(__name__)
 
-_TENSORS, _SCALARS, _MODEL, _ROUND, _PUBLIC = "tensors", "scalars", "model", "round", "public"
+_MODEL = "model"
 _POLL = 0.3
 """Seconds between two looks for answers; Flower's own ``send_and_receive`` takes 3."""
 
@@ -68,14 +80,18 @@ class FlowerTransport:
         self._nodes = Nodes(self.clients)
         self._wait(config.start_timeout)
 
-    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload | Absence]:
-        """Send one action to every client that is connected, and wait for their answers."""
+    def ask(
+        self, action: str, round: int, message: Payload | None = None, only: Collection[int] | None = None
+    ) -> Mapping[int, Payload | Absence]:
+        """Send one action to every client that is connected, or to some of these, and wait for their answers."""
         message = message or Payload()
-        read = partial(_answer, form=self._form(action, message))
-        content = _records(message, round, self._public)
+        read = partial(read_answer, form=self._form(action, message))
+        content = to_records(message, round, self._public)
         self._ask_who_is_there()
-        answers = self._exchange(f"train.{action}", round, content, self._nodes.nodes, self._timeout, read)
-        return {client: answers.get(client, Absence("is not connected")) for client in range(self.clients)}
+        asked = range(self.clients) if only is None else only
+        nodes = {client: node for client, node in self._nodes.nodes.items() if client in asked}
+        answers = self._exchange(f"train.{action}", round, content, nodes, self._timeout, read)
+        return {client: answers.get(client, Absence("is not connected")) for client in asked}
 
     def _wait(self, seconds: float) -> None:
         """Until every client has connected, or the time is up; `ask` then says who is missing."""
@@ -91,8 +107,8 @@ class FlowerTransport:
         asked = {node: node for node in self._nodes.strangers()}
         if not asked:
             return
-        content, seconds = _records(Payload(), 0, self._public), min(self._timeout, _HELLO_TIMEOUT)
-        read = partial(_number, clients=self.clients)
+        content, seconds = to_records(Payload(), 0, self._public), min(self._timeout, _HELLO_TIMEOUT)
+        read = partial(read_number, clients=self.clients)
         for node, said in self._exchange("query.hello", 0, content, asked, seconds, read).items():
             self._nodes.enter(node, said)
         self._look()  # who has left since has no number
@@ -147,67 +163,6 @@ def _read_reply(
         return Absence(f"sent what cannot be read ({type(error).__name__})")
 
 
-def _records(payload: Payload, round: int, public: str = "") -> RecordDict:
-    """A message as Flower carries it; the server's says which public set it is about."""
-    records = RecordDict({_SCALARS: ConfigRecord(dict(payload.scalars))})
-    if payload.tensors:
-        records[_TENSORS] = _arrays(payload.tensors)
-    records[_ROUND] = ConfigRecord({_ROUND: round, _PUBLIC: public})
-    return records
-
-
-def _arrays(tensors: Mapping[str, Tensor]) -> ArrayRecord:
-    return ArrayRecord({name: _array(value) for name, value in tensors.items()})
-
-
-def _array(value: Tensor) -> Array:
-    name = str(value.dtype).removeprefix("torch.")
-    return Array(dtype=name, shape=tuple(value.shape), stype=arrays.KIND, data=arrays.encode(value))
-
-
-def _answer(records: RecordDict, form: Form) -> Payload | Absence:
-    """A client's answer, of which nothing is decoded that was not asked for."""
-    given, scalars = _array_table(records), _scalar_table(records)
-    for name in given:
-        if name not in form.tensors:
-            return Absence(f"sent {printable(name)!r}, which nobody asked for")
-    tensors = {}
-    for name, array in given.items():
-        try:
-            said = arrays.declared(array.dtype, array.shape)
-            tensors[name] = arrays.decode(array.data, array.stype, said, form.tensors[name])
-        except arrays.BadArray as error:
-            return Absence(f"{name} {error}")
-    return Payload(tensors, scalars)
-
-
-def _array_table(records: RecordDict) -> dict[str, Array]:
-    return dict(records.array_records[_TENSORS]) if _TENSORS in records.array_records else {}
-
-
-def _scalar_table(records: RecordDict) -> dict[str, int | float | str]:
-    """Scalars of an answer; whatever else Flower could carry here is left for the form to refuse."""
-    table: Mapping[str, object] = records.config_records.get(_SCALARS, {})
-    return {str(name): v if isinstance(v, int | float | str) else repr(v)[:100] for name, v in table.items()}
-
-
-def _number(records: RecordDict, clients: int) -> int | Absence:
-    """Which client a node says that it is, or what is wrong with that."""
-    value = _scalar_table(records).get("client")
-    if type(value) is int and 0 <= value < clients:
-        return value
-    return Absence(f"it says {printable(str(value), 40)!r}")
-
-
-def _tensors(record: ArrayRecord) -> dict[str, Tensor]:
-    """The tensors that this node kept, or that its server sent."""
-    table = {}
-    for name, array in record.items():
-        said: Shape = arrays.declared(array.dtype, array.shape)
-        table[name] = arrays.decode(array.data, array.stype, said, said)
-    return table
-
-
 def _client(context: Context) -> Client:
     own_process()
     config, number = parse(context.run_config, context.node_config), _client_number(context)
@@ -242,7 +197,7 @@ def _discreet(handle: Handler) -> Handler:
         except Exception as error:
             show_log()
             log.error("%s", error, exc_info=None if isinstance(error, UserError) else error)
-            told = str(error) if isinstance(error, OtherPublicSet) else "its own log says why"
+            told = str(error) if isinstance(error, Told) else "its own log says why"
             return Message(Error(_RAISED, told), reply_to=message)
 
     return guarded
@@ -251,7 +206,7 @@ def _discreet(handle: Handler) -> Handler:
 @client_app.query("hello")
 @_discreet
 def _hello(message: Message, context: Context) -> Message:
-    content = RecordDict({_SCALARS: ConfigRecord({"client": _client_number(context)})})
+    content = RecordDict({SCALARS: ConfigRecord({"client": _client_number(context)})})
     return Message(content, reply_to=message)
 
 
@@ -260,23 +215,23 @@ def _action(action: str) -> Handler:
 
     def handle(message: Message, context: Context) -> Message:
         records, client = message.content, _client(context)
-        said = records.config_records[_ROUND]
-        client.check_public(str(said.get(_PUBLIC)))
-        table = _tensors(records.array_records[_TENSORS]) if _TENSORS in records.array_records else {}
-        sent = Payload(table, _scalar_table(records))
-        round = int(str(said[_ROUND]))
-        kept = _tensors(context.state.array_records[_MODEL]) if _MODEL in context.state else {}
+        said = records.config_records[ROUND]
+        client.check_public(str(said.get(PUBLIC)))
+        table = read_tensors(records.array_records[TENSORS]) if TENSORS in records.array_records else {}
+        sent = Payload(table, read_scalars(records))
+        round = int(str(said[ROUND]))
+        kept = read_tensors(context.state.array_records[_MODEL]) if _MODEL in context.state else {}
         payload, model = client.answer(action, round, sent, kept)
-        context.state[_MODEL] = _arrays(model)
-        return Message(_records(payload, round), reply_to=message)
+        context.state[_MODEL] = to_arrays(model)
+        return Message(to_records(payload, round), reply_to=message)
 
     return _discreet(handle)
 
 
 def _actions() -> set[str]:
-    """The actions of every registered scheme: which one runs is known only when a message comes."""
+    """The actions of every scheme, and the steps of sums: which one runs is known only when a message comes."""
     schemes = [registry.load("scheme", name) for name in registry.names("scheme")]
-    return {action for scheme in schemes for action in scheme(scheme.Settings()).actions}
+    return {action for scheme in schemes for action in scheme(scheme.Settings()).actions} | set(STEPS)
 
 
 for _name in sorted(_actions()):
@@ -290,11 +245,11 @@ def _main(grid: Grid, context: Context) -> None:
     try:
         config = parse(context.run_config)
 
-        def connect(form: Forms) -> Transport:
+        def connect(form: Forms) -> Reach:
             return FlowerTransport(grid, config, form, fingerprint(read_public(config.server_data)))
 
         run = serve(config, connect)
     except UserError as error:
         log.error("%s", error)
         raise
-    log.info("the federation is finished; attack it with: logitleak attack %s", run.path)
+    log.info("the federation is finished; %s", next_step(run))

@@ -11,7 +11,15 @@ from typing import Any, Literal
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from logitleak.config import Config, FederationConfig
 from logitleak.data.split import prepare
@@ -24,6 +32,7 @@ from logitleak.sealed.game import Game
 from logitleak.sealed.truth import Split, unlabelled
 from logitleak.stages.banks import scheme_of
 from logitleak.stages.check import check
+from logitleak.text import printable
 from logitleak.types import ClientData, PublicData, check_rows
 
 _TOLD = {"source", "image_size", "protocol", "degradation", "degradation_settings", "targets", "labelled"}
@@ -41,6 +50,8 @@ class Facts(BaseModel):
         num_classes: J.
         target_labels: labels whose sensitive images are private; only the server's folder says them.
         client: whose folder it is; null in the server's.
+        aggregation: what the data were divided for besides. A client whose owner agreed to sums does not show its
+            uploads because a setting has changed; one whose owner agreed to show them may take part in sums.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +62,14 @@ class Facts(BaseModel):
     num_classes: PositiveInt
     target_labels: list[NonNegativeInt] = []
     client: NonNegativeInt | None = None
+    aggregation: str = "plain"
+
+    @model_serializer(mode="wrap")
+    def _agreed(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        if self.aggregation == "plain":  # folders of such are what they were before there were sums
+            del values["aggregation"]
+        return values
 
 
 def divide(config: Config, out: Path, canaries: int = 0) -> None:
@@ -113,7 +132,12 @@ def _write(config: Config, split: Split, game: Game | None, out: Path) -> None:
     if public.labels is not None:
         shared["labels"] = public.labels
     f = config.federation
-    facts = Facts(scheme=f.scheme, clients=f.clients, num_classes=split.num_classes)
+    facts = Facts(
+        scheme=f.scheme,
+        clients=f.clients,
+        num_classes=split.num_classes,
+        aggregation=_agreed(f),
+    )
     for client in range(facts.clients):
         folder, own = client_folder(out, client), truth.client(client, used)
         write_tensors(folder / "public.safetensors", shared)
@@ -155,6 +179,17 @@ def check_facts(folder: Path, facts: Facts, federation: FederationConfig) -> Non
             f"{folder} was divided for {found[0]} with {found[1]} clients, and this is {wanted[0]} with {wanted[1]}; "
             "divide the data again."
         )
+    if facts.aggregation not in ("plain", _agreed(federation)):
+        raise UserError(
+            f"{folder} was divided for sums by {printable(facts.aggregation, 100)}, and this is "
+            f"{_agreed(federation)}; set federation.aggregation, or divide the data again."
+        )
+
+
+def _agreed(federation: FederationConfig) -> str:
+    """Behind what uploads are seen, as far as an owner agrees to it."""
+    server = federation.aggregation.settings.get("server")
+    return federation.aggregation.kind + (f", server {server}" if server == "aggregator" else "")
 
 
 def read_public(folder: Path) -> PublicData:

@@ -51,7 +51,7 @@ In another terminal, make each node known, then start it (each on its own machin
 flwr run {app} deployment --stream
 ```
 
-## Afterwards
+{sums}## Afterwards
 
 ```sh
 logitleak attack {run} --attack ridge
@@ -76,7 +76,19 @@ split`, plants made-up people of whom sealed coins withhold some; where the data
 those that were in with those that were out."""
 
 
-def guide(config: DeployConfig, out: Path, host: str, port: int, canaries: int = 0) -> str:
+_SUMS = """\
+## Sums
+
+{aggregation}: the server gets the mean of the uploads and no single one; {sizes}. Clients agree on keys before the
+first round, so all should be connected then; their keys are in the memory of their nodes and nowhere else. A client
+that is started again has lost its keys, and is in no sum any more.
+
+"""
+
+
+def guide(
+    config: DeployConfig, out: Path, host: str, port: int, canaries: int = 0, sizes: str | None = None
+) -> str:
     """The README of the app in a folder.
 
     Args:
@@ -84,6 +96,7 @@ def guide(config: DeployConfig, out: Path, host: str, port: int, canaries: int =
         out: the folder.
         host, port: where the SuperLink will listen.
         canaries: how many are planted in the data; 0 where there are none, or where that is not known here.
+        sizes: where uploads are summed, how much each client sends, in a sentence without its end.
     """
     clients, keys, data = config.federation.clients, quote(str(out / "keys")), config.client_data
     environment = ENVIRONMENT | {"FLWR_HOME": str(out / "flower")}
@@ -106,6 +119,7 @@ def guide(config: DeployConfig, out: Path, host: str, port: int, canaries: int =
         ),
         run=quote(str(config.out)),
         sealed=quote(str(data / "sealed")),
+        sums=_SUMS.format(aggregation=config.federation.aggregation.kind, sizes=sizes) if sizes else "",
         canaries=_PLANTED.format(count=canaries) if canaries else _NOT_PLANTED,
     )
 

@@ -10,12 +10,15 @@ from functools import partial
 from logitleak import config as configs
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
+from logitleak.deploy.sums.make import sums_of
+from logitleak.deploy.sums.server import Forms, Reach
 from logitleak.errors import UserError
-from logitleak.federation.answers import Form, printable
-from logitleak.federation.channel import Recorder, TooFewClients, Transport
+from logitleak.federation.answers import printable
+from logitleak.federation.channel import Recorder, TooFewClients
 from logitleak.federation.rounds import play
 from logitleak.files.lock import alone
 from logitleak.schemes.base import Scheme, Server
+from logitleak.stages import aggregation
 from logitleak.stages.banks import bank_of, scheme_of
 from logitleak.stages.check import check_architectures
 from logitleak.stages.folder import RunFolder, World, choose_device, logged, timed
@@ -24,14 +27,13 @@ from logitleak.stages.shields import on_record
 from logitleak.stages.simulation import manifest_of
 from logitleak.stages.traffic import weights_of
 from logitleak.stages.trainers import schedule_of
-from logitleak.types import Payload, PublicData
+from logitleak.types import PublicData
+from logitleak.wire.transcript import read_manifest
 from logitleak.wire.writer import TranscriptWriter
 
 log = logging.getLogger(__name__)
 
-Forms = Callable[[str, Payload], Form]
-Connect = Callable[[Forms], Transport]
-
+Connect = Callable[[Forms], Reach]
 
 _RUNNING = "The server has not said that it is finished: it is still running, or was killed."
 _MOST = 400
@@ -70,6 +72,14 @@ def serve(config: DeployConfig, connect: Connect) -> RunFolder:
     return run
 
 
+def next_step(run: RunFolder) -> str:
+    """What to do with a federation that is finished, in a few words."""
+    seen = read_manifest(World(run.path).wire / "manifest.json").aggregation
+    if seen is not None and seen.seen_by == "client":
+        return f"this server never had a mean; for a client's view: logitleak deploy open {run.path} MEANS"
+    return f"attack it with: logitleak attack {run.path}"
+
+
 def _serve(world: _World, run: RunFolder, connect: Connect) -> None:
     classes, config = world.facts.num_classes, world.config
     form: Forms = partial(world.scheme.form, public=len(world.public), num_classes=classes)
@@ -77,10 +87,15 @@ def _serve(world: _World, run: RunFolder, connect: Connect) -> None:
         world.facts.target_labels,
         on_record(config.defenses, schedule_of(config.federation, world.scheme)),
     )
-    manifest = manifest_of(config.federation, world.scheme, classes, labels, defenses)
+    sums = sums_of(config.federation, world.scheme, form)
+    aggregated = aggregation.on_record(config.federation, None if sums is None else sums.hiding)
+    manifest = manifest_of(config.federation, world.scheme, classes, labels, defenses, aggregated)
     writer = TranscriptWriter(World(run.path).wire, manifest, world.public)
-    channel = Recorder(connect(form), writer, form, config.minimum_clients)
-    _rounds(world, run, writer, channel)
+    if sums is not None:
+        log.info(sums.said_beforehand(len(world.public) * classes))
+    transport = connect(form if sums is None else sums.form)
+    channel = Recorder(transport, writer, form, config.minimum_clients, sums=sums)
+    _rounds(world, run, writer, channel, None if sums is None else partial(sums.agree, transport))
     run.update(federated=True, ended=None)
 
 
@@ -113,7 +128,13 @@ def _open(world: _World) -> RunFolder:
     return run
 
 
-def _rounds(world: _World, run: RunFolder, writer: TranscriptWriter, channel: Recorder) -> None:
+def _rounds(
+    world: _World,
+    run: RunFolder,
+    writer: TranscriptWriter,
+    channel: Recorder,
+    agree: Callable[[], None] | None,
+) -> None:
     config, public = world.config, world.public
     f, device = config.federation, choose_device(config.device)
     bank = bank_of(
@@ -121,6 +142,8 @@ def _rounds(world: _World, run: RunFolder, writer: TranscriptWriter, channel: Re
     )
     done = 0
     try:
+        if agree is not None:
+            agree()
         for done in play(world.scheme, channel, Server(bank, public), writer, f.rounds):
             if done > 0:
                 _claim(run, writer, done, _RUNNING)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from torch import Tensor
 
@@ -14,11 +14,14 @@ from logitleak.defenses.shield import Shield
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form
 from logitleak.federation.bank import ModelBank
+from logitleak.federation.sums import SimulatedSums, SumLost, Sums, had
 from logitleak.schemes.base import Average, ClientContext, Scheme
 from logitleak.text import printable
-from logitleak.types import Absence, ClientData, Event, Payload, Summed
+from logitleak.types import Absence, ClientData, Event, Payload
 
 log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 
 class Sink(Protocol):
@@ -114,7 +117,9 @@ class Recorder:
         sink: where events go.
         form: from an action and its message to what a valid answer looks like.
         minimum: how many clients must answer validly.
-        hiding: what shows the mean of uploads and no single one; None where each is seen.
+        hiding: what shows the mean of uploads and no single one, where all clients are in this process; None where
+            each upload is seen.
+        sums: the same where clients are elsewhere, each with its own keys.
     """
 
     def __init__(
@@ -124,12 +129,13 @@ class Recorder:
         form: Callable[[str, Payload], Form],
         minimum: int = 1,
         hiding: Hiding | None = None,
+        sums: Sums | None = None,
     ) -> None:
         self._transport = transport
         self._sink = sink
         self._form = form
         self._minimum = minimum
-        self._hiding = hiding
+        self._sums = sums if hiding is None else SimulatedSums(transport, form, hiding)
 
     @property
     def clients(self) -> int:
@@ -143,13 +149,14 @@ class Recorder:
             TooFewClients: fewer than the minimum answered validly.
         """
         message = message or Payload()
-        received, absent = self._answers(action, round, message)
-        if self._hiding is not None and any(payload.tensors for payload in received.values()):
+        sent, recorded = (message, message) if self._sums is None else self._sums.closed(message)
+        received, absent = self._apart(action, round, self._checked(action, round, sent))
+        if self._sums is not None and any(payload.tensors for payload in received.values()):
             raise ValueError(
                 f"the answers to {action} must not be seen one by one; a scheme asks for their mean"
             )
-        self._sink.write(Event(round, action, message, received, absent))
-        self._refuse_too_few(action, round, received, absent, self._minimum)
+        self._sink.write(Event(round, action, recorded, received, absent))
+        self._refuse_too_few(action, round, len(received), absent, self._minimum)
         return received
 
     def mean(self, action: str, round: int, average: Average, message: Payload | None = None) -> Tensor:
@@ -159,53 +166,58 @@ class Recorder:
         is noise to everybody else, so that the mean is all that is recorded.
 
         Raises:
-            TooFewClients: fewer than the minimum answered validly, or a single one where the mean is to hide it.
+            TooFewClients: fewer than the minimum answered validly, or a single one where the mean is to hide it, or the
+                mean was lost with a client.
         """
-        if self._hiding is None:
+        if self._sums is None:
             return _averaged(self.ask(action, round, message), average)
         message = message or Payload()
-        received, absent = self._answers(action, round, message)
-        least = max(2, self._minimum)
-        if len(received) < least:
+        sealed, absent = self._apart(action, round, self._sums.collect(action, round, message))
+        least = max(self._sums.least, self._minimum)
+        if len(sealed) < least:
             self._sink.write(Event(round, action, message, {}, absent))
-        self._refuse_too_few(action, round, received, absent, least)
-        sealed = {k: self._hiding.seal(k, round, _only(payload)[1]) for k, payload in received.items()}
-        name = _only(next(iter(received.values())))[0]
-        mean = self._hiding.mean(round, sealed, list(absent))
-        summed = Summed(Payload({name: mean}), {k: one.nbytes for k, one in sealed.items()})
-        self._sink.write(Event(round, action, message, {}, absent, summed))
-        return mean
+        self._refuse_too_few(action, round, len(sealed), absent, least)
+        try:
+            summed = self._sums.mean(action, round, sealed, absent)
+        except SumLost as lost:
+            self._sink.write(Event(round, action, message, {}, absent))
+            raise TooFewClients(
+                f"The sum of {action} in round {round} is lost ({printable(str(lost), 400)})."
+            ) from None
+        seen = replace(summed, mean=had(summed.mean))
+        self._sink.write(Event(round, action, message, {}, absent, seen))
+        return _only(summed.mean)[1]
 
-    def _answers(
-        self, action: str, round: int, message: Payload
-    ) -> tuple[dict[int, Payload], dict[int, str]]:
+    def _checked(self, action: str, round: int, message: Payload) -> dict[int, Payload | Absence]:
+        """What came back of each client, held against the form."""
+        form, found = self._form(action, message), {}
+        for client, reply in self._transport.ask(action, round, message).items():
+            fault = None if isinstance(reply, Absence) else form.fault(reply)
+            found[client] = reply if fault is None else Absence(fault)
+        return found
+
+    def _apart(
+        self, action: str, round: int, replies: Mapping[int, _Answer | Absence]
+    ) -> tuple[dict[int, _Answer], dict[int, str]]:
         """The valid answers, and why the others are missing."""
-        replies = self._transport.ask(action, round, message)
-        form = self._form(action, message)
-        received: dict[int, Payload] = {}
+        received: dict[int, _Answer] = {}
         absent: dict[int, str] = {}
         for client in range(self.clients):
             reply = replies.get(client, Absence("gave no answer"))
-            fault = reply.reason if isinstance(reply, Absence) else form.fault(reply)
-            if fault is not None:
-                absent[client] = printable(fault)
+            if isinstance(reply, Absence):
+                absent[client] = printable(reply.reason)
                 log.warning("round %d, %s: client %d is absent: %s", round, action, client, absent[client])
-            elif isinstance(reply, Payload):
+            else:
                 received[client] = reply
         return received, absent
 
     def _refuse_too_few(
-        self,
-        action: str,
-        round: int,
-        received: Mapping[int, Payload],
-        absent: Mapping[int, str],
-        minimum: int,
+        self, action: str, round: int, answered: int, absent: Mapping[int, str], minimum: int
     ) -> None:
-        if len(received) < minimum:
+        if answered < minimum:
             reasons = "; ".join(f"client {k}: {reason}" for k, reason in absent.items())
             raise TooFewClients(
-                f"{len(received)} of {self.clients} clients answered {action} in round {round} validly, and "
+                f"{answered} of {self.clients} clients answered {action} in round {round} validly, and "
                 f"{minimum} are needed ({printable(reasons, 400)})."
             )
 

@@ -41,13 +41,12 @@ def secrets_of(seed: int, world: int) -> Secrets:
     return partial(derive_bytes, seed, "aggregation", world)
 
 
-def check_aggregation(config: Config, scheme: Scheme) -> Hiding | None:
-    """What hides the uploads of a configuration; None where nothing does.
+def check_sum(f: FederationConfig, scheme: Scheme, secrets: Secrets) -> Hiding | None:
+    """What hides the uploads of a federation; None where nothing does.
 
     Raises:
-        UserError: this federation cannot go on with sums alone.
+        UserError: its scheme cannot go on with sums alone, or its clients cannot be summed.
     """
-    f = config.federation
     kind = f.aggregation.kind
     hides = issubclass(registry.load("aggregator", kind), Hiding)
     if hides and not scheme.averages:
@@ -59,16 +58,27 @@ def check_aggregation(config: Config, scheme: Scheme) -> Hiding | None:
         raise UserError(
             f"A sum of one client is its upload, and {kind} would hide nothing; raise federation.clients."
         )
-    if hides and config.candidates:
-        raise UserError(
-            f"What single clients would say of candidates is not seen behind {kind}; leave out candidates, or use "
-            "federation.aggregation=plain."
-        )
-    hiding = hiding_of(f, scheme.upload_kind, secrets_of(config.seed, 0))
+    hiding = hiding_of(f, scheme.upload_kind, secrets)
     if hiding is not None and hiding.seen_by == "client" and not scheme.own_model_is_null:
         raise UserError(
             f"The server of {f.scheme} learns from the mean, so it must get it; set "
             "federation.aggregation.settings.server=participant, or use fedmd."
+        )
+    return hiding
+
+
+def check_aggregation(config: Config, scheme: Scheme) -> Hiding | None:
+    """What hides the uploads of a configuration; None where nothing does.
+
+    Raises:
+        UserError: this federation cannot go on with sums alone.
+    """
+    kind = config.federation.aggregation.kind
+    hiding = check_sum(config.federation, scheme, secrets_of(config.seed, 0))
+    if hiding is not None and config.candidates:
+        raise UserError(
+            f"What single clients would say of candidates is not seen behind {kind}; leave out candidates, or use "
+            "federation.aggregation=plain."
         )
     for name, entry in config.attacks.items() if hiding is not None else ():
         if entry.settings.get("reference") == "others":

@@ -55,7 +55,7 @@ class Transcript:
             )
         if not (self.folder / "manifest.json").is_file():
             raise UserError(f"{folder} holds no transcript: there is no manifest.json in it.")
-        self.manifest = _read_manifest(self.folder / "manifest.json")
+        self.manifest = read_manifest(self.folder / "manifest.json")
         self.knowledge = self._read_knowledge()
         absent = (t for t in self._round_numbers() if not round_folder(self.folder, t).is_dir())
         if missing := list(islice(absent, 5)):  # a stranger's manifest may claim any number of rounds
@@ -290,6 +290,12 @@ class Transcript:
                     raise UserError(
                         f"{where}: {printable(name)} is one upload, and the manifest knows of means only."
                     )
+            alone = self.manifest.aggregation is not None and self.manifest.aggregation.seen_by == "client"
+            if alone and self._name(0) not in uploads.names():
+                raise UserError(
+                    f"{where}: this server never had the mean, so there is nothing to attack; with what a client "
+                    "decrypted it is that client's view: logitleak deploy open RUN MEANS."
+                )
             check_tensor(uploads, self._name(0), (public, classes), f"{where}: the mean of the uploads")
             return
         counts: dict[str | None, int] = {None: public}
@@ -318,7 +324,12 @@ def _rows_name(file: TensorFile, client: int) -> str | None:
     return next((n for n in (f"client-{client}/rows", "sent/rows") if n in file.names()), None)
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """The public facts of a federation, from ``wire/manifest.json``.
+
+    Raises:
+        UserError: the file is missing, damaged, or no manifest.
+    """
     if not path.resolve().is_relative_to(path.parent.resolve()):  # an error may quote what it points to
         raise UserError(f"{path} is a link out of the folder; put the file itself there.")
     if path.stat().st_size > _MANIFEST_BYTES:

@@ -128,7 +128,7 @@ class TranscriptWriter:
             scalars.update({f"client-{client}/{name}": value for name, value in payload.scalars.items()})
         if event.summed is not None:
             tensors.update({f"{MEAN}/{name}": value for name, value in event.summed.mean.tensors.items()})
-        if tensors or scalars or event.absent:
+        if tensors or scalars or event.absent or event.summed is not None:
             path = self._free(event.round, event.action)
             described = {"scalars": json.dumps(scalars, sort_keys=True)}
             if event.absent:
