@@ -75,7 +75,7 @@ def pulled(z: Tensor, target: Tensor, images: Departures, lam: float, gamma: flo
 
 
 def _pulling(z: Tensor, target: Tensor, lam: float, gamma: float) -> tuple[Tensor, Tensor]:
-    """What the solution of `pulled` is made of, float64 [T, n] and [T, T]: Ẑ W = of_images (X + γ X̄) + of_targets X̄_L."""
+    """What makes the solution of `pulled`, float64 [T, n] and [T, T]: Ẑ W = of_images (X + γ X̄) + of_targets X̄_L."""
     n, d = z.shape
     if n + len(target) < d:
         return _pulling_of_few(z, target, lam, gamma)
