@@ -51,6 +51,10 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.schemes.feddf:FedDF",
             "Clients share weights, and the server distills their models (FedDF)",
         ),
+        "fedkd": Entry(
+            "logitleak.schemes.fedkd:FedKD",
+            "Clients share compressed gradients of a small model (FedKD)",
+        ),
         "fedavg": Entry(
             "logitleak.schemes.fedavg:FedAvg", "Clients share weights or gradients: no distillation (FedAvg)"
         ),

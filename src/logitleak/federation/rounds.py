@@ -36,6 +36,7 @@ def play(
     Yields:
         the number of each round that is now whole, beginning with 0.
     """
+    scheme.rounds = rounds
     if done < 0:
         scheme.begin(channel, server)
         record.commit(0)

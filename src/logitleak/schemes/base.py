@@ -227,6 +227,9 @@ class Scheme(ABC):
         own_model_is_null: whether f_0 learns from the public set alone, so that no private image can reach it.
         averages: whether the server needs no more of the uploads than their mean, and gets it by `Channel.mean`; an
             instance may set it by its settings.
+        beside: architectures of models that each client trains beside its own and that never travel, see
+            `ModelBank.beside`; an instance may set it by its settings.
+        rounds: T, how many rounds there will be; whoever plays the scheme says it.
     """
 
     Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
@@ -238,6 +241,8 @@ class Scheme(ABC):
     uploads_at_once: ClassVar[int] = 1
     own_model_is_null: ClassVar[bool] = False
     averages: bool = False
+    beside: Sequence[str] = ()
+    rounds: int = 1
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

@@ -145,10 +145,10 @@ def check_architectures(
         raise UserError(
             f"The scheme {f.scheme} needs the same model everywhere; set federation.models and server_model alike."
         )
-    for model in sorted({*f.models, f.server_model}):
+    for model in sorted({*f.models, f.server_model, *scheme.beside}):
         made = own.outline(model, image_size, num_classes)
         refuse_single_images(model, made, f.batch)
-        if not registry.is_own(model):
+        if not registry.is_own(model) or model not in {*f.models, f.server_model}:
             continue
         counts = [name for name, value in made.state_dict().items() if not value.is_floating_point()]
         if counts and scheme.upload_kind in MODEL_KINDS:
