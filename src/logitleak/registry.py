@@ -58,6 +58,9 @@ TABLES: dict[str, dict[str, Entry]] = {
         "fedavg": Entry(
             "logitleak.schemes.fedavg:FedAvg", "Clients share weights or gradients: no distillation (FedAvg)"
         ),
+        "fedavg-gan": Entry(
+            "logitleak.schemes.fedavg_gan:FedAvgGAN", "FedAvg with a participant that attacks the others"
+        ),
     },
     "attack": {
         "pli": Entry(
@@ -79,6 +82,9 @@ TABLES: dict[str, dict[str, Entry]] = {
         ),
         "mgan-ai": Entry(
             "logitleak.attacks.mgan_ai:MGANAI", "A GAN taught by the shared model which client is which"
+        ),
+        "gan-attack": Entry(
+            "logitleak.attacks.gan_attack:GANAttack", "What a malicious participant's generator has learnt"
         ),
         "secret-revealer": Entry(
             "logitleak.attacks.secret_revealer:SecretRevealer",

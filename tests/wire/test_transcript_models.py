@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,3 +222,44 @@ def test_a_model_that_was_never_sent(tmp_path: Path) -> None:
     write_tensors(path, tensors)
     with pytest.raises(UserError, match="the server sent no model"):
         Transcript(tmp_path)
+
+
+def with_participant(folder: Path, labels: Tensor, images: Tensor) -> Transcript:
+    """The round of `write`, with what a participant holds."""
+    write(folder)
+    path = folder / "wire" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"participant": True}))
+    write_tensors(
+        folder / "wire" / "round-01" / "participant.safetensors", {"labels": labels, "images": images}
+    )
+    return Transcript(folder)
+
+
+def test_what_a_participant_holds(tmp_path: Path) -> None:
+    images = torch.randint(0, 256, (2, 5, 3, 16, 16), dtype=torch.uint8)
+    view = with_participant(tmp_path, torch.tensor([2, 3]), images)
+    assert "generated" in view.provides
+    labels, found = view.generated(1)
+    assert labels.tolist() == [2, 3]
+    assert torch.equal(found, images.float() / 255)
+    assert view.actions(1) == ["train"]  # it is no message, and no bytes
+    assert view.bytes_received(1) == {0: 64, 1: 64}
+    assert [len(part) for part in Transcript(write(tmp_path / "none")).generated(1)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "images"),
+    [
+        (torch.tensor([3, 2]), torch.zeros(2, 1, 3, 16, 16, dtype=torch.uint8)),
+        (torch.tensor([2.0, 3.0]), torch.zeros(2, 1, 3, 16, 16, dtype=torch.uint8)),
+        (torch.tensor([2, 3]), torch.zeros(2, 1, 3, 8, 8, dtype=torch.uint8)),
+        (torch.tensor([2, 3]), torch.zeros(2, 1, 3, 16, 16)),
+        (torch.tensor([2, 3]), torch.zeros(1, 1, 3, 16, 16, dtype=torch.uint8)),
+        (torch.tensor([2, 3]), torch.zeros(2, 0, 3, 16, 16, dtype=torch.uint8)),
+    ],
+)
+def test_what_a_stranger_says_that_a_participant_holds(
+    labels: Tensor, images: Tensor, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"participant\.safetensors"):
+        with_participant(tmp_path, labels, images).generated(1)

@@ -16,8 +16,8 @@ from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.metrics.image import total_variation
 from logitleak.models.heads import last_layer
+from logitleak.models.latent import GROUPS, LatentGenerator
 from logitleak.priors.base import Prior
-from logitleak.priors.latent import GROUPS, LatentGenerator
 from logitleak.seeds import derive
 from logitleak.types import ServerView
 

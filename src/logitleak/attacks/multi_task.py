@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from logitleak.errors import UserError
 from logitleak.files import model_state
 from logitleak.models.heads import features_of
-from logitleak.priors.latent import GROUPS, LatentGenerator
+from logitleak.models.latent import GROUPS, LatentGenerator
 from logitleak.priors.trained import build
 from logitleak.seeds import derive
 from logitleak.strict import Strict

@@ -229,6 +229,7 @@ class Scheme(ABC):
             instance may set it by its settings.
         beside: architectures of models that each client trains beside its own and that never travel, see
             `ModelBank.beside`; an instance may set it by its settings.
+        outsiders: whether it needs people who are no targets, and of targets no public image of the sensitive domain.
         rounds: T, how many rounds there will be; whoever plays the scheme says it.
     """
 
@@ -242,6 +243,7 @@ class Scheme(ABC):
     own_model_is_null: ClassVar[bool] = False
     averages: bool = False
     beside: Sequence[str] = ()
+    outsiders: ClassVar[bool] = False
     rounds: int = 1
 
     def __init__(self, settings: Any) -> None:
@@ -288,6 +290,11 @@ class Scheme(ABC):
     @abstractmethod
     def planned_epochs(self, clients: int, rounds: int) -> Epochs:
         """How long all models train in all, for the progress bar and the plan."""
+
+    def held(self) -> dict[str, Tensor]:
+        """What a participant that attacks holds after a round, which is put on record beside what travelled: "labels"
+        int64 [w] and "images" uint8 [w, s, 3, H, W] of each; nothing by default."""
+        return {}
 
     def state(self) -> dict[str, Tensor]:
         """What the server keeps between rounds besides its model; needed to go on after an interruption."""

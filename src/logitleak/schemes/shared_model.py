@@ -42,18 +42,22 @@ class SharedModel(Scheme):
     def actions(self) -> Mapping[str, Action]:
         return {"train": self.train}
 
+    def answers(self, round: int, channel: Channel, server: Server) -> Collection[Payload]:
+        """Send the model out, with what attacks on gradients must know of it, and get what clients made of it."""
+        message = {f"model/{name}": value for name, value in server.bank.weights(0).items()}
+        scalars: dict[str, Scalar] = {
+            "architecture": server.bank.architecture, "lr": server.bank.optimization.lr,
+        }  # fmt: skip
+        return channel.ask("train", round, Payload(message, scalars)).values()
+
     def collect(self, round: int, channel: Channel, server: Server) -> Iterator[Trained]:
-        """Send the model out, with what attacks on gradients must know of it, and get those of the clients that have
-        images.
+        """Send the model out, and get those of the clients that have images.
 
         Raises:
             UserError: none has any.
         """
         sent, lr = server.bank.weights(0), server.bank.optimization.lr
-        message = {f"model/{name}": value for name, value in sent.items()}
-        scalars: dict[str, Scalar] = {"architecture": server.bank.architecture, "lr": lr}
-        answers = channel.ask("train", round, Payload(message, scalars)).values()
-        for share, answer in shares_of(round, answers):
+        for share, answer in shares_of(round, self.answers(round, channel, server)):
             values = named(answer.tensors)
             if self.upload_kind == "gradients":
                 values = {name: sent[name] - lr * value for name, value in values.items()}

@@ -125,6 +125,11 @@ def _check_scheme(config: Config, scheme: Scheme) -> None:
             f"The scheme {f.scheme} needs a labelled public set, and data.labelled is false; "
             "use dsfl, which needs no labels."
         )
+    if scheme.outsiders and d.one_domain:
+        raise UserError(
+            f"The scheme {f.scheme} needs people who are no targets, and with data.protocol=one-domain all classes "
+            "are; use a protocol with two domains, or the scheme fedavg."
+        )
     if not scheme.labelled and d.targets < 2 and not d.one_domain:
         raise UserError(
             f"The scheme {f.scheme} has the private people as its classes, and one class is too few; "

@@ -30,7 +30,7 @@ from logitleak.types import (
 )
 from logitleak.wire.checks import check_finite, check_row_ids, check_tensor, describe
 from logitleak.wire.models import UPDATE, check_model, outline_of, read_global_model, read_model
-from logitleak.wire.writer import FORMAT, MEAN, OWN, Manifest, read_absent, read_bytes, round_folder
+from logitleak.wire.writer import FORMAT, HELD, MEAN, OWN, Manifest, read_absent, read_bytes, round_folder
 
 _MANIFEST_BYTES = 64 * 2**20
 
@@ -92,6 +92,8 @@ class Transcript:
     def provides(self) -> frozenset[str]:
         """What an attack can ask of this transcript."""
         everything = provided(self.manifest.uploads.kind, self.knowledge.public.labels is not None)
+        if self.manifest.participant:
+            everything |= {"generated"}
         return everything if self.manifest.server_logits else everything - {"server_logits"}
 
     @property
@@ -172,6 +174,25 @@ class Transcript:
         sent = self.global_model(round)
         return {name: (weight - values[name]) / sent.lr for name, weight in sent.weights.items()}
 
+    def generated(self, round: int) -> tuple[Tensor, Tensor]:
+        """What a participant that attacks held after a round: labels int64 [w], ascending, and images float32
+        [w, s, 3, H, W] in [0, 1]; none where it had made none.
+
+        Raises:
+            UserError: they are no images of labels, or the file is damaged.
+        """
+        path = round_folder(self.folder, round) / f"{HELD}.safetensors"
+        shape = self.knowledge.public.images.shape[1:]
+        if not path.is_file():
+            return torch.empty(0, dtype=torch.int64), torch.empty(0, 1, *shape)
+        labels, images = (TensorFile(path).read(name) for name in ("labels", "images"))
+        known = labels.dtype == torch.int64 and labels.dim() == 1 and bool((labels.diff() > 0).all())
+        if not known or images.dtype != torch.uint8 or images.dim() != 5 or images.shape[2:] != shape:
+            raise UserError(f"{path}: labels must be int64 [w], ascending, and images uint8 [w, s, 3, H, W].")
+        if len(images) != len(labels) or images.shape[1] == 0:
+            raise UserError(f"{path}: there must be images of every label.")
+        return labels, images.to(torch.float32).div_(255)
+
     def sent(self, action: str, round: int) -> Payload | None:
         """The tensors that the server sent out with an action in a round; None where none are on record.
 
@@ -193,7 +214,9 @@ class Transcript:
     def actions(self, round: int) -> list[str]:
         """The actions on record for a round, by name."""
         return sorted(
-            path.stem for path in round_folder(self.folder, round).glob("*.safetensors") if path.stem != OWN
+            path.stem
+            for path in round_folder(self.folder, round).glob("*.safetensors")
+            if path.stem not in (OWN, HELD)
         )
 
     def absent(self, round: int) -> dict[str, dict[int, str]]:
