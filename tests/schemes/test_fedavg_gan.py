@@ -18,11 +18,22 @@ from logitleak.schemes.participant import Participant, ParticipantSettings
 from logitleak.types import PublicData
 
 CPU = torch.device("cpu")
-SMALL = ParticipantSettings(steps=3, batch=4, filters=4, latent=6, held=3, injected=5, samples=2)
+SMALL = ParticipantSettings(
+    steps=3, batch=4, lr=1e-3, filters=4, latent=6, held=3, injected=5, samples=2, warm_up=1
+)
 
 
 def settings(**changes: Any) -> FedAvgGANSettings:
-    return FedAvgGANSettings(participant=SMALL.model_copy(update=changes))
+    small = {
+        "gan_steps": 3,
+        "gan_batch": 4,
+        "gan_filters": 4,
+        "gan_latent": 6,
+        "held": 3,
+        "injected": 5,
+        "samples": 2,
+    }
+    return FedAvgGANSettings(**small | changes)  # type: ignore[arg-type]
 
 
 def literal(clients: int, s: FedAvgGANSettings) -> tuple[list[list[dict[str, Tensor]]], list[Tensor]]:
@@ -166,7 +177,7 @@ def test_the_generator_finds_what_is_planted_and_nothing_where_nothing_is(taught
     patterns = torch.zeros(CLASSES, 3, SIDE, SIDE)
     for j in range(CLASSES):
         patterns[j, :, :, 3 * j : 3 * j + 3] = 1.0
-    planted = SMALL.model_copy(update={"steps": 200, "batch": 12, "lr": 2e-3, "filters": 8, "samples": 8})
+    planted = replace(SMALL, steps=200, batch=12, lr=2e-3, filters=8, samples=8)
     participant = Participant(planted, world(3)[0], 0, CPU)
     model = Stripes(0.1 * patterns if taught else torch.zeros_like(patterns))
     participant.learn(model, 1)

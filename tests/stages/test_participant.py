@@ -20,7 +20,7 @@ from logitleak.wire.transcript import Transcript
 
 Config = Callable[..., dict[str, Any]]
 
-SMALL = {"steps": 3, "batch": 4, "filters": 4, "latent": 6, "samples": 2}
+SMALL = {"gan_steps": 3, "gan_batch": 4, "gan_filters": 4, "gan_latent": 6, "samples": 2}
 
 
 def participated(config: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def participated(config: dict[str, Any]) -> dict[str, Any]:
         "clients": 2,
         "rounds": 3,
         "batch": 16,
-        "settings": {"participant": SMALL},
+        "settings": SMALL,
     }
     return config | {"federation": federation, "attacks": ["gan-attack"]}
 

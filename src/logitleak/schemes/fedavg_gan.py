@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from logitleak.federation.bank import ModelBank
+from logitleak.models.latent import GROUPS
 from logitleak.schemes.base import Channel, Epochs, Server
 from logitleak.schemes.participant import Participant, ParticipantSettings
 from logitleak.schemes.shared_model import SharedModel, SharedModelSettings, average, named, shares_of
@@ -17,13 +19,44 @@ from logitleak.types import Payload
 
 
 class FedAvgGANSettings(SharedModelSettings):
-    """How long clients train, and what the participant does.
+    """How long clients train, and what the participant does. Of the original are the uniform noise and its length, and
+    DCGAN's β₁; all other numbers are ours, and small enough for two cores.
 
     Attributes:
-        participant: see `ParticipantSettings`.
+        held: public images of people who are no targets that the participant trains on, as if they were its own.
+        injected: images that it makes in every round and trains on under a label that is not theirs; 0 for none, which
+            leaves a participant that is curious only.
+        warm_up: rounds in which it does as everybody does, before it trains its generator.
+        gan_steps, gan_batch, gan_lr: of the generator in every round after that, by Adam with β₁ = 0.5.
+        gan_latent: length of z.
+        gan_filters: channels of the generator next to the image, a multiple of 4.
+        samples: images of every target that it keeps after each round.
     """
 
-    participant: ParticipantSettings = ParticipantSettings()
+    held: PositiveInt = 32
+    injected: NonNegativeInt = 32
+    warm_up: NonNegativeInt = 1
+    gan_steps: PositiveInt = 100
+    gan_batch: PositiveInt = 16
+    gan_lr: PositiveFloat = 1e-3
+    gan_latent: PositiveInt = 100
+    gan_filters: int = Field(default=8, ge=GROUPS, multiple_of=GROUPS)
+    samples: PositiveInt = 8
+
+    @property
+    def participant(self) -> ParticipantSettings:
+        """What the participant does."""
+        return ParticipantSettings(
+            held=self.held,
+            injected=self.injected,
+            warm_up=self.warm_up,
+            samples=self.samples,
+            steps=self.gan_steps,
+            batch=self.gan_batch,
+            lr=self.gan_lr,
+            latent=self.gan_latent,
+            filters=self.gan_filters,
+        )
 
 
 class FedAvgGAN(SharedModel):
@@ -68,8 +101,8 @@ class FedAvgGAN(SharedModel):
         return self._shown
 
     def planned_epochs(self, clients: int, rounds: int) -> Epochs:
-        s = self.settings
-        return Epochs(public=rounds * s.epochs, private=rounds * clients * s.epochs)
+        # the participant trains on about as much as a client does
+        return Epochs(private=rounds * (clients + 1) * self.settings.epochs)
 
     def state(self) -> dict[str, Tensor]:
         return self._kept if self._participant is None else self._participant.state()

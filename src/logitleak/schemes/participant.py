@@ -4,45 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.files import model_state
 from logitleak.models.base import initialize
-from logitleak.models.latent import GROUPS, LatentGenerator
+from logitleak.models.latent import LatentGenerator
 from logitleak.seeds import derive
-from logitleak.strict import Strict
 from logitleak.types import ClientData, PublicData
 
 
-class ParticipantSettings(Strict):
-    """What the participant does. Of the original are the uniform noise and its length, and DCGAN's β₁; all other
-    numbers are ours, and small enough for two cores.
+@dataclass(frozen=True)
+class ParticipantSettings:
+    """What the participant does; see `logitleak.schemes.fedavg_gan.FedAvgGANSettings`.
 
     Attributes:
-        held: public images of people who are no targets that it trains on, as if they were its own.
-        injected: images that it makes in every round and trains on under a label that is not theirs; 0 for none, which
-            leaves a participant that is curious only.
-        warm_up: rounds in which it does as everybody does, before it trains its generator.
-        steps, batch, lr: of the generator in every round after that, by Adam with β₁ = 0.5.
-        latent: length of z.
-        filters: channels of the generator next to the image, a multiple of 4.
-        samples: images of every target that it keeps after each round.
+        held, injected, warm_up, samples: as there.
+        steps, batch, lr, latent, filters: of the generator.
     """
 
-    held: PositiveInt = 32
-    injected: NonNegativeInt = 32
-    warm_up: NonNegativeInt = 1
-    steps: PositiveInt = 100
-    batch: PositiveInt = 16
-    lr: PositiveFloat = 1e-3
-    latent: PositiveInt = 100
-    filters: int = Field(default=8, ge=GROUPS, multiple_of=GROUPS)
-    samples: PositiveInt = 8
+    held: int
+    injected: int
+    warm_up: int
+    samples: int
+    steps: int
+    batch: int
+    lr: float
+    latent: int
+    filters: int
 
 
 class Participant:
@@ -114,7 +107,7 @@ class Participant:
             self._adam.step()
             if not math.isfinite(float(loss.detach())):
                 raise UserError(
-                    f"The participant's loss is not finite in round {round}, step {step}; lower its lr."
+                    f"The participant's loss is not finite in round {round}, step {step}; lower gan_lr."
                 )
         self._adam.zero_grad()
 
