@@ -191,16 +191,18 @@ class Epochs:
         public: the public set with other targets, or by models that private images have reached.
         private: a client's own D_k.
         joint: the public set with other targets and D_k in one.
+        outside: what somebody who is no client has of its own; how much that is, forecasts do not know.
     """
 
     labels: int = 0
     public: int = 0
     private: int = 0
     joint: int = 0
+    outside: int = 0
 
     @property
     def total(self) -> int:
-        return self.labels + self.public + self.private + self.joint
+        return self.labels + self.public + self.private + self.joint + self.outside
 
 
 class SchemeSettings(Strict):

@@ -101,8 +101,8 @@ class FedAvgGAN(SharedModel):
         return self._shown
 
     def planned_epochs(self, clients: int, rounds: int) -> Epochs:
-        # the participant trains on about as much as a client does
-        return Epochs(private=rounds * (clients + 1) * self.settings.epochs)
+        epochs = rounds * self.settings.epochs
+        return Epochs(private=clients * epochs, outside=epochs)
 
     def state(self) -> dict[str, Tensor]:
         return self._kept if self._participant is None else self._participant.state()
