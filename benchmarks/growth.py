@@ -84,6 +84,9 @@ class RandomView:
     def client_gradients(self, client: int, round: int) -> dict[str, Tensor]:
         raise NotImplementedError
 
+    def generated(self, round: int) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
 
 def federation_round(clients: int, classes: int, images: int) -> Callable[[], object]:
     """One epoch of every client on the public set, and everybody's upload."""

@@ -51,8 +51,15 @@ TABLES: dict[str, dict[str, Entry]] = {
             "logitleak.schemes.feddf:FedDF",
             "Clients share weights, and the server distills their models (FedDF)",
         ),
+        "fedkd": Entry(
+            "logitleak.schemes.fedkd:FedKD",
+            "Clients share compressed gradients of a small model (FedKD)",
+        ),
         "fedavg": Entry(
             "logitleak.schemes.fedavg:FedAvg", "Clients share weights or gradients: no distillation (FedAvg)"
+        ),
+        "fedavg-gan": Entry(
+            "logitleak.schemes.fedavg_gan:FedAvgGAN", "FedAvg with a participant that attacks the others"
         ),
     },
     "attack": {
@@ -75,6 +82,9 @@ TABLES: dict[str, dict[str, Entry]] = {
         ),
         "mgan-ai": Entry(
             "logitleak.attacks.mgan_ai:MGANAI", "A GAN taught by the shared model which client is which"
+        ),
+        "gan-attack": Entry(
+            "logitleak.attacks.gan_attack:GANAttack", "What a malicious participant's generator has learnt"
         ),
         "secret-revealer": Entry(
             "logitleak.attacks.secret_revealer:SecretRevealer",

@@ -181,7 +181,8 @@ class ServerView(Protocol):
 
     @property
     def provides(self) -> frozenset[str]:
-        """What this view can answer: a subset of {"logits", "gradients", "server_logits", "labels", "shadows"}."""
+        """What this view can answer: a subset of {"logits", "gradients", "server_logits", "labels", "shadows",
+        "generated"}."""
 
     @property
     def upload_kind(self) -> UploadKind:
@@ -212,6 +213,10 @@ class ServerView(Protocol):
     def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
         """The sum of the gradients of client k's steps in round t, (old − new weights) / learning rate, by
         parameter, where the scheme shares weights; empty where the client was absent."""
+
+    def generated(self, round: int) -> tuple[Tensor, Tensor]:
+        """What a participant that attacks held after round t: labels int64 [w], and images float32 [w, s, 3, H, W] in
+        [0, 1] of each; none before it had made any."""
 
 
 def as_logits(outputs: Tensor, kind: UploadKind) -> Tensor:

@@ -38,7 +38,7 @@ class MemoryView:
         shape = (self.clients + 1, self.rounds, len(labels), self.classes)
         self.logits = signal + torch.randn(shape, generator=generator)
 
-    provides = frozenset({"logits", "gradients", "server_logits", "labels", "shadows"})
+    provides = frozenset({"logits", "gradients", "server_logits", "labels", "shadows", "generated"})
     upload_kind: UploadKind = "logits"
     shadows: int = 2
 
@@ -59,6 +59,11 @@ class MemoryView:
         loss = torch.nn.functional.cross_entropy(model(image), torch.tensor([label]))
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         return {name: g for (name, _), g in zip(model.named_parameters(), gradients, strict=True)}
+
+    def generated(self, round: int) -> tuple[Tensor, Tensor]:
+        """Of every label, noise of its own in each round."""
+        shape = (self.classes, 4, 3, self.side, self.side)
+        return torch.arange(self.classes), torch.rand(shape, generator=derive(self.seed, "generated", round))
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         rows = torch.arange(len(self.knowledge.public)) if self.rows is None else self.rows

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from logitleak.attacks.base import create
 from logitleak.attacks.mgan_ai import MGANAI
-from logitleak.attacks.multi_task import MultiTaskGAN, MultiTaskSettings, Seen, features_of, last_layer
+from logitleak.attacks.multi_task import MultiTaskGAN, MultiTaskSettings, Seen
 from logitleak.errors import UserError
 from logitleak.models import base
+from logitleak.models.heads import features_of, last_layer
 from logitleak.seeds import derive
 
 SMALL: dict[str, Any] = {"steps": 2, "samples": 2, "gan_steps": 2, "gan_batch": 4, "gan_filters": 4}

@@ -79,6 +79,9 @@ class PlantedView:
     def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
         raise AssertionError("no model is shared")
 
+    def generated(self, round: int) -> tuple[Tensor, Tensor]:
+        raise AssertionError("nobody takes part who attacks")
+
 
 def asked_of(view: PlantedView, members: int = 40, strength: float = 0.0, seed: int = 1) -> Asked:
     """Candidates, the first half members, of which members' clients are surer by so much; with students that copy the

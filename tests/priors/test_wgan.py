@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors, write_tensors
-from logitleak.priors.latent import Critic, LatentGenerator
+from logitleak.models.latent import Critic, LatentGenerator
 from logitleak.priors.wgan import PublicGAN, Wasserstein, WassersteinTraining, WGANSettings, gradient_penalty
 from logitleak.types import Knowledge
 

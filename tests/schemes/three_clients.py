@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -29,7 +29,7 @@ def images(count: int, seed: int) -> Tensor:
 
 def world(clients: int) -> tuple[PublicData, list[ClientData]]:
     labels = torch.arange(10) % CLASSES
-    public = PublicData(images(10, 0), labels, torch.arange(10) < 5)
+    public = PublicData(images(10, 0), labels, labels > 2)  # 0, 1 and 2 are private
     sizes = [6, 3, 9][:clients]
     return public, [
         ClientData(images(n, k + 1), torch.full((n,), k, dtype=torch.int64)) for k, n in enumerate(sizes)
@@ -45,12 +45,16 @@ class Tape:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.own: list[Tensor] = []
+        self.held: list[dict[str, Tensor]] = []
 
     def write(self, event: Event) -> None:
         self.events.append(event)
 
     def write_own(self, round: int, logits: Tensor) -> None:
         self.own.append(logits)
+
+    def write_held(self, round: int, tensors: Mapping[str, Tensor]) -> None:
+        self.held.append(dict(tensors))
 
     def commit(self, round: int) -> None:
         assert len(self.own) == round  # a round is whole once the server's own outputs are there

@@ -30,7 +30,7 @@ def three(tiny_config: Config, people: Callable[..., Path], tmp_path: Path) -> F
         values = tiny_config(root, targets=3, held_out=0.2)
         settings = values["federation"]["settings"] if scheme == "fedmd" else {}
         values["federation"] |= {"scheme": scheme, "settings": settings, "clients": 3} | federation
-        attack = "gradients" if scheme in ("fedavg", "feddf") else "ridge"
+        attack = "gradients" if scheme in ("fedavg", "feddf", "fedkd", "fedavg-gan") else "ridge"
         return values | {"attacks": {attack: {"settings": {"steps": 1} if attack == "gradients" else {}}}}
 
     return make

@@ -15,11 +15,13 @@ from logitleak import registry
 from logitleak.data.split import prepare
 from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
+from logitleak.schemes.mutual import teach
 from logitleak.stages.banks import scheme_of
 from logitleak.stages.check import check
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.plan import _median_step, foretell, images_learnt, plan
+from logitleak.types import ClientData
 
 Config = Callable[..., dict[str, Any]]
 
@@ -31,9 +33,15 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     epoch = ModelBank.epoch
 
     def counted(self: ModelBank, k: int, images: Tensor, *rest: Any) -> float:
-        seen.append(len(images))
+        if self.members != ["participant"]:  # of what is no client's, forecasts know nothing
+            seen.append(len(images))
         return epoch(self, k, images, *rest)
 
+    def taught(bank: ModelBank, k: int, mentor: Any, data: ClientData, epochs: int, *rest: Any) -> None:
+        seen.append(epochs * len(data))
+        teach(bank, k, mentor, data, epochs, *rest)
+
+    monkeypatch.setattr("logitleak.schemes.fedkd.teach", taught)
     monkeypatch.setattr(ModelBank, "epoch", counted)
     return seen
 

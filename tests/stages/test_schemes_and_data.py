@@ -21,7 +21,7 @@ Config = Callable[..., dict[str, Any]]
 
 def with_scheme(config: dict[str, Any], scheme: str, **changes: Any) -> dict[str, Any]:
     federation = {"scheme": scheme, "clients": 2, "rounds": 2, "batch": 16} | changes
-    attacks = ["gradients"] if scheme in ("fedavg", "feddf") else ["ridge"]
+    attacks = ["gradients"] if scheme in ("fedavg", "feddf", "fedkd", "fedavg-gan") else ["ridge"]
     return config | {"federation": federation, "attacks": attacks}
 
 
@@ -68,7 +68,7 @@ def test_attacks_that_a_scheme_cannot_feed_are_refused_before_anything_runs(tiny
         check(parse(config))
 
 
-@pytest.mark.parametrize("scheme", ["fedavg", "feddf"])
+@pytest.mark.parametrize("scheme", ["fedavg", "feddf", "fedkd", "fedavg-gan"])
 def test_sharing_models_wants_one_architecture(scheme: str, tiny_config: Config) -> None:
     with pytest.raises(logitleak.UserError, match="same model everywhere"):
         check(parse(with_scheme(tiny_config(), scheme, models=["cnn", "mlp"])))
@@ -131,7 +131,7 @@ def test_dsfl_wants_two_classes(tiny_config: Config) -> None:
         check(parse(config))
 
 
-@pytest.mark.parametrize("scheme", ["dsfl", "cronus", "fedgems", "feddf", "fedavg"])
+@pytest.mark.parametrize("scheme", ["dsfl", "cronus", "fedgems", "feddf", "fedkd", "fedavg", "fedavg-gan"])
 def test_the_plan_of_every_scheme(scheme: str, tiny_config: Config) -> None:
     lines = "\n".join(plan(parse(with_scheme(tiny_config(), scheme))).lines())
     assert scheme in lines

@@ -32,6 +32,7 @@ MEANING = {
     "server_logits": "the server's own outputs on the public set",
     "labels": "labels of the public set",
     "shadows": "clients that the server trains by itself",
+    "generated": "images that a participant has made (the scheme fedavg-gan)",
 }
 """What a view may provide, in words."""
 
@@ -69,7 +70,7 @@ class Attack(ABC):
     Attributes:
         Settings: the pydantic model of its hyper-parameters.
         needs: what the view must provide, of {"logits", "gradients", "server_logits", "labels",
-            "shadows"}.
+            "shadows", "generated"}.
         kind: "attack", or "baseline" for what attacks are compared with.
         looks_back: whether what it rebuilds after a round is the same if it has not observed the rounds before.
         compares_clients: whether one client's reconstructions depend on what other clients sent.

@@ -10,13 +10,14 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from logitleak.attacks.matching import GradientMatching, MatchingSettings, squared_distance
-from logitleak.attacks.multi_task import MultiTaskGAN, MultiTaskSettings, Seen, last_layer
+from logitleak.attacks.multi_task import MultiTaskGAN, MultiTaskSettings, Seen
 from logitleak.files import model_state
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.metrics.image import total_variation
+from logitleak.models.heads import last_layer
+from logitleak.models.latent import GROUPS, LatentGenerator
 from logitleak.priors.base import Prior
-from logitleak.priors.latent import GROUPS, LatentGenerator
 from logitleak.seeds import derive
 from logitleak.types import ServerView
 

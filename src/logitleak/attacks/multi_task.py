@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.files import model_state
-from logitleak.priors.latent import GROUPS, LatentGenerator
+from logitleak.models.heads import features_of
+from logitleak.models.latent import GROUPS, LatentGenerator
 from logitleak.priors.trained import build
 from logitleak.seeds import derive
 from logitleak.strict import Strict
@@ -175,31 +176,6 @@ class MultiTaskGAN:
     def _judged(self, model: nn.Module, images: Tensor, head: str) -> tuple[Tensor, Tensor]:
         category, features = features_of(model, images, self.classes)
         return category, self.heads[head](features)
-
-
-def last_layer(model: nn.Module, classes: int) -> nn.Linear:
-    """The linear layer that gives a model's logits.
-
-    Raises:
-        UserError: there is none.
-    """
-    found = [
-        layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == classes
-    ]
-    if not found:
-        raise UserError(
-            "The clients' model does not end in a linear layer, so it can be given no other heads."
-        )
-    return found[-1]
-
-
-def features_of(model: nn.Module, images: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """A model's logits [n, J], and what its last layer was given for them, [n, width]."""
-    given: list[Tensor] = []
-    layer = last_layer(model, classes)
-    with layer.register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0])):
-        logits: Tensor = model(images)
-    return logits, torch.cat(given)
 
 
 def _all_are(scores: Tensor, wanted: float) -> Tensor:

@@ -14,9 +14,9 @@ from logitleak.attacks.shared_models import ClientModelAttack
 from logitleak.errors import UserError
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
+from logitleak.models.latent import GROUPS, LatentGenerator
 from logitleak.priors.base import Prior
 from logitleak.priors.domains import shared_labels
-from logitleak.priors.latent import GROUPS, LatentGenerator
 from logitleak.priors.wgan import PublicGAN, Wasserstein, WGANSettings
 from logitleak.seeds import derive
 from logitleak.types import LabelledPublicData, PublicData, ServerView

@@ -39,6 +39,9 @@ class ViewOf:
     def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
         return self.inner.client_gradients(client, round)
 
+    def generated(self, round: int) -> tuple[Tensor, Tensor]:
+        return self.inner.generated(round)
+
 
 class SumView(ViewOf):
     """What a server sees behind a secure sum: the mean of all uploads, as if there were one client.

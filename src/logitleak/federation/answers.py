@@ -7,7 +7,7 @@ check serves every transport.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -45,14 +45,23 @@ class Shape:
 
 @dataclass(frozen=True)
 class Form:
-    """What an answer to one message must hold: these tensors, these whole numbers above 0, and nothing else."""
+    """What an answer to one message must hold: these tensors, these whole numbers above 0, and nothing else.
+
+    Attributes:
+        tensors: by name.
+        counts: names of whole numbers.
+        choices: lists of sets of names, of each of which the answer holds exactly one: what may be written in several
+            ways. Tensors that are in none of them must be there.
+    """
 
     tensors: Mapping[str, Shape] = field(default_factory=dict)
     counts: frozenset[str] = frozenset()
+    choices: Sequence[Sequence[frozenset[str]]] = ()
 
     def fault(self, payload: Payload) -> str | None:
         """What is wrong with an answer, in a few words; None if nothing is."""
-        for names, wanted in ((payload.tensors, self.tensors), (payload.scalars, self.counts)):
+        chosen = self._chosen(set(payload.tensors))
+        for names, wanted in ((payload.tensors, chosen), (payload.scalars, self.counts)):
             for name in sorted(set(names) - set(wanted)):
                 return f"sent {printable(name)!r}, which nobody asked for"
             for name in sorted(set(wanted) - set(names)):
@@ -60,10 +69,16 @@ class Form:
         for name in sorted(self.counts):
             if (wrong := _count_fault(payload.scalars[name])) is not None:
                 return f"{name} {wrong}"
-        for name, shape in self.tensors.items():
-            if (wrong := _tensor_fault(payload.tensors[name], shape)) is not None:
+        for name in payload.tensors:
+            if (wrong := _tensor_fault(payload.tensors[name], self.tensors[name])) is not None:
                 return f"{name} {wrong}"
         return None
+
+    def _chosen(self, given: set[str]) -> set[str]:
+        """The names that must be there, once it is seen in which way the answer is written."""
+        open_names = {name for choice in self.choices for names in choice for name in names}
+        ways = [next((names for names in choice if names <= given), choice[0]) for choice in self.choices]
+        return (set(self.tensors) - open_names).union(*ways)
 
 
 def _count_fault(value: object) -> str | None:

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from logitleak import registry
 from logitleak.errors import UserError
 from logitleak.federation.batches import PREDICTED, cut, normalizes_batches, refuse_single_images
+from logitleak.federation.companions import Companion, Companions
 from logitleak.federation.stack import Stack, stackable
 from logitleak.files import model_state
+from logitleak.files.model_state import under
 from logitleak.models import base, own
 from logitleak.seeds import derive, derive_int
 
@@ -48,6 +50,10 @@ class Optimization:
         return kind(model.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
 
 
+_BESIDE = "beside/"
+"""What names of companions begin with in the table of a bank's state."""
+
+
 class ModelBank:
     """K models with the same architecture and their optimizers' states. All results have a leading axis K.
 
@@ -78,6 +84,7 @@ class ModelBank:
         stacked: bool | None = None,
     ) -> None:
         self.architecture = architecture
+        self.image_size = image_size
         self.num_classes = num_classes
         self.changes = 0  # how often weights were given or learnt
         self.members = list(members)
@@ -91,22 +98,38 @@ class ModelBank:
         self.models: list[nn.Module] = []
         self.optimizers: list[torch.optim.Optimizer] = []
         for member in self.members:
-            if registry.is_own(architecture):
-                start = derive_int(seed, "init", architecture, member)
-                model: nn.Module = own.build(architecture, image_size, num_classes, start, dtype)
-            else:
-                generator = derive(seed, "init", architecture, member)
-                model = base.build(architecture, image_size, num_classes, generator, dtype)
-            model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = self.begun(architecture, member)
             self.models.append(model)
             self.optimizers.append(optimization.over(model))
 
+        self._companions = Companions(self.members)
         self._normalizes = any(normalizes_batches(model) for model in self.models)
         for model in self.models[:1]:
             refuse_single_images(architecture, model, optimization.batch)
 
     def __len__(self) -> int:
         return len(self.models)
+
+    def begun(self, architecture: str, member: str | int) -> nn.Module:
+        """A model for these images and classes as it starts, where the others are: of the seed, the architecture and a
+        name alone."""
+        names = (self.seed, "init", architecture, member)
+        if registry.is_own(architecture):
+            start = derive_int(*names)
+            made: nn.Module = own.build(architecture, self.image_size, self.num_classes, start, self.dtype)
+        else:
+            made = base.build(architecture, self.image_size, self.num_classes, derive(*names), self.dtype)
+        placed: nn.Module = made.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
+
+    def beside(self, name: str, make: Callable[[str | int], Companion]) -> list[Companion]:
+        """A model of each client beside its own, which learns with it and never travels; part of `state` once it was
+        asked for. See `Companions.called`."""
+        return self._companions.called(name, make)
+
+    def has_beside(self, name: str) -> bool:
+        """Whether `beside` was ever asked for these."""
+        return self._companions.known(name)
 
     def refuse_too_few(self, counts: Sequence[int]) -> None:
         """Raise a `UserError` where one of the models would learn from a single image and could not.
@@ -208,6 +231,7 @@ class ModelBank:
         part.members = [self.members[k] for k in chosen]
         part.models = [self.models[k] for k in chosen]
         part.optimizers = [self.optimizers[k] for k in chosen]
+        part._companions = Companions(part.members, (self._companions, chosen))
         return part
 
     def optimized(self, optimization: Optimization) -> ModelBank:
@@ -276,8 +300,9 @@ class ModelBank:
         self.models[k].load_state_dict(dict(weights))
 
     def state(self) -> dict[str, Tensor]:
-        """Weights, buffers and optimizer moments as a flat table of tensors, ready for safetensors."""
-        table: dict[str, Tensor] = {}
+        """Weights, buffers and optimizer moments as a flat table of tensors, ready for safetensors, also of what is
+        `beside`."""
+        table = {_BESIDE + name: value for name, value in self._companions.state().items()}
         for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
             table |= model_state.pack(str(member), model, optimizer)
         return table
@@ -289,6 +314,7 @@ class ModelBank:
             KeyError: a tensor of this bank is not in the table.
         """
         self.changes += 1
+        self._companions.load_state(under(table, _BESIDE))
         for member, model, optimizer in zip(self.members, self.models, self.optimizers, strict=True):
             model_state.unpack(table, str(member), model, optimizer)
 

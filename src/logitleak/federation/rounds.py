@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from torch import Tensor
@@ -15,6 +15,9 @@ class Record(Protocol):
 
     def write_own(self, round: int, logits: Tensor) -> None:
         """The server's own outputs after a round."""
+
+    def write_held(self, round: int, tensors: Mapping[str, Tensor]) -> None:
+        """What a participant that attacks holds after a round; see `Scheme.held`."""
 
     def commit(self, round: int) -> None:
         """Everything up to this round is written."""
@@ -36,6 +39,7 @@ def play(
     Yields:
         the number of each round that is now whole, beginning with 0.
     """
+    scheme.rounds = rounds
     if done < 0:
         scheme.begin(channel, server)
         record.commit(0)
@@ -43,5 +47,7 @@ def play(
     for round in range(max(done, 0) + 1, rounds + 1):
         scheme.serve(round, channel, server)
         record.write_own(round, server.logits())
+        if held := scheme.held():
+            record.write_held(round, held)
         record.commit(round)
         yield round

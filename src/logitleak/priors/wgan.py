@@ -21,9 +21,9 @@ from logitleak.files.atomic import write_atomic
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.models.base import normalize
+from logitleak.models.latent import GROUPS, Critic, LatentGenerator
 from logitleak.priors.base import Listener
 from logitleak.priors.domains import Pairs, label_means, mean_image, shared_labels
-from logitleak.priors.latent import GROUPS, Critic, LatentGenerator
 from logitleak.priors.trained import TrainedSettings, Training, build, steps_left, train
 from logitleak.priors.translator import key_of
 from logitleak.seeds import derive

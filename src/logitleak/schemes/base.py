@@ -191,16 +191,18 @@ class Epochs:
         public: the public set with other targets, or by models that private images have reached.
         private: a client's own D_k.
         joint: the public set with other targets and D_k in one.
+        outside: what somebody who is no client has of its own; how much that is, forecasts do not know.
     """
 
     labels: int = 0
     public: int = 0
     private: int = 0
     joint: int = 0
+    outside: int = 0
 
     @property
     def total(self) -> int:
-        return self.labels + self.public + self.private + self.joint
+        return self.labels + self.public + self.private + self.joint + self.outside
 
 
 class SchemeSettings(Strict):
@@ -227,6 +229,10 @@ class Scheme(ABC):
         own_model_is_null: whether f_0 learns from the public set alone, so that no private image can reach it.
         averages: whether the server needs no more of the uploads than their mean, and gets it by `Channel.mean`; an
             instance may set it by its settings.
+        beside: architectures of models that each client trains beside its own and that never travel, see
+            `ModelBank.beside`; an instance may set it by its settings.
+        outsiders: whether it needs people who are no targets, and of targets no public image of the sensitive domain.
+        rounds: T, how many rounds there will be; whoever plays the scheme says it.
     """
 
     Settings: ClassVar[type[SchemeSettings]] = SchemeSettings
@@ -238,6 +244,9 @@ class Scheme(ABC):
     uploads_at_once: ClassVar[int] = 1
     own_model_is_null: ClassVar[bool] = False
     averages: bool = False
+    beside: Sequence[str] = ()
+    outsiders: ClassVar[bool] = False
+    rounds: int = 1
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -283,6 +292,11 @@ class Scheme(ABC):
     @abstractmethod
     def planned_epochs(self, clients: int, rounds: int) -> Epochs:
         """How long all models train in all, for the progress bar and the plan."""
+
+    def held(self) -> dict[str, Tensor]:
+        """What a participant that attacks holds after a round, which is put on record beside what travelled: "labels"
+        int64 [w] and "images" uint8 [w, s, 3, H, W] of each; nothing by default."""
+        return {}
 
     def state(self) -> dict[str, Tensor]:
         """What the server keeps between rounds besides its model; needed to go on after an interruption."""

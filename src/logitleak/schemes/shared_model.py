@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from pydantic import PositiveInt
@@ -42,29 +42,26 @@ class SharedModel(Scheme):
     def actions(self) -> Mapping[str, Action]:
         return {"train": self.train}
 
+    def answers(self, round: int, channel: Channel, server: Server) -> Collection[Payload]:
+        """Send the model out, with what attacks on gradients must know of it, and get what clients made of it."""
+        message = {f"model/{name}": value for name, value in server.bank.weights(0).items()}
+        scalars: dict[str, Scalar] = {
+            "architecture": server.bank.architecture, "lr": server.bank.optimization.lr,
+        }  # fmt: skip
+        return channel.ask("train", round, Payload(message, scalars)).values()
+
     def collect(self, round: int, channel: Channel, server: Server) -> Iterator[Trained]:
-        """Send the model out, with what attacks on gradients must know of it, and get those of the clients that have
-        images.
+        """Send the model out, and get those of the clients that have images.
 
         Raises:
             UserError: none has any.
         """
         sent, lr = server.bank.weights(0), server.bank.optimization.lr
-        message = {f"model/{name}": value for name, value in sent.items()}
-        scalars: dict[str, Scalar] = {"architecture": server.bank.architecture, "lr": lr}
-        answers = channel.ask("train", round, Payload(message, scalars)).values()
-        total = sum(int(answer.scalars["images"]) for answer in answers)
-        if total == 0:
-            raise UserError(
-                f"No client that answered in round {round} has an image, so there is nothing to average; give the "
-                "clients images, or leave those without any out."
-            )
-        for answer in answers:
-            if images := int(answer.scalars["images"]):
-                values = _named(answer.tensors)
-                if self.upload_kind == "gradients":
-                    values = {name: sent[name] - lr * value for name, value in values.items()}
-                yield images / total, values
+        for share, answer in shares_of(round, self.answers(round, channel, server)):
+            values = named(answer.tensors)
+            if self.upload_kind == "gradients":
+                values = {name: sent[name] - lr * value for name, value in values.items()}
+            yield share, values
 
     def form(
         self, action: str, message: Payload, public: int, num_classes: int, dtype: torch.dtype = torch.float32
@@ -75,7 +72,7 @@ class SharedModel(Scheme):
         self, bank: ModelBank, data: Sequence[ClientData], message: Payload, context: ClientContext
     ) -> Sequence[Payload]:
         """Start from the server's weights, learn the private data, send the result."""
-        sent = _named(message.tensors)
+        sent = named(message.tensors)
         for k in range(len(bank)):
             bank.set_weights(k, sent)
         context.learn_private(bank, data, "train", self.settings.epochs)
@@ -88,6 +85,23 @@ class SharedModel(Scheme):
         return Payload({f"model/{name}": value for name, value in values.items()}, {"images": images})
 
 
+def shares_of(round: int, answers: Collection[Payload]) -> Iterator[tuple[float, Payload]]:
+    """The answers of clients that have images, each with its share of all.
+
+    Raises:
+        UserError: none has any.
+    """
+    total = sum(int(answer.scalars["images"]) for answer in answers)
+    if total == 0:
+        raise UserError(
+            f"No client that answered in round {round} has an image, so there is nothing to average; give the "
+            "clients images, or leave those without any out."
+        )
+    for answer in answers:
+        if images := int(answer.scalars["images"]):
+            yield images / total, answer
+
+
 def average(models: Iterable[Trained]) -> dict[str, Tensor]:
     """The mean of models, by the shares that stand beside them."""
     mean: dict[str, Tensor] = {}
@@ -97,5 +111,6 @@ def average(models: Iterable[Trained]) -> dict[str, Tensor]:
     return mean
 
 
-def _named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A model's tensors by parameter, of a message."""
     return {name.removeprefix("model/"): value for name, value in tensors.items()}

@@ -125,6 +125,11 @@ def _check_scheme(config: Config, scheme: Scheme) -> None:
             f"The scheme {f.scheme} needs a labelled public set, and data.labelled is false; "
             "use dsfl, which needs no labels."
         )
+    if scheme.outsiders and d.one_domain:
+        raise UserError(
+            f"The scheme {f.scheme} needs people who are no targets, and with data.protocol=one-domain all classes "
+            "are; use a protocol with two domains, or the scheme fedavg."
+        )
     if not scheme.labelled and d.targets < 2 and not d.one_domain:
         raise UserError(
             f"The scheme {f.scheme} has the private people as its classes, and one class is too few; "
@@ -145,10 +150,10 @@ def check_architectures(
         raise UserError(
             f"The scheme {f.scheme} needs the same model everywhere; set federation.models and server_model alike."
         )
-    for model in sorted({*f.models, f.server_model}):
+    for model in sorted({*f.models, f.server_model, *scheme.beside}):
         made = own.outline(model, image_size, num_classes)
         refuse_single_images(model, made, f.batch)
-        if not registry.is_own(model):
+        if not registry.is_own(model) or model not in {*f.models, f.server_model}:
             continue
         counts = [name for name, value in made.state_dict().items() if not value.is_floating_point()]
         if counts and scheme.upload_kind in MODEL_KINDS:

@@ -45,7 +45,8 @@ def footprint(config: Config, scheme: Scheme, size: Sizes, hiding: Hiding | None
         UserError: a model of the user's own cannot be built.
     """
     d, f, public, private = config.data, config.federation, size.public, size.private
-    made = {name: model_of(name, d.image_size, size.classes) for name in {*f.models, f.server_model}}
+    names = {*f.models, f.server_model, *scheme.beside}
+    made = {name: model_of(name, d.image_size, size.classes) for name in names}
     scale = Scale(
         public=public,
         sensitive=public // 2 if d.protocol == "domain-pair" else public,
@@ -88,7 +89,9 @@ def _federation(config: Config, scheme: Scheme, scale: Scale, models: dict[str, 
         for _ in range(company.models)
     ]
     held = sum(copies * forecast.weights(models[name]) for name in names)
+    held += f.clients * sum(3 * forecast.weights(models[name]) for name in scheme.beside)  # theirs is Adam
     step = max(forecast.step(model, max(2, f.batch), *shape) for model in models.values())
+    step += sum(forecast.step(models[name], max(2, f.batch), *shape) for name in scheme.beside)  # at once
     # a forward pass alone holds two maps at a time, never all
     asked = max(forecast.step(model, min(PREDICTED, scale.public), *shape) for model in models.values()) // 2
     shares_models = scheme.upload_kind in MODEL_KINDS

@@ -168,12 +168,13 @@ def plan(config: Config) -> Plan:
     found = check(config)
     size = found.sizes
     outputs = size.public * size.classes * FLOAT
-    weights = sum(p.numel() * FLOAT for p in _bank(config, size.classes, f.models[0]).models[0].parameters())
+    weights = _weights(config, size.classes, f.models[0])
     upload = weights if found.scheme.upload_kind in MODEL_KINDS else outputs
     recorded = f.clients if found.hiding is None else 1
     wire = f.rounds * ((recorded + 1) * upload + outputs)
     memory = footprint(config, found.scheme, size, found.hiding)
     models = f.clients + 1 + _beside(config)
+    beside = sum(_weights(config, size.classes, name) for name in found.scheme.beside)
     return Plan(
         data=PlannedData(
             d.source, size.people, found.left_out, size.public, size.private, size.targets, config.noun
@@ -192,7 +193,7 @@ def plan(config: Config) -> Plan:
             )
             for entry in config.defenses
         ],
-        disk=PlannedDisk(g.simulations * wire, 3 * models * weights),
+        disk=PlannedDisk(g.simulations * wire, 3 * (models * weights + f.clients * beside)),
         memory=PlannedMemory(max(memory.values()), memory),
         seconds=foretell(config, found),
     )
@@ -223,7 +224,11 @@ def foretell(config: Config, found: Checked, hurry: bool = False) -> float:
         learnt += worlds * beside * (one.labels + one.public) * size.public
         learnt += worlds * _taught(config) * one.private * size.private / f.clients
     predicted = worlds * f.rounds * (f.clients + 1 + beside) * size.public
-    return (learnt + predicted / STEP_TO_FORWARD) * _seconds_per_image(config, size.classes, hurry)
+    own = _seconds_per_image(config, size.classes, hurry)
+    taught = learnt * sum(
+        _seconds_per_image(config, size.classes, hurry, name) for name in found.scheme.beside
+    )
+    return (learnt + predicted / STEP_TO_FORWARD) * own + taught
 
 
 def _beside(config: Config) -> int:
@@ -254,18 +259,23 @@ def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> 
     return once + g.simulations * in_each_world
 
 
+def _weights(config: Config, classes: int, model: str) -> int:
+    """Bytes of a model's parameters."""
+    return sum(p.numel() * FLOAT for p in _bank(config, classes, model).models[0].parameters())
+
+
 def _bank(config: Config, classes: int, model: str) -> ModelBank:
     f, side = config.federation, config.data.image_size
     return bank_of(f, model, [0], (side, side), classes, 0, choose_device(config.device))
 
 
-def _seconds_per_image(config: Config, classes: int, hurry: bool) -> float:
-    """The median training step, by image, of each client's architecture; their mean."""
+def _seconds_per_image(config: Config, classes: int, hurry: bool, model: str | None = None) -> float:
+    """The median training step, by image, of each client's architecture, or of a given one; their mean."""
     f, side = config.federation, config.data.image_size
     noise = torch.Generator().manual_seed(0)  # of black images half of the activations would be zero
     images = torch.randint(0, 256, (f.batch, 3, side, side), dtype=torch.uint8, generator=noise)
     labels = torch.randint(0, classes, (f.batch,), generator=noise)
-    names = f.models[: f.clients]
+    names = f.models[: f.clients] if model is None else [model]
     timed = list(dict.fromkeys(names))
     patience, least = (HURRIED / len(timed), 1) if hurry else (PATIENCE, WARM_UP + 3)
     steps = {

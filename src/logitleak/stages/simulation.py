@@ -286,6 +286,7 @@ def manifest_of(
         uploads=Uploads(action=action, tensor=tensor, kind=scheme.upload_kind),
         defenses=defenses,
         aggregation=aggregated,
+        participant="generated" in scheme.provides,
     )
 
 

@@ -83,7 +83,7 @@ def starter(path: Path, out: Path) -> str:
         side_why=f"          # inversion networks make squares of side {', '.join(map(str, SIDES))}",
         share=share, scheme="dsfl" if unlabelled else "fedmd",
         scheme_why="            # fedmd and fedgems need a labelled public set" if unlabelled else
-        "           # or dsfl, cronus, fedgems, feddf, fedavg",
+        "           # or dsfl, cronus, fedgems, feddf, fedkd, fedavg, fedavg-gan",
         clients=CLIENTS, model="lenet" if side <= 32 else "cnn",
     )  # fmt: skip
     check(configs.parse(yaml_text.parse(text)))

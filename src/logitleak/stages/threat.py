@@ -51,6 +51,7 @@ def threat_model(
         "adversary": adversary(view),
         "sees": [
             *_uploads(view, f"in each of {view.rounds} rounds"),
+            *_participant(view),
             *described(view, held),
         ],
         "knows": knows,
@@ -90,6 +91,16 @@ def _uploads(view: Transcript, rounds: str) -> list[str]:
     if view.summed:
         return aggregation.described(view, outputs)
     return [f"Each client's {outputs}, {rounds}.", "Which client sent them."]
+
+
+def _participant(view: Transcript) -> list[str]:
+    """What somebody has who takes part and attacks."""
+    if not view.manifest.participant:
+        return []
+    return [
+        "Beside the server: a malicious participant, who sees the model of each round and nobody's update. It is "
+        "active: it trains on images that it makes, under a label that is not theirs. The attack gan-attack is its own."
+    ]
 
 
 def _labelled(view: Transcript) -> str:

@@ -29,8 +29,8 @@ from logitleak.types import (
     provided,
 )
 from logitleak.wire.checks import check_finite, check_row_ids, check_tensor, describe
-from logitleak.wire.models import check_models, read_global_model, read_model
-from logitleak.wire.writer import FORMAT, MEAN, OWN, Manifest, read_absent, read_bytes, round_folder
+from logitleak.wire.models import UPDATE, check_model, outline_of, read_global_model, read_model
+from logitleak.wire.writer import FORMAT, HELD, MEAN, OWN, Manifest, read_absent, read_bytes, round_folder
 
 _MANIFEST_BYTES = 64 * 2**20
 
@@ -64,6 +64,7 @@ class Transcript:
                 f"{self.folder} lacks round {listed}, which its manifest claims; run it again if it is a simulation "
                 "that was stopped."
             )
+        self._outline: dict[str, tuple[int, ...]] = {}  # of the model that was sent last
         for t in self._round_numbers():
             self._check_round(t)
 
@@ -91,6 +92,8 @@ class Transcript:
     def provides(self) -> frozenset[str]:
         """What an attack can ask of this transcript."""
         everything = provided(self.manifest.uploads.kind, self.knowledge.public.labels is not None)
+        if self.manifest.participant:
+            everything |= {"generated"}
         return everything if self.manifest.server_logits else everything - {"server_logits"}
 
     @property
@@ -147,12 +150,12 @@ class Transcript:
         return values
 
     def global_model(self, round: int) -> GlobalModel:
-        """The model that the server sent out in a round.
+        """The model that clients began a round with: what the server sent out in it, or last, and stepped along since.
 
         Raises:
             UserError: a value is missing or not finite, or the file is damaged.
         """
-        return read_global_model(self._uploads(round), self.manifest.uploads.tensor, round)
+        return read_global_model(self._uploads, self._updates, self.manifest.uploads.tensor, round)
 
     def client_gradients(self, client: int, round: int) -> dict[str, Tensor]:
         """(old − new weights) / learning rate of a client in a round, float32, by parameter; empty where it was
@@ -164,12 +167,31 @@ class Transcript:
         file, uploads = self._uploads(round), self.manifest.uploads
         if client in read_absent(file, self.parties):
             return {}
-        sent = self.global_model(round)
         what = f"The upload of client {client} in round {round}"
-        values = read_model(file, f"client-{client}", uploads.tensor, what)
+        values = read_model(file, f"client-{client}", uploads.tensor, what, self._outline)
         if uploads.kind == "gradients":
-            return {name: values[name] for name in sent.weights}
+            return values
+        sent = self.global_model(round)
         return {name: (weight - values[name]) / sent.lr for name, weight in sent.weights.items()}
+
+    def generated(self, round: int) -> tuple[Tensor, Tensor]:
+        """What a participant that attacks held after a round: labels int64 [w], ascending, and images float32
+        [w, s, 3, H, W] in [0, 1]; none where it had made none.
+
+        Raises:
+            UserError: they are no images of labels, or the file is damaged.
+        """
+        path = round_folder(self.folder, round) / f"{HELD}.safetensors"
+        shape = self.knowledge.public.images.shape[1:]
+        if not path.is_file():
+            return torch.empty(0, dtype=torch.int64), torch.empty(0, 1, *shape)
+        labels, images = (TensorFile(path).read(name) for name in ("labels", "images"))
+        known = labels.dtype == torch.int64 and labels.dim() == 1 and bool((labels.diff() > 0).all())
+        if not known or images.dtype != torch.uint8 or images.dim() != 5 or images.shape[2:] != shape:
+            raise UserError(f"{path}: labels must be int64 [w], ascending, and images uint8 [w, s, 3, H, W].")
+        if len(images) != len(labels) or images.shape[1] == 0:
+            raise UserError(f"{path}: there must be images of every label.")
+        return labels, images.to(torch.float32).div_(255)
 
     def sent(self, action: str, round: int) -> Payload | None:
         """The tensors that the server sent out with an action in a round; None where none are on record.
@@ -192,7 +214,9 @@ class Transcript:
     def actions(self, round: int) -> list[str]:
         """The actions on record for a round, by name."""
         return sorted(
-            path.stem for path in round_folder(self.folder, round).glob("*.safetensors") if path.stem != OWN
+            path.stem
+            for path in round_folder(self.folder, round).glob("*.safetensors")
+            if path.stem not in (OWN, HELD)
         )
 
     def absent(self, round: int) -> dict[str, dict[int, str]]:
@@ -235,6 +259,9 @@ class Transcript:
 
     def _uploads(self, round: int) -> TensorFile:
         return TensorFile(round_folder(self.folder, round) / f"{self.manifest.uploads.action}.safetensors")
+
+    def _updates(self, round: int) -> TensorFile:
+        return TensorFile(round_folder(self.folder, round) / f"{UPDATE}.safetensors")
 
     def _name(self, client: int) -> str:
         sender = MEAN if self.summed else f"client-{client}"
@@ -279,7 +306,7 @@ class Transcript:
             own = TensorFile(round_folder(self.folder, round) / f"{OWN}.safetensors")
             check_tensor(own, "logits", (public, classes), f"{where}: the server's own logits")
         if self.manifest.uploads.kind in MODEL_KINDS:
-            check_models(uploads, self._present(uploads, where), self.manifest.uploads.tensor, where)
+            self._check_models(round, uploads, where)
             return
         present = self._present(uploads, where)
         if not present:
@@ -306,6 +333,19 @@ class Transcript:
             check_tensor(
                 uploads, self._name(k), (counts[named], classes), f"{where}: the upload of client {k}"
             )
+
+    def _check_models(self, round: int, uploads: TensorFile, where: str) -> None:
+        """What clients sent, and how they came to the model that they began with."""
+        tensor = self.manifest.uploads.tensor
+        if sent := outline_of(uploads, tensor):
+            self._outline = sent
+        elif self._outline:
+            who = f"{where}: {{}} of what the server sent in the round before"
+            check_model(self._updates(round - 1), "sent", tensor, who, self._outline)
+        else:
+            raise UserError(f"{where}: the server sent no model.")
+        for k in self._present(uploads, where):
+            check_model(uploads, f"client-{k}", tensor, f"{where}: {{}} of client {k}", self._outline)
 
     def _present(self, file: TensorFile, where: str) -> list[int]:
         """The clients whose upload must be there: all but those whose absence is recorded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,8 @@ FORMAT = 1
 ACTION = "[a-z][a-z0-9_-]*"
 OWN = "own"
 """The file of a round with the server's own logits; others are called by their actions."""
+HELD = "participant"
+"""The file of a round with what a participant that attacks holds; no message."""
 MEAN = "mean"
 """Where the mean of uploads is in an exchange, in place of those of "client-K"."""
 MOST_CLIENTS, MOST_CLASSES = 10_000, 1_000_000
@@ -75,7 +78,8 @@ class Manifest(BaseModel):
 
     ``server_logits`` says whether every round has the server's own outputs; a capture may come without them.
     ``defenses`` act in their order, at clients, before anything is sent. With ``aggregation`` no upload is on record,
-    only the mean of all.
+    only the mean of all. ``participant`` says that somebody takes part who attacks the others, and whose images are on
+    record.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,6 +96,7 @@ class Manifest(BaseModel):
     server_logits: bool = True
     defenses: list[Defended] = Field(default_factory=list, max_length=100)
     aggregation: Aggregated | None = None
+    participant: bool = False
 
 
 class TranscriptWriter:
@@ -145,6 +150,14 @@ class TranscriptWriter:
         """
         write_tensors(self._free(round, OWN), {"logits": logits})
 
+    def write_held(self, round: int, tensors: Mapping[str, Tensor]) -> None:
+        """Keep what a participant that attacks holds after a round: it did not travel, and is its own.
+
+        Raises:
+            UserError: it was written, or the round is whole.
+        """
+        write_tensors(self._free(round, HELD), dict(tensors))
+
     def commit(self, round: int) -> None:
         """Declare a round whole. Round 0, before the first, leaves a folder only if something travelled in it."""
         if round > 0 or self._partial(round).exists():
@@ -183,10 +196,10 @@ class TranscriptWriter:
 
 def check_action(action: str) -> None:
     """Raise a `UserError` where a transcript can have no exchange of this name."""
-    if re.fullmatch(ACTION, action) is None or action == OWN:
+    if re.fullmatch(ACTION, action) is None or action in (OWN, HELD):
         raise UserError(
             f'An action of a scheme cannot be called "{printable(action, 100)}"; use small letters, digits, - and _, '
-            f'and not "{OWN}", which is where the server\'s own logits are.'
+            f'and neither "{OWN}", which is where the server\'s own logits are, nor "{HELD}".'
         )
 
 

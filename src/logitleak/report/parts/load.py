@@ -24,6 +24,7 @@ SCHEMES = {
     "ds-fl": "DS-FL",
     "cronus": "Cronus",
     "feddf": "FedDF",
+    "fedkd": "FedKD",
 }
 """Schemes as papers spell them."""
 

@@ -1,0 +1,137 @@
+"""FedAvg with a participant that attacks the others (Hitaj, Ateniese and Perez-Cruz, CCS 2017)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn.functional as F
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from logitleak.federation.bank import ModelBank
+from logitleak.models.latent import GROUPS
+from logitleak.schemes.base import Channel, Epochs, Server
+from logitleak.schemes.participant import Participant, ParticipantSettings
+from logitleak.schemes.shared_model import SharedModel, SharedModelSettings, average, named, shares_of
+from logitleak.types import Payload
+
+
+class FedAvgGANSettings(SharedModelSettings):
+    """How long clients train, and what the participant does. Of the original are the uniform noise and its length, and
+    DCGAN's β₁; all other numbers are ours, and small enough for two cores.
+
+    Attributes:
+        held: public images of people who are no targets that the participant trains on, as if they were its own.
+        injected: images that it makes in every round and trains on under a label that is not theirs; 0 for none, which
+            leaves a participant that is curious only.
+        warm_up: rounds in which it does as everybody does, before it trains its generator.
+        gan_steps, gan_batch, gan_lr: of the generator in every round after that, by Adam with β₁ = 0.5.
+        gan_latent: length of z.
+        gan_filters: channels of the generator next to the image, a multiple of 4.
+        samples: images of every target that it keeps after each round.
+    """
+
+    held: PositiveInt = 32
+    injected: NonNegativeInt = 32
+    warm_up: NonNegativeInt = 1
+    gan_steps: PositiveInt = 100
+    gan_batch: PositiveInt = 16
+    gan_lr: PositiveFloat = 1e-3
+    gan_latent: PositiveInt = 100
+    gan_filters: int = Field(default=8, ge=GROUPS, multiple_of=GROUPS)
+    samples: PositiveInt = 8
+
+    @property
+    def participant(self) -> ParticipantSettings:
+        """What the participant does."""
+        return ParticipantSettings(
+            held=self.held,
+            injected=self.injected,
+            warm_up=self.warm_up,
+            samples=self.samples,
+            steps=self.gan_steps,
+            batch=self.gan_batch,
+            lr=self.gan_lr,
+            latent=self.gan_latent,
+            filters=self.gan_filters,
+        )
+
+
+class FedAvgGAN(SharedModel):
+    """FedAvg in which one more participant is malicious: it holds no private image, trains a generator against the
+    model of the round, and trains on what that makes under a wrong label, so that the others teach the model more of
+    what the right one looks like.
+
+    It is played where the server is, and is no client of the federation: it answers nobody, and holds what any client
+    gets, the model of each round. Its update counts in the average like anybody's, by the images that it trains on.
+    What its generator makes of every target is kept on record (`held`).
+
+    Deviations from the original: one generator of all targets, which is told a label, where the original attacks one
+    class; made images get the label of a person whom no client has private images of, where its networks have one
+    output more; the participant trains on public images of such people besides.
+    """
+
+    Settings = FedAvgGANSettings
+    outsiders = True
+    settings: FedAvgGANSettings
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self._participant: Participant | None = None
+        self._kept: dict[str, Tensor] = {}  # of a participant that is yet to be made
+        self._shown: dict[str, Tensor] = {}
+
+    @property
+    def provides(self) -> frozenset[str]:
+        return super().provides | {"generated"}
+
+    def serve(self, round: int, channel: Channel, server: Server) -> None:
+        participant = self._begun(server)
+        answers = self.answers(round, channel, server)
+        if participant.attacks(round):
+            participant.learn(copy.deepcopy(server.bank.models[0]), round)
+        own = self._trained(participant, round, server)
+        models = ((share, named(answer.tensors)) for share, answer in shares_of(round, [*answers, own]))
+        server.bank.set_weights(0, average(models))
+        self._shown = participant.shown(round)
+
+    def held(self) -> dict[str, Tensor]:
+        return self._shown
+
+    def planned_epochs(self, clients: int, rounds: int) -> Epochs:
+        epochs = rounds * self.settings.epochs
+        return Epochs(private=clients * epochs, outside=epochs)
+
+    def state(self) -> dict[str, Tensor]:
+        return self._kept if self._participant is None else self._participant.state()
+
+    def load_state(self, table: Mapping[str, Tensor]) -> None:
+        self._participant, self._kept = None, dict(table)
+
+    def _begun(self, server: Server) -> Participant:
+        """The participant, as far as it is."""
+        if self._participant is None:
+            bank = server.bank
+            self._participant = Participant(self.settings.participant, server.public, bank.seed, bank.device)
+            if self._kept:
+                self._participant.load_state(self._kept)
+        return self._participant
+
+    def _trained(self, participant: Participant, round: int, server: Server) -> Payload:
+        """What the participant sends: the model of the round, trained as every client trains it."""
+        shared, data = server.bank, participant.data(round)
+        bank = ModelBank(
+            shared.architecture, shared.image_size, shared.num_classes, ["participant"],
+            shared.optimization, shared.seed, shared.device, shared.dtype,
+        )  # fmt: skip
+        bank.set_weights(0, shared.weights(0))
+
+        def tell(_: int, epoch: int, value: float) -> None:
+            server.listener(round, "participant", None, epoch, value)
+
+        epochs = self.settings.epochs
+        bank.fit([data.images], [data.labels], F.cross_entropy, epochs, ("train", round), tell)
+        values = {f"model/{name}": value for name, value in bank.weights(0).items()}
+        return Payload(values, {"images": len(data)})
