@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from logitleak import config as configs
 from logitleak.deploy.arrays import KIND, decode, encode
 from logitleak.deploy.client import Client
-from logitleak.deploy.config import DeployConfig
-from logitleak.deploy.folders import client_folder
+from logitleak.deploy.config import DeployConfig, flat, of_run, parse
+from logitleak.deploy.folders import client_folder, divide
 from logitleak.deploy.told import Told
 from logitleak.federation.answers import Shape
 from logitleak.types import Absence, Payload
 
 Spoil = Callable[[int, str, int, Payload], Payload | Absence]
+
+
+def deployment(values: dict[str, Any], folder: Path) -> DeployConfig:
+    """What everybody is told of a simulation's federation, once its data are divided into folders."""
+    config = configs.parse(values)
+    divide(config, folder / "data")
+    return parse(flat(of_run(config, folder / "data", folder / "run")))
 
 
 def carried(value: Tensor) -> Tensor:

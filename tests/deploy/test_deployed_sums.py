@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from loopback import Loopback, Spoil, faithful
+from loopback import Loopback, Spoil, deployment, faithful
 
 import logitleak
 from logitleak import config as configs
@@ -21,7 +21,7 @@ from logitleak.config import AttackConfig
 from logitleak.deploy.app import write_app
 from logitleak.deploy.client import Client
 from logitleak.deploy.config import DeployConfig, flat, of_run, parse
-from logitleak.deploy.folders import divide, read_facts
+from logitleak.deploy.folders import read_facts
 from logitleak.deploy.server import serve
 from logitleak.errors import UserError
 from logitleak.federation.channel import InProcessChannel, TooFewClients
@@ -63,12 +63,6 @@ def summed(tiny: Tiny, kind: str, scheme: str = "fedmd", **federation: Any) -> d
     values = tiny(scheme)
     values["federation"] |= {"aggregation": kind} | federation
     return values
-
-
-def deployment(values: dict[str, Any], folder: Path) -> DeployConfig:
-    config = configs.parse(values)
-    divide(config, folder / "data")
-    return parse(flat(of_run(config, folder / "data", folder / "run")))
 
 
 def assert_same_transcript(found: Path, expected: Path) -> None:

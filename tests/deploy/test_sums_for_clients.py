@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from loopback import Loopback
+from loopback import Loopback, deployment
 
 import logitleak
 from logitleak import config as configs
 from logitleak.cli.command import main
 from logitleak.config import AttackConfig
 from logitleak.deploy.config import DeployConfig, flat, of_run, parse
-from logitleak.deploy.folders import divide, read_facts
+from logitleak.deploy.folders import read_facts
 from logitleak.deploy.server import next_step, serve
 from logitleak.deploy.sums.means import bring_in
 from logitleak.errors import UserError
@@ -36,12 +36,6 @@ def summed(tiny: Tiny) -> dict[str, Any]:
     values = tiny("fedmd")
     values["federation"]["aggregation"] = AGGREGATOR
     return values
-
-
-def deployment(values: dict[str, Any], folder: Path) -> DeployConfig:
-    config = configs.parse(values)
-    divide(config, folder / "data")
-    return parse(flat(of_run(config, folder / "data", folder / "run")))
 
 
 def means_of(config: DeployConfig, client: int) -> Path:

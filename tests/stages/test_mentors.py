@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from killed import resumed_equals_straight
 
 import logitleak
 from logitleak.config import parse
@@ -15,7 +16,6 @@ from logitleak.models.base import build
 from logitleak.seeds import derive
 from logitleak.stages.check import check
 from logitleak.stages.plan import plan
-from logitleak.stages.simulation import Simulation
 from logitleak.stages.verify import verify
 from logitleak.wire.transcript import Transcript
 
@@ -32,24 +32,7 @@ def fedkd(config: dict[str, Any], **settings: Any) -> dict[str, Any]:
 def test_killed_between_rounds(tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mentors, with their moments, go on where they were."""
     config = fedkd(tiny_config(), **SMALL)
-    logitleak.run(config, tmp_path / "straight")
-    kept = Simulation._checkpoint
-
-    def dies(self: Simulation, round: int) -> None:
-        kept(self, round)
-        if round == 1:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Simulation, "_checkpoint", dies)
-        with pytest.raises(KeyboardInterrupt):
-            logitleak.run(config, tmp_path / "resumed")
-    logitleak.run(config, tmp_path / "resumed")
-    files = sorted((tmp_path / "straight" / "wire").rglob("*.safetensors"))
-    assert len(files) == 1 + 3 * 3
-    for path in files:
-        other = tmp_path / "resumed" / path.relative_to(tmp_path / "straight")
-        assert other.read_bytes() == path.read_bytes()
+    assert resumed_equals_straight(config, tmp_path, monkeypatch) == 1 + 3 * 3
 
 
 def test_attacks_and_twins_of_fedkd(tmp_path: Path, tiny_config: Config) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from killed import resumed_equals_straight
 
 import logitleak
 from logitleak.config import parse
 from logitleak.files.storage import read_tensors
 from logitleak.stages.check import check
-from logitleak.stages.simulation import Simulation
 from logitleak.stages.verify import verify
 from logitleak.wire.transcript import Transcript
 
@@ -57,24 +57,7 @@ def test_twins_and_the_threat_model(tmp_path: Path, tiny_config: Config) -> None
 
 def test_killed_between_rounds(tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     config = participated(tiny_config())
-    logitleak.run(config, tmp_path / "straight")
-    kept = Simulation._checkpoint
-
-    def dies(self: Simulation, round: int) -> None:
-        kept(self, round)
-        if round == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Simulation, "_checkpoint", dies)
-        with pytest.raises(KeyboardInterrupt):
-            logitleak.run(config, tmp_path / "resumed")
-    logitleak.run(config, tmp_path / "resumed")
-    files = sorted((tmp_path / "straight" / "wire").rglob("*.safetensors"))
-    assert len(files) == 1 + 3 * 2 + 2
-    for path in files:
-        other = tmp_path / "resumed" / path.relative_to(tmp_path / "straight")
-        assert other.read_bytes() == path.read_bytes()
+    assert resumed_equals_straight(config, tmp_path, monkeypatch) == 1 + 3 * 2 + 2
 
 
 def test_its_images_are_attacked_without_the_truth(tmp_path: Path, tiny_config: Config) -> None:
