@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from logitleak.capture.findings import Findings
 from logitleak.capture.parts import (
     Client,
+    Defense,
     Game,
     Label,
     Outputs,
@@ -46,6 +47,7 @@ class Description(Part):
         rounds: their number, or a list of those that were recorded; a number T means 1 to T.
         targets: labels whose images are private, by number or name.
         names: the names of all labels, J of them.
+        defenses: what the server knows that clients did before they sent, in that order.
         uploads, server, public, private: see there. Without ``server`` only attacks can run that need no outputs
             of the server's own; without ``private`` nothing can be scored.
     """
@@ -66,6 +68,7 @@ class Description(Part):
     )
     targets: Annotated[list[Label], Field(min_length=1, max_length=MOST_CLASSES, fail_fast=True)]
     names: Annotated[list[Text], Field(max_length=MOST_CLASSES, fail_fast=True)] | None = None
+    defenses: Annotated[list[Defense], Field(max_length=100, fail_fast=True)] = Field(default_factory=list)
     uploads: Outputs
     server: Server | None = None
     public: Public
@@ -80,6 +83,13 @@ class Description(Part):
     def round_numbers(self) -> list[int]:
         """How the T rounds are numbered in file names; round t of the transcript is the t-th of them."""
         return list(range(1, self.rounds + 1)) if isinstance(self.rounds, int) else list(self.rounds)
+
+    def clients_with(self, defense: Defense) -> Literal["all"] | list[int]:
+        """The clients of the transcript that have a defense; who is not in this capture is left out."""
+        if defense.clients == "all":
+            return "all"
+        wanted = set(map(str, defense.clients))
+        return [k for k, name in enumerate(self.client_names) if name in wanted]
 
     def upload_file(self, round: int, client: str) -> str:
         """Where a client's outputs of a round are, in the capture. Numbers of clients are padded like rounds."""

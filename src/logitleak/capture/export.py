@@ -60,6 +60,10 @@ def export(
             scheme=view.manifest.scheme,
             synthetic=synthetic,
             noun=noun,
+            defenses=[
+                entry.model_dump(mode="json", include={"name", "settings", "clients"})
+                for entry in view.manifest.defenses
+            ],
         )
         for round in range(1, view.rounds + 1):
             _record(view, round, record)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from logitleak.capture import description as descriptions
 from logitleak.capture.arrays import Wanted
+from logitleak.capture.defended import check_defenses
 from logitleak.capture.description import Description
 from logitleak.capture.findings import Findings, count, listed
 from logitleak.capture.images import PublicSet, read_private, read_public
@@ -77,6 +78,7 @@ def inspect(folder: Path) -> Inspection:
     if description is None:
         return Inspection(findings, None)
     check_targets(description, findings)
+    check_defenses(description, findings)
     public, rows = read_public(folder, description, findings)
     private = None
     if description.private is not None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from logitleak.capture.places import check_pattern, check_relative
-from logitleak.wire.writer import MOST_CLASSES
+from logitleak.wire.writer import MOST_CLASSES, MOST_CLIENTS
 
 MOST_ROWS = 1_000_000
 """Public images, or rows of no images."""
@@ -82,6 +82,22 @@ class Outputs(Part):
     files: Pattern
     values: Text | None = None
     rows: Text = "rows"
+
+
+class Defense(Part):
+    """What clients did to their outputs before they were recorded, or while they learnt.
+
+    Attributes:
+        name: as `logitleak ls defense` calls it, or any other; of others nothing more is said than the name.
+        settings: of the defense; those that are left out have its defaults.
+        clients: whose defense it is, by number or name.
+    """
+
+    name: Text
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=_MOST_SETTINGS)
+    clients: (
+        Literal["all"] | Annotated[list[Client | int], Field(max_length=MOST_CLIENTS, fail_fast=True)]
+    ) = "all"
 
 
 class Server(Part):

@@ -56,6 +56,7 @@ class CaptureWriter:
         kind: "logits", or "probabilities" (softmax outputs).
         title, scheme: what the report calls the data and the scheme.
         noun: what one class stands for: person, class, product.
+        defenses: what clients do before they send, as "defenses" of a capture.yaml: names, settings, whose.
         private: what only those know who own the data, as "private" of a capture.yaml: owners, and a game; nothing can
             be judged without it, and no attack sees it.
         synthetic: whether the images are made up; None leaves it unsaid.
@@ -80,6 +81,7 @@ class CaptureWriter:
         title: str = "a recorded federation",
         scheme: str = "fedmd",
         noun: str = "person",
+        defenses: Sequence[Mapping[str, Any]] = (),
         private: Mapping[str, Any] | None = None,
         synthetic: bool | None = None,
         image_size: int | None = None,
@@ -111,6 +113,7 @@ class CaptureWriter:
                 **({} if image_size is None or images is None else {"image_size": image_size}),
                 "labelled": labelled and labels is not None,
             },
+            **({"defenses": [dict(defense) for defense in defenses]} if defenses else {}),
             **({} if private is None else {"private": dict(private)}),
         }  # fmt: skip
         self._describe([1], {1: ["0"]}, {1})  # what is wrong with it is said before anything is written

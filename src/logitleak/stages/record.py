@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from logitleak import registry
 from logitleak.capture.description import Description, is_capture
 from logitleak.capture.export import export
 from logitleak.capture.findings import Findings
@@ -19,6 +20,7 @@ from logitleak.capture.images import PublicSet
 from logitleak.capture.inspect import Content, inspect
 from logitleak.capture.places import inside
 from logitleak.config.recorded import Recorded, RecordedConfig
+from logitleak.config.sections import DefenseConfig
 from logitleak.errors import UserError
 from logitleak.files import yaml_text
 from logitleak.files.atomic import atomic_folder, restore
@@ -30,10 +32,11 @@ from logitleak.sealed.game import Game
 from logitleak.sealed.game import recorded as recorded_game
 from logitleak.sealed.truth import GroundTruth
 from logitleak.stages.folder import RunFolder
+from logitleak.stages.shields import on_record
 from logitleak.text import noun_of, printable
 from logitleak.types import Event, Payload
 from logitleak.wire.transcript import Transcript
-from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads, round_folder
+from logitleak.wire.writer import Defended, Manifest, TranscriptWriter, Uploads, round_folder
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,21 @@ def _manifest(d: Description) -> Manifest:
         target_labels=sorted(_numbers(d)),
         uploads=Uploads(action="upload", tensor=d.uploads.kind, kind=d.uploads.kind),
         server_logits=d.server is not None,
+        defenses=_defended(d),
     )
+
+
+def _defended(d: Description) -> list[Defended]:
+    """The defenses that somebody has, as ``wire/`` has them; settings are written out where there is one called so."""
+    found = []
+    for defense in d.defenses:
+        clients = d.clients_with(defense)
+        if defense.name in registry.names("defense") and clients:
+            entry = DefenseConfig(name=defense.name, settings=defense.settings, clients=clients)
+            found += on_record([entry])
+        elif clients:
+            found.append(Defended(name=defense.name, settings=defense.settings, clients=clients))
+    return found
 
 
 def _numbers(d: Description, targets: Sequence[int | str] | None = None) -> list[int]:
