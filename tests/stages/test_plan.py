@@ -20,7 +20,8 @@ from logitleak.stages.banks import scheme_of
 from logitleak.stages.check import check
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
-from logitleak.stages.plan import _median_step, foretell, images_learnt, plan
+from logitleak.stages.pace import foretell, images_learnt, median_step
+from logitleak.stages.plan import plan
 from logitleak.types import ClientData
 
 Config = Callable[..., dict[str, Any]]
@@ -87,9 +88,9 @@ def test_the_first_steps_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> Non
             self.steps += 1
             Clock.now += 1.0 if self.steps <= 3 else 0.01
 
-    monkeypatch.setattr("logitleak.stages.plan.time.perf_counter", lambda: Clock.now)
+    monkeypatch.setattr("logitleak.stages.pace.time.perf_counter", lambda: Clock.now)
     bank: Any = Slow()
-    assert _median_step(bank, torch.zeros(2), torch.zeros(2)) == pytest.approx(0.01)
+    assert median_step(bank, torch.zeros(2), torch.zeros(2)) == pytest.approx(0.01)
     assert bank.steps >= 6
 
 
@@ -106,7 +107,7 @@ def test_slow_steps_are_not_waited_for(tiny_config: Config, monkeypatch: pytest.
             steps.append(bank.architecture)
             Clock.now += 2.5
 
-    monkeypatch.setattr("logitleak.stages.plan.time.perf_counter", lambda: Clock.now)
+    monkeypatch.setattr("logitleak.stages.pace.time.perf_counter", lambda: Clock.now)
     monkeypatch.setattr(ModelBank, "fit", slow)
     config = configs.parse(tiny_config())
     assert foretell(config, check(config), hurry=True) > 20
@@ -125,6 +126,6 @@ def test_every_architecture_is_timed(tiny_config: Config, monkeypatch: pytest.Mo
         timed.append(bank.architecture)
         return 1.0
 
-    monkeypatch.setattr("logitleak.stages.plan._median_step", noted)
+    monkeypatch.setattr("logitleak.stages.pace.median_step", noted)
     assert any(line.startswith("time") for line in plan(configs.parse(values)).lines())
     assert timed == ["cnn", "mlp"]

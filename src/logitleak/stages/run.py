@@ -23,7 +23,7 @@ from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, timed
 from logitleak.stages.opening import finished, open_run
-from logitleak.stages.plan import duration, foretell
+from logitleak.stages.pace import duration, foretell
 from logitleak.stages.worlds import attack_seed, attack_worlds, check_attack
 from logitleak.types import Reconstructions
 from logitleak.wire.transcript import Transcript

@@ -1,0 +1,131 @@
+"""How fast this machine trains the models of a configuration, and so how long its federation takes here."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from logitleak.config import Config
+from logitleak.federation.bank import ModelBank
+from logitleak.schemes.base import Epochs
+from logitleak.stages.banks import bank_of
+from logitleak.stages.baselines import of_one_client
+from logitleak.stages.check import Checked
+from logitleak.stages.folder import choose_device
+from logitleak.stages.shields import companies
+
+WARM_UP, TIMED, PATIENCE = 3, 12, 2.0
+"""Steps that are not timed, steps that are, and the seconds after which fewer of them have to do."""
+
+HURRIED = 1.5
+"""The seconds for all architectures, where somebody waits for a run to begin."""
+
+STEP_TO_FORWARD = 3
+"""A training step multiplies about three times as much as a prediction: forward, and back to inputs and weights."""
+
+
+def foretell(config: Config, found: Checked, hurry: bool = False) -> float:
+    """About how many seconds the federation takes here, in all worlds: a few training steps are timed.
+
+    Args:
+        config: the run's.
+        found: what `check` found of it.
+        hurry: take two seconds or so, even where steps are slow, for a number that is less certain.
+    """
+    f, size = config.federation, found.sizes
+    learnt = images_learnt(
+        config, found.scheme.planned_epochs(f.clients, f.rounds), size.public, size.private
+    )
+    if config.baselines:
+        one = of_one_client(found.scheme, f.rounds)
+        learnt += (f.clients + 1) * one.labels * size.public + 2 * one.private * size.private
+    worlds, beside = config.game.simulations, beside_clients(config)
+    if beside:  # they learn the public set as their clients do, in each world
+        one = of_one_client(found.scheme, f.rounds)
+        learnt += worlds * beside * (one.labels + one.public) * size.public
+        learnt += worlds * _taught(config) * one.private * size.private / f.clients
+    predicted = worlds * f.rounds * (f.clients + 1 + beside) * size.public
+    own = _seconds_per_image(config, size.classes, hurry)
+    taught = learnt * sum(
+        _seconds_per_image(config, size.classes, hurry, name) for name in found.scheme.beside
+    )
+    return (learnt + predicted / STEP_TO_FORWARD) * own + taught
+
+
+def beside_clients(config: Config) -> int:
+    """How many more models defenses train."""
+    clients = range(config.federation.clients)
+    return sum(company.models for client in clients for company in companies(config.defenses, client))
+
+
+def _taught(config: Config) -> int:
+    """How often a client's private images are learnt once more, divided among teachers."""
+    clients = range(config.federation.clients)
+    return sum(company.teachers > 0 for client in clients for company in companies(config.defenses, client))
+
+
+def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> float:
+    """How many images all models learn from, one counted as often as it is shown.
+
+    Args:
+        config: the run's.
+        epochs: what the scheme plans.
+        public, private: how many images there are.
+    """
+    g = config.game
+    taking_part = 0.5 if g.design == "twins" else 1 - g.share if g.design == "decoys" else 1.0
+    once = epochs.labels * public
+    of_private = (epochs.private + epochs.joint) * private * taking_part / config.federation.clients
+    in_each_world = (epochs.public + epochs.joint) * public + of_private
+    return once + g.simulations * in_each_world
+
+
+def one_model(config: Config, classes: int, model: str) -> ModelBank:
+    """One client of an architecture as a configuration trains it, in a bank of its own."""
+    f, side = config.federation, config.data.image_size
+    return bank_of(f, model, [0], (side, side), classes, 0, choose_device(config.device))
+
+
+def _seconds_per_image(config: Config, classes: int, hurry: bool, model: str | None = None) -> float:
+    """The median training step, by image, of each client's architecture, or of a given one; their mean."""
+    f, side = config.federation, config.data.image_size
+    noise = torch.Generator().manual_seed(0)  # of black images half of the activations would be zero
+    images = torch.randint(0, 256, (f.batch, 3, side, side), dtype=torch.uint8, generator=noise)
+    labels = torch.randint(0, classes, (f.batch,), generator=noise)
+    names = f.models[: f.clients] if model is None else [model]
+    timed = list(dict.fromkeys(names))
+    patience, least = (HURRIED / len(timed), 1) if hurry else (PATIENCE, WARM_UP + 3)
+    steps = {
+        name: median_step(one_model(config, classes, name), images, labels, patience, least) for name in timed
+    }
+    return sum(steps[name] for name in names) / (len(names) * f.batch)
+
+
+def median_step(
+    bank: ModelBank, images: Tensor, labels: Tensor, patience: float = PATIENCE, least: int = WARM_UP + 3
+) -> float:
+    """Seconds. The first steps are left out: they set up memory and moments, and took up to eight times as long. Where
+    there was no time for more of them, the last one counts.
+
+    Args:
+        bank: one model.
+        images, labels: a batch.
+        patience: seconds after which no step is begun.
+        least: how many steps are taken all the same.
+    """
+    bank.fit([images[:2]], [labels[:2]], F.cross_entropy, 1, ("timing",))  # torch imports what it trains with
+    taken: list[float] = []
+    while len(taken) < least or (len(taken) < WARM_UP + TIMED and sum(taken) < patience):
+        start = time.perf_counter()
+        bank.fit([images], [labels], F.cross_entropy, 1, ("timing",))
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[WARM_UP:] or taken[-1:])
+
+
+def duration(seconds: float) -> str:
+    """Such as "40 s" or "3 min"."""
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1, round(seconds))} s"
