@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from logitleak.formats.exposure import Result
 from logitleak.formats.leak import Leak
-from logitleak.formats.parts import AttackLoss, Confidence, Ended, Free, Loss, Made, Record, Share, Skipped
+from logitleak.formats.parts import (
+    FORMAT,
+    AttackLoss,
+    Confidence,
+    Ended,
+    Free,
+    Loss,
+    Made,
+    Record,
+    Share,
+    Skipped,
+)
 from logitleak.formats.utility import Utility
 
 
@@ -49,6 +60,8 @@ class Game(Record):
         measure: what the verdict asks: successes, or which image is nearer to the truth.
     """
 
+    older: ClassVar = {"unit": "person", "measure": "success"}
+
     design: Literal["twins", "decoys", "canaries", "recorded"]
     unit: Literal["person", "person-at-client", "image"]
     worlds: int
@@ -75,6 +88,8 @@ class Data(Record):
         chance: of a blind guess among all that reconstructions are compared with.
         aggregation: the kind of aggregator behind which the mean of the uploads alone was seen; "plain" where each was.
     """
+
+    older: ClassVar = {"recorded": False, "skipped": [], "aggregation": "plain"}
 
     recorded: bool
     title: str
@@ -240,6 +255,8 @@ class Federation(Record):
         ended: null, or why it ended early.
     """
 
+    older: ClassVar = {"weights": [], "absent": []}
+
     losses: list[Loss]
     bytes: list[Bytes]
     weights: list[int]
@@ -267,6 +284,9 @@ class Metrics(Record):
         utility: null where nobody measured it.
         federation: how it went.
     """
+
+    older: ClassVar = {"format": FORMAT, "noun": "person", "made_by": {}, "failed": {}, "resources": {}}
+    remedy = "score the run again with `logitleak report RUN`"
 
     format: Literal[1]
     config: dict[str, Any]
