@@ -20,7 +20,7 @@ from logitleak.stages.banks import scheme_of
 from logitleak.stages.check import check
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
-from logitleak.stages.pace import foretell, images_learnt, median_step
+from logitleak.stages.pace import foretell, images_learnt, median_step, pace_of
 from logitleak.stages.plan import plan
 from logitleak.types import ClientData
 
@@ -110,10 +110,11 @@ def test_slow_steps_are_not_waited_for(tiny_config: Config, monkeypatch: pytest.
     monkeypatch.setattr("logitleak.stages.pace.time.perf_counter", lambda: Clock.now)
     monkeypatch.setattr(ModelBank, "fit", slow)
     config = configs.parse(tiny_config())
-    assert foretell(config, check(config), hurry=True) > 20
+    found = check(config)
+    assert foretell(config, found, pace_of(config, found, hurry=True)) > 20
     assert steps == ["cnn"]
     steps.clear()
-    foretell(config, check(config))
+    pace_of(config, check(config))
     assert len(steps) == 6
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -28,13 +29,34 @@ STEP_TO_FORWARD = 3
 """A training step multiplies about three times as much as a prediction: forward, and back to inputs and weights."""
 
 
-def foretell(config: Config, found: Checked, hurry: bool = False) -> float:
-    """About how many seconds the federation takes here, in all worlds: a few training steps are timed.
+@dataclass(frozen=True)
+class Pace:
+    """Seconds for each image that a model learns from: by a client's own, and by all that it trains beside."""
+
+    own: float
+    beside: float
+
+
+def pace_of(config: Config, found: Checked, hurry: bool = False) -> Pace:
+    """Time a few training steps of every architecture.
 
     Args:
         config: the run's.
         found: what `check` found of it.
-        hurry: take two seconds or so, even where steps are slow, for a number that is less certain.
+        hurry: take two seconds or so, even where steps are slow, for numbers that are less certain.
+    """
+    classes = found.sizes.classes
+    own = _seconds_per_image(config, classes, hurry)
+    return Pace(own, sum(_seconds_per_image(config, classes, hurry, name) for name in found.scheme.beside))
+
+
+def foretell(config: Config, found: Checked, pace: Pace) -> float:
+    """About how many seconds the federation takes here, in all worlds.
+
+    Args:
+        config: the run's.
+        found: what `check` found of it.
+        pace: as `pace_of` found it.
     """
     f, size = config.federation, found.sizes
     learnt = images_learnt(
@@ -49,11 +71,7 @@ def foretell(config: Config, found: Checked, hurry: bool = False) -> float:
         learnt += worlds * beside * (one.labels + one.public) * size.public
         learnt += worlds * _taught(config) * one.private * size.private / f.clients
     predicted = worlds * f.rounds * (f.clients + 1 + beside) * size.public
-    own = _seconds_per_image(config, size.classes, hurry)
-    taught = learnt * sum(
-        _seconds_per_image(config, size.classes, hurry, name) for name in found.scheme.beside
-    )
-    return (learnt + predicted / STEP_TO_FORWARD) * own + taught
+    return (learnt + predicted / STEP_TO_FORWARD) * pace.own + learnt * pace.beside
 
 
 def beside_clients(config: Config) -> int:

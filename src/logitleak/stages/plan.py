@@ -9,9 +9,10 @@ from typing import Literal
 from logitleak.config import Config
 from logitleak.defenses.draws import System
 from logitleak.machine.forecast import FLOAT
+from logitleak.stages.attack_pace import AttackTime, foretell_attacks
 from logitleak.stages.check import Checked, check
 from logitleak.stages.footprint import footprint, largest
-from logitleak.stages.pace import beside_clients, duration, foretell, one_model
+from logitleak.stages.pace import beside_clients, duration, foretell, one_model, pace_of
 from logitleak.stages.shields import form_of, make_defense, who
 from logitleak.text import plural
 from logitleak.types import MODEL_KINDS
@@ -96,6 +97,7 @@ class Plan:
         attacks: registered attacks, by their names in the run.
         defenses: in their order.
         seconds: what the federation takes here, in all worlds.
+        attack_seconds: what each attack takes, by its name in the run.
     """
 
     data: PlannedData
@@ -107,6 +109,7 @@ class Plan:
     disk: PlannedDisk
     memory: PlannedMemory
     seconds: float
+    attack_seconds: dict[str, AttackTime]
 
     def lines(self) -> Iterator[str]:
         """The same for a person to read."""
@@ -137,6 +140,8 @@ class Plan:
         yield f"memory      about {_size(self.memory.most)} at most: {parts}"
         worlds = " (all worlds)" if g.worlds > 1 else ""
         yield f"time        about {duration(self.seconds)} for the federation here{worlds}"
+        for name, taken in self.attack_seconds.items():
+            yield f"            {name} {taken.said}"
 
 
 def plan(config: Config) -> Plan:
@@ -156,6 +161,7 @@ def plan(config: Config) -> Plan:
     memory = footprint(config, found.scheme, size, found.hiding)
     models = f.clients + 1 + beside_clients(config)
     beside = sum(_weights(config, size.classes, name) for name in found.scheme.beside)
+    pace = pace_of(config, found)
     return Plan(
         data=PlannedData(
             d.source, size.people, found.left_out, size.public, size.private, size.targets, config.noun
@@ -176,7 +182,8 @@ def plan(config: Config) -> Plan:
         ],
         disk=PlannedDisk(g.simulations * wire, 3 * (models * weights + f.clients * beside)),
         memory=PlannedMemory(max(memory.values()), memory),
-        seconds=foretell(config, found),
+        seconds=foretell(config, found, pace),
+        attack_seconds=foretell_attacks(config, found, pace),
     )
 
 
