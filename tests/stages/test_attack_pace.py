@@ -17,10 +17,9 @@ from logitleak.attacks.gap import Gap
 from logitleak.attacks.inversion import NetworkInversion
 from logitleak.attacks.ridge import Ridge
 from logitleak.machine.forecast import Scale, Work
-from logitleak.stages import attack_pace
-from logitleak.stages.attack_pace import AttackTime, foretell_attacks, in_all, seconds_of
+from logitleak.stages.attack_pace import AttackTime, foretell_attacks, in_all
 from logitleak.stages.check import check
-from logitleak.stages.pace import Pace, foretell
+from logitleak.stages.pace import TRIES, Pace, foretell, seconds_of
 from logitleak.stages.plan import plan
 
 Config = Callable[..., dict[str, Any]]
@@ -35,7 +34,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr("logitleak.stages.attack_pace.time.perf_counter", lambda: self.now)
+        monkeypatch.setattr("logitleak.stages.pace.time.perf_counter", lambda: self.now)
 
     def spend(self, seconds: float) -> None:
         self.now += seconds
@@ -146,7 +145,7 @@ def test_the_first_time_is_left_out(clock: Clock) -> None:
         clock.spend(100.0 if len(done) == 1 else 0.25)
 
     assert seconds_of(Work("piece", once, 1), 1000.0) == 0.25
-    assert len(done) == 1 + attack_pace.TRIES
+    assert len(done) == 1 + TRIES
     done.clear()
     assert seconds_of(Work("piece", once, 1), 1.0) == 0.25
     assert len(done) == 2  # nobody waits for more of them

@@ -13,6 +13,7 @@ from torch import Tensor
 from logitleak import config as configs
 from logitleak import registry
 from logitleak.data.split import prepare
+from logitleak.defenses import dp_sgd
 from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
 from logitleak.schemes.mutual import teach
@@ -20,7 +21,7 @@ from logitleak.stages.banks import scheme_of
 from logitleak.stages.check import check
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
-from logitleak.stages.pace import foretell, images_learnt, median_step, pace_of
+from logitleak.stages.pace import Pace, foretell, images_learnt, median_step, pace_of
 from logitleak.stages.plan import plan
 from logitleak.types import ClientData
 
@@ -130,3 +131,47 @@ def test_every_architecture_is_timed(tiny_config: Config, monkeypatch: pytest.Mo
     monkeypatch.setattr("logitleak.stages.pace.median_step", noted)
     assert any(line.startswith("time") for line in plan(configs.parse(values)).lines())
     assert timed == ["cnn", "mlp"]
+
+
+def private(tiny_config: Config, **entry: Any) -> configs.Config:
+    values = tiny_config(targets=4)
+    values["federation"] = {**values["federation"], "clients": 2, "models": ["mlp"], "batch": 4}
+    return configs.parse(values | {"defenses": [{"name": "dp-sgd", **entry}]})
+
+
+def test_steps_of_a_defense_are_timed_as_it_makes_them(
+    tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Private steps take as long as they take; how long its noise is looked for is not asked."""
+
+    def refuse(*_: Any) -> float:
+        raise AssertionError("nobody asked for the noise")
+
+    taken = {"backward": 0.0}
+    clipped = dp_sgd.clipped_sum
+
+    def slow(*arguments: Any) -> list[Tensor]:
+        taken["backward"] += 2.0
+        return clipped(*arguments)
+
+    monkeypatch.setattr(dp_sgd, "noise_for", refuse)
+    monkeypatch.setattr(dp_sgd, "clipped_sum", slow)
+    monkeypatch.setattr("logitleak.defenses.dp_sgd.check_opacus", lambda: None)
+    monkeypatch.setattr("logitleak.stages.pace.time.perf_counter", lambda: taken["backward"])
+    for clients, share in (("all", 1.0), ([1], 0.5)):
+        config = private(tiny_config, clients=clients)
+        assert pace_of(config, check(config), hurry=True) == Pace(0.0, 0.0, share * 2.0 / 4)
+
+
+def test_only_private_images_take_longer(tiny_config: Config) -> None:
+    config = private(tiny_config)
+    found = check(config)
+    epochs = found.scheme.planned_epochs(2, config.federation.rounds)
+    more = foretell(config, found, Pace(1.0, 0.0, 0.5)) - foretell(config, found, Pace(1.0, 0.0))
+    shown = images_learnt(config, epochs, 0, found.sizes.private)
+    assert more == pytest.approx(0.5 * shown)
+
+
+def test_other_training_defenses_take_no_steps_of_their_own(tiny_config: Config) -> None:
+    config = configs.parse(tiny_config() | {"defenses": [{"name": "mixup"}]})
+    assert pace_of(config, check(config), hurry=True).led == 0.0

@@ -7,8 +7,6 @@ tuned. What is not, is said.
 from __future__ import annotations
 
 import itertools
-import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,17 +14,16 @@ from typing import Any
 from logitleak import registry
 from logitleak.attacks.base import Attack, create
 from logitleak.config import AttackConfig, Config
-from logitleak.machine.forecast import Scale, Work
+from logitleak.machine.forecast import Scale
 from logitleak.stages.cast import SHARE, played
 from logitleak.stages.check import Checked
 from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import scale_of, seen_by
-from logitleak.stages.pace import Pace, duration, foretell
+from logitleak.stages.pace import Pace, duration, foretell, seconds_of
 from logitleak.stages.tune import CLIENTS, open_steps, tuning_of
 
-TRIES, PATIENCE, HURRIED = 5, 2.0, 0.5
-"""How often a piece is timed after it was done once; and the seconds for all attacks, after which no piece is done
-again: fewer where somebody waits for a run to begin."""
+PATIENCE, HURRIED = 2.0, 0.5
+"""The seconds for all attacks, after which no piece is done again: fewer where somebody waits for a run to begin."""
 
 PIECES = 3
 """Pieces that most attacks have."""
@@ -87,17 +84,6 @@ def in_all(told: Mapping[str, AttackTime]) -> str:
         return ""
     besides = f" without {', '.join(without)}" if without else ""
     return f", its attacks about {duration(sum(known))}{besides}"
-
-
-def seconds_of(piece: Work, patience: float) -> float:
-    """The median of several times that a piece of work takes, the first left out: it makes what is worked on. Once that
-    and another took longer than patience allows, that has to do."""
-    taken: list[float] = []
-    while len(taken) < 2 or (len(taken) <= TRIES and sum(taken) < patience):
-        start = time.perf_counter()
-        piece.once()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
 
 
 def _foretell(

@@ -5,19 +5,26 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logitleak.config import Config
+from logitleak import registry
+from logitleak.config import Config, DefenseConfig
+from logitleak.defenses.draws import System
+from logitleak.defenses.training import Schedule, TrainingDefense
 from logitleak.federation.bank import ModelBank
+from logitleak.federation.trainer import Trainer
+from logitleak.machine.forecast import Work
 from logitleak.schemes.base import Epochs
 from logitleak.stages.banks import bank_of
 from logitleak.stages.baselines import of_one_client
 from logitleak.stages.check import Checked
 from logitleak.stages.folder import choose_device
-from logitleak.stages.shields import companies
+from logitleak.stages.shields import companies, form_of, make_defense
+from logitleak.types import ClientData
 
 WARM_UP, TIMED, PATIENCE = 3, 12, 2.0
 """Steps that are not timed, steps that are, and the seconds after which fewer of them have to do."""
@@ -25,16 +32,30 @@ WARM_UP, TIMED, PATIENCE = 3, 12, 2.0
 HURRIED = 1.5
 """The seconds for all architectures, where somebody waits for a run to begin."""
 
+TRIES = 5
+"""How often a piece of work is timed after it was done once."""
+
+PRIVATE = "dp-sgd"
+"""The defense whose noise is looked for before anything is learnt: that takes up to minutes, and changes no step."""
+
 STEP_TO_FORWARD = 3
 """A training step multiplies about three times as much as a prediction: forward, and back to inputs and weights."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds for each image that a model learns from: by a client's own, and by all that it trains beside."""
+    """Seconds for each image that a model learns from.
+
+    Attributes:
+        own: by a client's own model.
+        beside: by all that it trains beside.
+        led: how much longer a private image takes where a defense makes steps of its own (dp-sgd), as the mean over
+            clients.
+    """
 
     own: float
     beside: float
+    led: float = 0.0
 
 
 def pace_of(config: Config, found: Checked, hurry: bool = False) -> Pace:
@@ -47,7 +68,8 @@ def pace_of(config: Config, found: Checked, hurry: bool = False) -> Pace:
     """
     classes = found.sizes.classes
     own = _seconds_per_image(config, classes, hurry)
-    return Pace(own, sum(_seconds_per_image(config, classes, hurry, name) for name in found.scheme.beside))
+    beside = sum(_seconds_per_image(config, classes, hurry, name) for name in found.scheme.beside)
+    return Pace(own, beside, _led(config, found, own, hurry))
 
 
 def foretell(config: Config, found: Checked, pace: Pace) -> float:
@@ -71,7 +93,9 @@ def foretell(config: Config, found: Checked, pace: Pace) -> float:
         learnt += worlds * beside * (one.labels + one.public) * size.public
         learnt += worlds * _taught(config) * one.private * size.private / f.clients
     predicted = worlds * f.rounds * (f.clients + 1 + beside) * size.public
-    return (learnt + predicted / STEP_TO_FORWARD) * pace.own + learnt * pace.beside
+    epochs = found.scheme.planned_epochs(f.clients, f.rounds)
+    private = worlds * _private_learnt(config, epochs, size.private)
+    return (learnt + predicted / STEP_TO_FORWARD) * pace.own + learnt * pace.beside + private * pace.led
 
 
 def beside_clients(config: Config) -> int:
@@ -94,12 +118,16 @@ def images_learnt(config: Config, epochs: Epochs, public: int, private: int) -> 
         epochs: what the scheme plans.
         public, private: how many images there are.
     """
+    once = epochs.labels * public
+    in_each_world = (epochs.public + epochs.joint) * public + _private_learnt(config, epochs, private)
+    return once + config.game.simulations * in_each_world
+
+
+def _private_learnt(config: Config, epochs: Epochs, private: int) -> float:
+    """The same of private images, in each world."""
     g = config.game
     taking_part = 0.5 if g.design == "twins" else 1 - g.share if g.design == "decoys" else 1.0
-    once = epochs.labels * public
-    of_private = (epochs.private + epochs.joint) * private * taking_part / config.federation.clients
-    in_each_world = (epochs.public + epochs.joint) * public + of_private
-    return once + g.simulations * in_each_world
+    return (epochs.private + epochs.joint) * private * taking_part / config.federation.clients
 
 
 def one_model(config: Config, classes: int, model: str) -> ModelBank:
@@ -110,10 +138,8 @@ def one_model(config: Config, classes: int, model: str) -> ModelBank:
 
 def _seconds_per_image(config: Config, classes: int, hurry: bool, model: str | None = None) -> float:
     """The median training step, by image, of each client's architecture, or of a given one; their mean."""
-    f, side = config.federation, config.data.image_size
-    noise = torch.Generator().manual_seed(0)  # of black images half of the activations would be zero
-    images = torch.randint(0, 256, (f.batch, 3, side, side), dtype=torch.uint8, generator=noise)
-    labels = torch.randint(0, classes, (f.batch,), generator=noise)
+    f = config.federation
+    images, labels = _noise(config, classes)
     names = f.models[: f.clients] if model is None else [model]
     timed = list(dict.fromkeys(names))
     patience, least = (HURRIED / len(timed), 1) if hurry else (PATIENCE, WARM_UP + 3)
@@ -121,6 +147,51 @@ def _seconds_per_image(config: Config, classes: int, hurry: bool, model: str | N
         name: median_step(one_model(config, classes, name), images, labels, patience, least) for name in timed
     }
     return sum(steps[name] for name in names) / (len(names) * f.batch)
+
+
+def _led(config: Config, found: Checked, own: float, hurry: bool) -> float:
+    """See `Pace.led`: a step of every defense that makes its own is timed."""
+    f, known, longer = config.federation, dict[tuple[int, str], float](), 0.0
+    for client in range(f.clients):
+        for place, entry in enumerate(config.defenses):
+            kind, name = registry.load("defense", entry.name), f.model_of(client)
+            if not (entry.acts_at(client) and issubclass(kind, TrainingDefense) and kind.alone):
+                continue
+            if (place, name) not in known:
+                step = _led_step(config, found, entry, name)
+                known[place, name] = seconds_of(step, HURRIED / 2 if hurry else PATIENCE) / f.batch
+            longer += known[place, name] - own
+    return longer / f.clients
+
+
+def _led_step(config: Config, found: Checked, entry: DefenseConfig, model: str) -> Work:
+    """A batch of noise, learnt once as a defense has it; of each person there are as many images as there will be."""
+    f, size = config.federation, found.sizes
+    given = {"epsilon": None, "noise": 1.0} if entry.name == PRIVATE else {}
+    entry = entry.model_copy(update={"settings": entry.settings | given})
+    defense = make_defense(entry, form_of(found.scheme.upload_kind), System())
+    assert isinstance(defense, TrainingDefense)
+    defense.schedule = Schedule(epochs=2 * TRIES, batch=f.batch)
+    images, _ = _noise(config, size.classes)
+    labels = torch.arange(f.batch) // max(1, size.private // size.targets) % size.classes
+
+    @cache
+    def made() -> tuple[Trainer, ModelBank]:
+        return Trainer([defense]), one_model(config, size.classes, model)
+
+    def once() -> None:
+        trainer, bank = made()
+        trainer.fit(bank, ClientData(images, labels), 1, "timing", 1, lambda epoch, loss: None)
+
+    return Work(entry.name, once, 1)
+
+
+def _noise(config: Config, classes: int) -> tuple[Tensor, Tensor]:
+    """A batch of images and labels. Of black images half of the activations would be zero."""
+    batch, side = config.federation.batch, config.data.image_size
+    drawn = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8, generator=drawn)
+    return images, torch.randint(0, classes, (batch,), generator=drawn)
 
 
 def median_step(
@@ -142,6 +213,17 @@ def median_step(
         bank.fit([images], [labels], F.cross_entropy, 1, ("timing",))
         taken.append(time.perf_counter() - start)
     return statistics.median(taken[WARM_UP:] or taken[-1:])
+
+
+def seconds_of(piece: Work, patience: float) -> float:
+    """The median of several times that a piece of work takes, the first left out: it makes what is worked on. Once that
+    and another took longer than patience allows, that has to do."""
+    taken: list[float] = []
+    while len(taken) < 2 or (len(taken) <= TRIES and sum(taken) < patience):
+        start = time.perf_counter()
+        piece.once()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[1:])
 
 
 def duration(seconds: float) -> str:
