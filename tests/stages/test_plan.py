@@ -175,3 +175,16 @@ def test_only_private_images_take_longer(tiny_config: Config) -> None:
 def test_other_training_defenses_take_no_steps_of_their_own(tiny_config: Config) -> None:
     config = configs.parse(tiny_config() | {"defenses": [{"name": "mixup"}]})
     assert pace_of(config, check(config), hurry=True).led == 0.0
+
+
+def test_a_participant_takes_its_time_in_every_world_and_round(
+    tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = tiny_config(targets=4) | {"game": {"design": "twins"}, "attacks": []}
+    values["federation"] = {"clients": 2, "rounds": 3, "scheme": "fedavg-gan", "batch": 4}
+    config = configs.parse(values)
+    found = check(config)
+    assert foretell(config, found, Pace(0.0, 0.0, outside=1.5)) == 2 * 3 * 1.5
+    monkeypatch.setattr("logitleak.stages.pace.median_step", lambda *_: 0.0)
+    monkeypatch.setattr("logitleak.stages.pace.seconds_of", lambda piece, patience: 0.25)
+    assert pace_of(config, found).outside == pytest.approx(0.25 * 2 * 100 / 3)  # it warms up for a round

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form, Shape
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.optimization import Loss, Targets
 from logitleak.files.finite import all_finite
+from logitleak.machine.forecast import Scale, Work
 from logitleak.schemes.context import ClientContext, Listener, ignore
 from logitleak.strict import Strict
 from logitleak.types import MODEL_KINDS, ClientData, Payload, PublicData, UploadKind, provided
@@ -90,7 +91,7 @@ class Epochs:
         public: the public set with other targets, or by models that private images have reached.
         private: a client's own D_k.
         joint: the public set with other targets and D_k in one.
-        outside: what somebody who is no client has of its own; how much that is, forecasts do not know.
+        outside: what somebody who is no client has of its own; see `Scheme.outside_work`.
     """
 
     labels: int = 0
@@ -191,6 +192,27 @@ class Scheme(ABC):
     @abstractmethod
     def planned_epochs(self, clients: int, rounds: int) -> Epochs:
         """How long all models train in all, for the progress bar and the plan."""
+
+    def outside_work(
+        self, scale: Scale, model: Callable[[], nn.Module], device: torch.device
+    ) -> tuple[int, Sequence[Work]]:
+        """What somebody who is no client does in all rounds of a federation, for `logitleak validate`; nothing by
+        default.
+
+        Args:
+            scale: how large it is.
+            model: makes a client's model.
+            device: where models are trained.
+
+        Returns:
+            how many images it learns from with such a model, one counted as often as it is shown, and pieces of what it
+            does besides.
+        """
+        return 0, ()
+
+    def outside_memory(self, scale: Scale, model: nn.Module) -> int:
+        """About how many bytes it holds; ``model`` is a client's, with or without numbers."""
+        return 0
 
     def held(self) -> dict[str, Tensor]:
         """What a participant that attacks holds after a round, which is put on record beside what travelled: "labels"

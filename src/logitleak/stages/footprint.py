@@ -109,10 +109,11 @@ def _federation(config: Config, scheme: Scheme, scale: Scale, models: dict[str, 
     step += sum(forecast.step(models[name], max(2, f.batch), *shape) for name in scheme.beside)  # at once
     # a forward pass alone holds two maps at a time, never all
     asked = max(forecast.step(model, min(PREDICTED, scale.public), *shape) for model in models.values()) // 2
+    outside = scheme.outside_memory(scale, models[f.server_model])
     shares_models = scheme.upload_kind in MODEL_KINDS
     upload = scale.model if shares_models else scale.outputs
     uploads = (scheme.uploads_at_once * scale.clients + 2) * upload + scale.outputs
-    return held + max(step, asked) + uploads
+    return held + max(step, asked) + uploads + outside
 
 
 def _evaluation(scale: Scale, worlds: int, attacks: int) -> int:

@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from logitleak import registry
 from logitleak.config import Config, DefenseConfig
@@ -23,6 +23,7 @@ from logitleak.stages.banks import bank_of
 from logitleak.stages.baselines import of_one_client
 from logitleak.stages.check import Checked
 from logitleak.stages.folder import choose_device
+from logitleak.stages.footprint import scale_of
 from logitleak.stages.shields import companies, form_of, make_defense
 from logitleak.types import ClientData
 
@@ -51,11 +52,13 @@ class Pace:
         beside: by all that it trains beside.
         led: how much longer a private image takes where a defense makes steps of its own (dp-sgd), as the mean over
             clients.
+        outside: what somebody who is no client takes in a round, in each world; of no image.
     """
 
     own: float
     beside: float
     led: float = 0.0
+    outside: float = 0.0
 
 
 def pace_of(config: Config, found: Checked, hurry: bool = False) -> Pace:
@@ -69,7 +72,8 @@ def pace_of(config: Config, found: Checked, hurry: bool = False) -> Pace:
     classes = found.sizes.classes
     own = _seconds_per_image(config, classes, hurry)
     beside = sum(_seconds_per_image(config, classes, hurry, name) for name in found.scheme.beside)
-    return Pace(own, beside, _led(config, found, own, hurry))
+    outside = _outside(config, found, own, hurry)
+    return Pace(own, beside, _led(config, found, own, hurry), outside)
 
 
 def foretell(config: Config, found: Checked, pace: Pace) -> float:
@@ -95,7 +99,8 @@ def foretell(config: Config, found: Checked, pace: Pace) -> float:
     predicted = worlds * f.rounds * (f.clients + 1 + beside) * size.public
     epochs = found.scheme.planned_epochs(f.clients, f.rounds)
     private = worlds * _private_learnt(config, epochs, size.private)
-    return (learnt + predicted / STEP_TO_FORWARD) * pace.own + learnt * pace.beside + private * pace.led
+    of_clients = (learnt + predicted / STEP_TO_FORWARD) * pace.own + learnt * pace.beside + private * pace.led
+    return of_clients + worlds * f.rounds * pace.outside
 
 
 def beside_clients(config: Config) -> int:
@@ -184,6 +189,20 @@ def _led_step(config: Config, found: Checked, entry: DefenseConfig, model: str) 
         trainer.fit(bank, ClientData(images, labels), 1, "timing", 1, lambda epoch, loss: None)
 
     return Work(entry.name, once, 1)
+
+
+def _outside(config: Config, found: Checked, own: float, hurry: bool) -> float:
+    """See `Pace.outside`."""
+    classes, device = found.sizes.classes, choose_device(config.device)
+
+    def model() -> nn.Module:
+        return one_model(config, classes, config.federation.server_model).models[0]
+
+    scale = scale_of(config, found.sizes)
+    images, pieces = found.scheme.outside_work(scale, model, device)
+    patience = HURRIED / 2 if hurry else PATIENCE
+    seconds = images * own + sum(piece.times * seconds_of(piece, patience) for piece in pieces)
+    return seconds / config.federation.rounds
 
 
 def _noise(config: Config, classes: int) -> tuple[Tensor, Tensor]:
