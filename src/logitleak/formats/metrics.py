@@ -7,14 +7,13 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from logitleak.formats.exposure import Result
+from logitleak.formats.federation import Federation
 from logitleak.formats.leak import Leak
 from logitleak.formats.parts import (
     FORMAT,
     AttackLoss,
     Confidence,
-    Ended,
     Free,
-    Loss,
     Made,
     Record,
     Share,
@@ -224,44 +223,6 @@ class Attack(Record):
     rounds: list[RoundScore] = Field(default_factory=list)
     client_ssim: ClientSSIM | None = None
     prior: PriorScore | None = None
-
-
-class Bytes(Record):
-    """Bytes of tensors in a round, seen from the server."""
-
-    round: int
-    client: int
-    received: int
-    sent: int
-
-
-class Absent(Record):
-    """A client that did not answer."""
-
-    round: int
-    action: str
-    client: int
-    reason: str
-
-
-class Federation(Record):
-    """How the federation went; with twins the first world.
-
-    Attributes:
-        losses: of training.
-        bytes: of each client in each round.
-        weights: bytes of each client's model.
-        absent: who did not answer.
-        ended: null, or why it ended early.
-    """
-
-    older: ClassVar = {"weights": [], "absent": []}
-
-    losses: list[Loss]
-    bytes: list[Bytes]
-    weights: list[int]
-    absent: list[Absent]
-    ended: Ended | None
 
 
 class Metrics(Record):
