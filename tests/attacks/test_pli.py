@@ -11,7 +11,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from logitleak.attacks import networks
 from logitleak.attacks.base import create
-from logitleak.attacks.inversion import PriorPull
+from logitleak.attacks.examples import PriorPull
 from logitleak.attacks.pli import PLI
 from logitleak.errors import UserError
 from logitleak.seeds import derive

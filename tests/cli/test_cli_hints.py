@@ -13,7 +13,7 @@ import torch
 
 from logitleak import cli
 from logitleak.files.storage import read_json
-from logitleak.stages import plan
+from logitleak.stages import pace
 
 Fails = Callable[..., str]
 Process = Callable[..., subprocess.CompletedProcess[str]]
@@ -130,7 +130,7 @@ def test_a_quiet_run_times_nothing(
     def refuse(*arguments: Any) -> float:
         raise AssertionError("nobody reads it")
 
-    monkeypatch.setattr(plan, "_median_step", refuse)
+    monkeypatch.setattr(pace, "median_step", refuse)
     command = ["run", str(config_file()), "--out", str(tmp_path / "run"), "--set", "attacks=[]", "--quiet"]
     cli.main(command)
     assert read_json(tmp_path / "run" / "run.json")["federated"] is True

@@ -60,7 +60,7 @@ def per_target(name: str, rate: float, targets: int, clients: int) -> list[dict[
                 "label": t * 3,
                 "name": f"person {t * 3:03d}",
                 "owner": t % clients,
-                "chosen": None if rival else (t if success else t + 1) % clients,
+                "chosen": 0 if rival else (t if success else t + 1) % clients,
                 "success": success,
                 "too_close_to_public": close,
                 "best_match": f"private:{t * 3}" if success else wrong,
@@ -123,6 +123,24 @@ def judged(name: str, kind: str, rate: float, targets: int, clients: int, rounds
     }
 
 
+def said(name: str) -> dict[str, Any]:
+    """The attack.json of an attack."""
+    return {
+        "attack": name,
+        "prior": None,
+        "prior_settings": None,
+        "tune": "none",
+        "view": "clients",
+        "kind": ATTACKS[name][0],
+        "compares_clients": name == "pli",
+        "settings": {"steps": 1000},
+        "needs": ["labels"],
+        "assumptions": [],
+        "choices": {},
+        "losses": [],
+    }
+
+
 def fabricate(
     folder: Path, targets: int = 8, clients: int = 3, rounds: int = 3, size: int = 64, noise: float = 0.03
 ) -> Path:
@@ -133,7 +151,7 @@ def fabricate(
     for name, (_, rate) in ATTACKS.items():
         home = folder / "attacks" / name
         home.mkdir(parents=True)
-        (home / "attack.json").write_text(json.dumps({"settings": {"steps": 1000}}))
+        (home / "attack.json").write_text(json.dumps(said(name)))
         for r in range(1, rounds + 1):
             weight = rate * (0.5 + 0.5 * r / rounds)
             images = blend(truth, public, weight, noise, r)
@@ -165,7 +183,13 @@ def metrics(targets: int, clients: int, rounds: int, size: int) -> dict[str, Any
 
     phases = [(0, "pretrain"), *((r, p) for r in range(1, rounds + 1) for p in ("digest", "revisit"))]
     losses = [
-        {"round": r, "phase": phase, "client": k, "loss": 0.4 / (1 + r) + 0.02 * (k if k is not None else 4)}
+        {
+            "round": r,
+            "phase": phase,
+            "client": k,
+            "epoch": 1,
+            "loss": 0.4 / (1 + r) + 0.02 * (k if k is not None else 4),
+        }
         for r, phase in phases
         for k in (None, *range(clients))
     ]
@@ -179,6 +203,12 @@ def metrics(targets: int, clients: int, rounds: int, size: int) -> dict[str, Any
         "config_hash": "9f2c41d07be3",
         "seed": 7,
         "versions": {"logitleak": "0.1.0", "torch": "2.5.1", "numpy": "2.1.0", "python": "3.11.2"},
+        "noun": "person",
+        "made_by": {"federation": "0.1.0", "attacks": dict.fromkeys(ATTACKS, "0.1.0")},
+        "failed": {},
+        "resources": {"peak_memory_mib": 812},
+        "game": None,
+        "identity": None,
         "threat_model": {
             "scheme": "FedMD",
             "adversary": "A server that follows the protocol and is curious about the private images.",
@@ -187,6 +217,9 @@ def metrics(targets: int, clients: int, rounds: int, size: int) -> dict[str, Any
             "never_sees": ["A private image.", "A gradient or a weight of a client's model."],
         },
         "data": {
+            "recorded": False,
+            "holdings": None,
+            "aggregation": "plain",
             "source": "synthetic",
             "title": "Synthetic heads",
             "protocol": "sunglasses",
@@ -216,13 +249,17 @@ def metrics(targets: int, clients: int, rounds: int, size: int) -> dict[str, Any
             "server": share(108, 200),
             "clients": [share(124 + 4 * k, 200) for k in range(clients)],
             "rounds": utility,
+            "baselines": None,
         },
         "federation": {
             "losses": losses,
             "bytes": [
-                {"round": r, "client": k, "received": 409600 + 1024 * k}
+                {"round": r, "client": k, "received": 409600 + 1024 * k, "sent": 409600}
                 for r in range(1, rounds + 1)
                 for k in range(clients)
             ],
+            "weights": [1 << 20] * clients,
+            "absent": [],
+            "ended": None,
         },
     }

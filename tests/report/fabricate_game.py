@@ -104,6 +104,7 @@ def play(run: Path, design: str = "twins", worlds: int = 2, rates: Rates | None 
         "units": targets,
         "in": [targets // 2] * (worlds if paired else 1),
         "primary": primary,
+        "measure": "success",
     }
     for attack in metrics["attacks"].values():
         attack["leak"] = None

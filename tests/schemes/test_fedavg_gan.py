@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
+from logitleak.machine.forecast import Scale, weights
+from logitleak.schemes.fedavg import FedAvg
 from logitleak.schemes.fedavg_gan import FedAvgGAN, FedAvgGANSettings
 from logitleak.schemes.participant import Participant, ParticipantSettings
 from logitleak.types import PublicData
@@ -199,3 +201,24 @@ def test_the_start_depends_on_its_seed_alone() -> None:
     c = Participant(SMALL, world(3)[0], 1, CPU).shown(2)["images"]
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_forecasts_count_what_the_participant_does() -> None:
+    """Images that it learns from, and steps of its generator, are those that it shows and makes."""
+    scheme, (public, _) = FedAvgGAN(settings(epochs=2)), world(2)
+    attacker = Participant(scheme.settings.participant, public, 9, CPU)
+    scale = Scale(
+        public=len(public), sensitive=int(public.sensitive.sum()), side=SIDE, classes=CLASSES, clients=2,
+        rounds=ROUNDS, targets=len(attacker.targets), people=CLASSES, model=1000,
+    )  # fmt: skip
+    images, (step,) = scheme.outside_work(scale, lambda: Person("cnn", "server").model, CPU)
+    rounds = range(1, ROUNDS + 1)
+    assert images == sum(2 * len(attacker.data(t)) for t in rounds)
+    assert step.times == 3 * sum(attacker.attacks(t) for t in rounds)
+    for _ in range(2):
+        step.once()
+    model = Person("cnn", "server").model
+    assert scheme.outside_memory(scale, model) > 3 * weights(attacker.generator) + 2 * weights(model)
+    nobody: Any = FedAvg(FedAvg.Settings())
+    assert nobody.outside_work(scale, lambda: model, CPU) == (0, ())
+    assert nobody.outside_memory(scale, model) == 0

@@ -13,6 +13,7 @@ from torch import Tensor
 from logitleak import config as configs
 from logitleak import registry
 from logitleak.data.split import prepare
+from logitleak.defenses import dp_sgd
 from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
 from logitleak.schemes.mutual import teach
@@ -20,7 +21,8 @@ from logitleak.stages.banks import scheme_of
 from logitleak.stages.check import check
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
-from logitleak.stages.plan import _median_step, foretell, images_learnt, plan
+from logitleak.stages.pace import Pace, foretell, images_learnt, median_step, pace_of
+from logitleak.stages.plan import plan
 from logitleak.types import ClientData
 
 Config = Callable[..., dict[str, Any]]
@@ -87,9 +89,9 @@ def test_the_first_steps_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> Non
             self.steps += 1
             Clock.now += 1.0 if self.steps <= 3 else 0.01
 
-    monkeypatch.setattr("logitleak.stages.plan.time.perf_counter", lambda: Clock.now)
+    monkeypatch.setattr("logitleak.stages.pace.time.perf_counter", lambda: Clock.now)
     bank: Any = Slow()
-    assert _median_step(bank, torch.zeros(2), torch.zeros(2)) == pytest.approx(0.01)
+    assert median_step(bank, torch.zeros(2), torch.zeros(2)) == pytest.approx(0.01)
     assert bank.steps >= 6
 
 
@@ -106,13 +108,14 @@ def test_slow_steps_are_not_waited_for(tiny_config: Config, monkeypatch: pytest.
             steps.append(bank.architecture)
             Clock.now += 2.5
 
-    monkeypatch.setattr("logitleak.stages.plan.time.perf_counter", lambda: Clock.now)
+    monkeypatch.setattr("logitleak.stages.pace.time.perf_counter", lambda: Clock.now)
     monkeypatch.setattr(ModelBank, "fit", slow)
     config = configs.parse(tiny_config())
-    assert foretell(config, check(config), hurry=True) > 20
+    found = check(config)
+    assert foretell(config, found, pace_of(config, found, hurry=True)) > 20
     assert steps == ["cnn"]
     steps.clear()
-    foretell(config, check(config))
+    pace_of(config, check(config))
     assert len(steps) == 6
 
 
@@ -125,6 +128,63 @@ def test_every_architecture_is_timed(tiny_config: Config, monkeypatch: pytest.Mo
         timed.append(bank.architecture)
         return 1.0
 
-    monkeypatch.setattr("logitleak.stages.plan._median_step", noted)
+    monkeypatch.setattr("logitleak.stages.pace.median_step", noted)
     assert any(line.startswith("time") for line in plan(configs.parse(values)).lines())
     assert timed == ["cnn", "mlp"]
+
+
+def private(tiny_config: Config, **entry: Any) -> configs.Config:
+    values = tiny_config(targets=4)
+    values["federation"] = {**values["federation"], "clients": 2, "models": ["mlp"], "batch": 4}
+    return configs.parse(values | {"defenses": [{"name": "dp-sgd", **entry}]})
+
+
+def test_steps_of_a_defense_are_timed_as_it_makes_them(
+    tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Private steps take as long as they take; how long its noise is looked for is not asked."""
+
+    def refuse(*_: Any) -> float:
+        raise AssertionError("nobody asked for the noise")
+
+    taken = {"backward": 0.0}
+    clipped = dp_sgd.clipped_sum
+
+    def slow(*arguments: Any) -> list[Tensor]:
+        taken["backward"] += 2.0
+        return clipped(*arguments)
+
+    monkeypatch.setattr(dp_sgd, "noise_for", refuse)
+    monkeypatch.setattr(dp_sgd, "clipped_sum", slow)
+    monkeypatch.setattr("logitleak.defenses.dp_sgd.check_opacus", lambda: None)
+    monkeypatch.setattr("logitleak.stages.pace.time.perf_counter", lambda: taken["backward"])
+    for clients, share in (("all", 1.0), ([1], 0.5)):
+        config = private(tiny_config, clients=clients)
+        assert pace_of(config, check(config), hurry=True) == Pace(0.0, 0.0, share * 2.0 / 4)
+
+
+def test_only_private_images_take_longer(tiny_config: Config) -> None:
+    config = private(tiny_config)
+    found = check(config)
+    epochs = found.scheme.planned_epochs(2, config.federation.rounds)
+    more = foretell(config, found, Pace(1.0, 0.0, 0.5)) - foretell(config, found, Pace(1.0, 0.0))
+    shown = images_learnt(config, epochs, 0, found.sizes.private)
+    assert more == pytest.approx(0.5 * shown)
+
+
+def test_other_training_defenses_take_no_steps_of_their_own(tiny_config: Config) -> None:
+    config = configs.parse(tiny_config() | {"defenses": [{"name": "mixup"}]})
+    assert pace_of(config, check(config), hurry=True).led == 0.0
+
+
+def test_a_participant_takes_its_time_in_every_world_and_round(
+    tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = tiny_config(targets=4) | {"game": {"design": "twins"}, "attacks": []}
+    values["federation"] = {"clients": 2, "rounds": 3, "scheme": "fedavg-gan", "batch": 4}
+    config = configs.parse(values)
+    found = check(config)
+    assert foretell(config, found, Pace(0.0, 0.0, outside=1.5)) == 2 * 3 * 1.5
+    monkeypatch.setattr("logitleak.stages.pace.median_step", lambda *_: 0.0)
+    monkeypatch.setattr("logitleak.stages.pace.seconds_of", lambda piece, patience: 0.25)
+    assert pace_of(config, found).outside == pytest.approx(0.25 * 2 * 100 / 3)  # it warms up for a round

@@ -16,7 +16,7 @@ from logitleak import registry
 from logitleak.attacks.selection import select
 from logitleak.errors import UserError
 from logitleak.files.finite import all_finite
-from logitleak.machine.forecast import Scale
+from logitleak.machine.forecast import Scale, Work
 from logitleak.metrics.ssim import WINDOW
 from logitleak.priors.base import Prior
 from logitleak.priors.domains import mean_image
@@ -142,6 +142,16 @@ class Attack(ABC):
         """
         images = scale.clients * scale.targets * scale.image
         return 4 * scale.outputs + 3 * images
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work] | None:
+        """What takes its time while it observes some rounds and reconstructs after each, for `logitleak validate`; its
+        prior's training not counted. None, the default, says that nobody can tell.
+
+        Args:
+            scale: how large the federation is.
+            rounds: numbers of the rounds, ascending; one that looks back may be asked for the last one alone.
+        """
+        return None
 
     def replay(self, view: ServerView, after: int = 0) -> Iterator[tuple[int, Reconstructions]]:
         """Observe round after round, and reconstruct after each.

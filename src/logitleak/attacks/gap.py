@@ -20,13 +20,14 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from logitleak.attacks import rehearsal
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.departures import Departures
 from logitleak.attacks.linear import linear_memory, rescale, shares
 from logitleak.attacks.references import Reference, reference_of
 from logitleak.attacks.selection import select, smallest
 from logitleak.errors import UserError
-from logitleak.machine.forecast import Scale
+from logitleak.machine.forecast import Scale, Work
 from logitleak.priors.base import Prior
 from logitleak.types import Reconstructions, ServerView
 
@@ -121,10 +122,27 @@ class Gap(Attack):
 
     def memory(self, scale: Scale) -> int:
         """See `Attack.memory`: every used round is J inputs, and its references are kept."""
-        used = scale.rounds if self.settings.rounds in (None, "all") else 1
-        used = len(self.settings.rounds) if isinstance(self.settings.rounds, list) else used
-        solved = linear_memory(scale.sensitive, used * scale.classes, scale.targets, scale.image)
+        solved = linear_memory(
+            scale.sensitive, self._used(scale.rounds) * scale.classes, scale.targets, scale.image
+        )
         return super().memory(scale) + solved + scale.rounds * scale.outputs
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work]:
+        """See `Attack.work`: a regression for each client after every round, on all that was used up to it."""
+        widths = [self._used(t) * scale.classes for t in rounds for _ in range(scale.clients)]
+        found = [
+            rehearsal.solving(scale.sensitive, widths, scale.targets, self.device),
+            rehearsal.combining(scale, self.device, len(widths)),
+        ]
+        eq11 = self.settings.choice == "eq11"
+        return [*found, rehearsal.choosing(scale, self.settings.beta, len(rounds))] if eq11 else found
+
+    def _used(self, observed: int) -> int:
+        """How many rounds stand side by side once so many were observed."""
+        wanted = self.settings.rounds
+        if wanted in (None, "all"):
+            return observed
+        return max(1, sum(t <= observed for t in wanted)) if isinstance(wanted, list) else 1
 
     def check(self, view: ServerView) -> None:
         super().check(view)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,13 +12,14 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from logitleak.attacks import networks
+from logitleak.attacks import networks, rehearsal
 from logitleak.attacks.base import Attack, AttackSettings
+from logitleak.attacks.examples import Examples, PriorPull, batches, batches_per_epoch, to_network_range
 from logitleak.attacks.features import Q, input_width, public_inputs
 from logitleak.errors import UserError
 from logitleak.files import model_state
 from logitleak.machine import forecast
-from logitleak.machine.forecast import Scale
+from logitleak.machine.forecast import Scale, Work
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.sides import SIDES
@@ -53,47 +53,6 @@ class InversionSettings(AttackSettings):
     epochs: PositiveInt = 3
     steps: PositiveInt | None = None
     precision: Literal["float32", "bf16"] = "float32"
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What a network learns from in a round. Pixels stay bytes and a label's prior stays one image until a batch wants
-    them: as floats for every row they would take eight times the room of the public set.
-
-    Attributes:
-        inputs: float32 [n, width].
-        pixels: uint8 [N, 3, H, W], the public set.
-        rows: int64 [n], where each example is in it.
-        priors: the priors of m labels, float32 [m, 3, H, W] in [−1, 1], and the place of each example among them, int64
-            [n]; None where γ is 0.
-    """
-
-    inputs: Tensor
-    pixels: Tensor
-    rows: Tensor
-    priors: tuple[Tensor, Tensor] | None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def images(self, batch: Tensor) -> Tensor:
-        """These examples' images, float32 [b, 3, H, W] in [−1, 1]."""
-        return to_network_range(self.pixels[self.rows[batch]].to(torch.float32).div_(255))
-
-    def wanted(self, batch: Tensor) -> Tensor | None:
-        """Their priors, as their images."""
-        if self.priors is None:
-            return None
-        images, place = self.priors
-        return images[place[batch]]
-
-
-@dataclass(frozen=True)
-class PriorPull:
-    """The target inputs and their priors of Eq. 10: inputs [T, width], priors [T, 3, H, W] in [−1, 1]."""
-
-    inputs: Tensor
-    priors: Tensor
 
 
 class NetworkInversion(Attack):
@@ -167,10 +126,29 @@ class NetworkInversion(Attack):
         """See `Attack.memory`: one network with Adam's moments for each client, and a step of one of them."""
         width = input_width(self.q, scale.classes)
         network = forecast.bare(lambda: networks.InversionNetwork(width, scale.side, self.settings.width))
-        rows = scale.public if self.rows == "all" else scale.sensitive
-        inputs = 3 * rows * width * forecast.FLOAT
+        inputs = 3 * self._rows_of(scale) * width * forecast.FLOAT
         step = forecast.step(network, max(self.settings.batch, min(scale.targets, TARGET_GROUP)), width)
         return super().memory(scale) + scale.clients * 3 * forecast.weights(network) + step + inputs
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work]:
+        """See `Attack.work`: steps of one network for each client, and the choice among clients."""
+        s, width, images = self.settings, input_width(self.q, scale.classes), self._rows_of(scale)
+        steps = self._steps(images, images)
+
+        def network() -> networks.InversionNetwork:
+            return networks.build(width, scale.side, s.width, derive(self.seed, "rehearsal"))
+
+        replays, rough = scale.clients * len(rounds), s.precision == "bf16"
+        found = [rehearsal.training("step", network, s.batch, width, self.device, rough, replays * steps)]
+        if self.uses_prior and self.prior_step != "never":
+            groups = math.ceil(scale.targets / TARGET_GROUP)
+            pulls = replays * math.ceil(steps / max(1, batches_per_epoch(images, s.batch))) * groups
+            group = max(2, math.ceil(scale.targets / groups))
+            found.append(rehearsal.training("pull", network, group, width, self.device, rough, pulls))
+        return [*found, rehearsal.choosing(scale, s.beta, len(rounds))]
+
+    def _rows_of(self, scale: Scale) -> int:
+        return scale.public if self.rows == "all" else scale.sensitive
 
     def state(self) -> dict[str, Tensor]:
         table: dict[str, Tensor] = {}
@@ -213,7 +191,7 @@ class NetworkInversion(Attack):
     def _steps(self, images: int, wanted: int) -> int:
         """Steps of a round in which so many of the wanted images were transmitted."""
         if self.settings.steps is None:
-            return self.settings.epochs * _batches_per_epoch(images, self.settings.batch)
+            return self.settings.epochs * batches_per_epoch(images, self.settings.batch)
         return max(1, round(self.settings.steps * images / wanted))
 
     def _images(self, network: networks.InversionNetwork, inputs: Tensor) -> Tensor:
@@ -226,10 +204,10 @@ class NetworkInversion(Attack):
         """One round of Eq. 3, with Eq. 10 after every epoch or at the end of the round."""
         network, optimizer = self.networks[client].train(), self.optimizers[client]
         generator = derive(self.seed, "inversion", type(self).__name__, "order", client, round)
-        per_epoch = _batches_per_epoch(len(examples), self.settings.batch)
+        per_epoch = batches_per_epoch(len(examples), self.settings.batch)
         epochs_done, total, counted = 0, torch.zeros((), device=self.device), 0
-        batches = _batches(len(examples), self.settings.batch, steps, generator, self.device)
-        for step, rows in enumerate(batches, start=1):
+        mini_batches = batches(len(examples), self.settings.batch, steps, generator, self.device)
+        for step, rows in enumerate(mini_batches, start=1):
             output = self._images(network, examples.inputs[rows])
             loss = inversion_loss(output, examples.images(rows), examples.wanted(rows), self.gamma)
             optimizer.zero_grad()
@@ -275,25 +253,3 @@ def inversion_loss(output: Tensor, images: Tensor, priors: Tensor | None, gamma:
     """Eq. 3 with mean squared errors for the norms: ‖G − x‖ + γ ‖G − x̄‖; Eq. 2 where there is no prior."""
     loss = F.mse_loss(output, images)
     return loss if priors is None else loss + gamma * F.mse_loss(output, priors)
-
-
-def to_network_range(pixels: Tensor) -> Tensor:
-    """[0, 1] to [−1, 1]."""
-    return pixels * 2 - 1
-
-
-def _batches(
-    images: int, batch: int, steps: int, generator: torch.Generator, device: torch.device
-) -> Iterator[Tensor]:
-    """Row ids of ``steps`` mini-batches, shuffled anew for every pass and moved to the device once for each. A last
-    batch of one is left out: batch normalization has no statistics of a single image."""
-    done = 0
-    while done < steps:
-        for rows in torch.randperm(images, generator=generator).to(device).split(batch):
-            if len(rows) > 1 and done < steps:
-                yield rows
-                done += 1
-
-
-def _batches_per_epoch(images: int, batch: int) -> int:
-    return images // batch + (images % batch > 1)

@@ -12,12 +12,14 @@ reconstruction's departure from the mean image is rescaled to a fixed share of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
+from logitleak.attacks import rehearsal
 from logitleak.attacks.base import Attack, AttackSettings
 from logitleak.attacks.departures import Departures
 from logitleak.attacks.features import (
@@ -40,7 +42,7 @@ from logitleak.attacks.validation import (
     mock_target_scores,
     project,
 )
-from logitleak.machine.forecast import FLOAT, Scale
+from logitleak.machine.forecast import FLOAT, Scale, Work
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.types import ServerView
@@ -110,6 +112,23 @@ class Ridge(Attack):
                 scale.sensitive * (width + 2 * len(GRID) * PROJECTIONS) * FLOAT + (width + side) * side * 8
             )
         return super().memory(scale) + solved + tuned
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work]:
+        """See `Attack.work`: a regression for each client after every round, and the choice of τ and λ before it."""
+        s, width, solved = (
+            self.settings,
+            input_width(self.settings.q, scale.classes),
+            scale.clients * len(rounds),
+        )
+        found = [
+            rehearsal.solving(scale.sensitive, [width] * solved, scale.targets, self.device),
+            rehearsal.combining(scale, self.device, solved),
+            rehearsal.choosing(scale, s.beta, len(rounds)),
+        ]
+        if None not in (s.tau, s.lam):
+            return found
+        tried = solved * (len(TEMPERATURES) if s.tau is None and s.tune == "mock-targets" else 1)
+        return [*found, rehearsal.validating(scale.sensitive, width, scale.people, self.device, tried)]
 
     def observe(self, view: ServerView, round: int) -> None:
         self.round = round

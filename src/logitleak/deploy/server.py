@@ -28,7 +28,7 @@ from logitleak.stages.simulation import manifest_of
 from logitleak.stages.traffic import weights_of
 from logitleak.stages.trainers import schedule_of
 from logitleak.types import PublicData
-from logitleak.wire.transcript import read_manifest
+from logitleak.wire.public import read_manifest
 from logitleak.wire.writer import TranscriptWriter
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,40 +13,12 @@ from logitleak import registry
 from logitleak.errors import UserError
 from logitleak.federation.batches import PREDICTED, cut, normalizes_batches, refuse_single_images
 from logitleak.federation.companions import Companion, Companions
+from logitleak.federation.optimization import Loss, Optimization, Targets
 from logitleak.federation.stack import Stack, stackable
 from logitleak.files import model_state
 from logitleak.files.model_state import under
 from logitleak.models import base, own
 from logitleak.seeds import derive, derive_int
-
-Loss = Callable[..., Tensor]
-"""(logits [b, J], and for every tensor of the targets its rows [b, ...]) to a scalar."""
-
-Targets = Tensor | tuple[Tensor, ...]
-"""What a model learns: one tensor [n, ...] with a row for each image, or several."""
-
-
-@dataclass(frozen=True)
-class Optimization:
-    """Mini-batch training: learning rate, L2 weight decay, batch size (the paper: 1e-3, 1e-4 or 3e-3, 64).
-
-    Attributes:
-        kind: Adam, or plain stochastic gradient descent (FedAvg).
-        precision: "float32", or "bf16" for products and convolutions in bfloat16 while training, with weights, sums
-            and the optimizer in float32 (autocast). Predictions are float32 either way.
-    """
-
-    lr: float
-    weight_decay: float
-    batch: int
-    kind: Literal["adam", "sgd"] = "adam"
-    precision: Literal["float32", "bf16"] = "float32"
-
-    def over(self, model: nn.Module) -> torch.optim.Optimizer:
-        """A fresh optimizer of a model's parameters."""
-        kind = torch.optim.Adam if self.kind == "adam" else torch.optim.SGD
-        return kind(model.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
-
 
 _BESIDE = "beside/"
 """What names of companions begin with in the table of a bank's state."""
@@ -181,7 +151,16 @@ class ModelBank:
         tell = on_epoch or _ignore
         equal = len({len(each) for each in x}) == 1 and len(x[0]) > 0
         if self.stacked and equal and epochs > 0 and stackable(self.models, self.optimizers, x[0][:2]):
-            return self._fit_stacked(x, y, loss, epochs, orders, tell)
+            rough = torch.bfloat16 if self.optimization.precision == "bf16" else None
+            stack = Stack(self.models, self.optimizers, loss, rough)
+            return stack.fit(
+                x,
+                y,
+                epochs,
+                lambda order: cut(order, self.optimization.batch, self._normalizes),
+                orders,
+                tell,
+            )
         losses = []
         for k, member in enumerate(self.members):
             mean = float("nan")
@@ -242,30 +221,6 @@ class ModelBank:
         same.optimizers = [optimization.over(model) for model in same.models]
         return same
 
-    def _fit_stacked(
-        self,
-        images: Sequence[Tensor],
-        targets: Sequence[Sequence[Tensor]],
-        loss: Loss,
-        epochs: int,
-        generators: Sequence[torch.Generator],
-        tell: Callable[[int, int, float], None],
-    ) -> list[float]:
-        rough = torch.bfloat16 if self.optimization.precision == "bf16" else None
-        stack = Stack(self.models, self.optimizers, loss, rough)
-        count, mean = len(images[0]), [float("nan")] * len(self)
-        for epoch in range(1, epochs + 1):
-            total = torch.zeros(len(self), dtype=torch.float64, device=self.device)
-            order = torch.stack([torch.randperm(count, generator=g) for g in generators]).to(self.device)
-            for rows in cut(order, self.optimization.batch, self._normalizes):
-                batch = [_rows(each, rows) for each in zip(*targets, strict=True)]
-                total += stack.step(_rows(images, rows), batch).detach() * rows.shape[1]
-            mean = (total / count).tolist()
-            for k, value in enumerate(mean):
-                tell(k, epoch, value)
-        stack.unstack()
-        return mean
-
     @torch.no_grad()
     def predict_each(self, images: Tensor, batch: int = PREDICTED) -> Iterator[Tensor]:
         """Logits [n, J] on the CPU of one model after the other, for images uint8 [n, 3, H, W]."""
@@ -321,13 +276,6 @@ class ModelBank:
 
 def _ignore(k: int, epoch: int, loss: float) -> None:
     return None
-
-
-def _rows(tensors: Sequence[Tensor], rows: Tensor) -> Tensor:
-    """Row numbers [K, b] of K tensors [n, ...], as [K, b, ...]."""
-    if all(tensor is tensors[0] for tensor in tensors):
-        return tensors[0][rows]
-    return torch.stack([tensor[mine] for tensor, mine in zip(tensors, rows, strict=True)])
 
 
 class _Resident:

@@ -44,6 +44,41 @@ class Stack:
                 self._adam.state[stacked] = {"step": states[0]["step"].clone(), **moments}
         self._gradients = _gradients(models[0], loss, precision)
 
+    def fit(
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[Sequence[Tensor]],
+        epochs: int,
+        cut: Callable[[Tensor], Sequence[Tensor]],
+        generators: Sequence[torch.Generator],
+        tell: Callable[[int, int, float], None],
+    ) -> list[float]:
+        """Train all models for some epochs, at least one, and give back what that changed.
+
+        Args:
+            images: K tensors uint8 [n, 3, H, W].
+            targets: for each model tensors [n, ...].
+            epochs: how many.
+            cut: from row numbers [K, n] to those of mini-batches [K, b].
+            generators: of each model's order of images.
+            tell: called with (model index, epoch from 1, mean loss).
+
+        Returns:
+            K mean losses of the last epoch.
+        """
+        count, device, mean = len(images[0]), images[0].device, [float("nan")] * len(images)
+        for epoch in range(1, epochs + 1):
+            total = torch.zeros(len(images), dtype=torch.float64, device=device)
+            order = torch.stack([torch.randperm(count, generator=g) for g in generators]).to(device)
+            for rows in cut(order):
+                batch = [_rows(each, rows) for each in zip(*targets, strict=True)]
+                total += self.step(_rows(images, rows), batch).detach() * rows.shape[1]
+            mean = (total / count).tolist()
+            for k, value in enumerate(mean):
+                tell(k, epoch, value)
+        self.unstack()
+        return mean
+
     def step(self, images: Tensor, targets: Sequence[Tensor]) -> Tensor:
         """One step of every model on its own batch.
 
@@ -131,3 +166,10 @@ def _gradients(
 
 def _options(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     return {key: optimizer.defaults[key] for key in ("lr", "betas", "eps", "weight_decay", "fused")}
+
+
+def _rows(tensors: Sequence[Tensor], rows: Tensor) -> Tensor:
+    """Row numbers [K, b] of K tensors [n, ...], as [K, b, ...]."""
+    if all(tensor is tensors[0] for tensor in tensors):
+        return tensors[0][rows]
+    return torch.stack([tensor[mine] for tensor, mine in zip(tensors, rows, strict=True)])

@@ -1,5 +1,5 @@
-"""What the JSON files of a run and of its comparisons hold, declared once: who writes them checks against it, and the
-schema is published.
+"""What the JSON files of a run and of its comparisons hold, declared once: who writes them checks
+against it, who reads them parses by it (`reading`), and the schema is published.
 
 Nothing here needs torch. ``python -m logitleak.formats FOLDER`` writes the schemas.
 """

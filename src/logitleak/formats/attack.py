@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from logitleak.choices import Tuning, View
 from logitleak.formats.parts import AttackLoss, Free, Record
 
@@ -22,6 +24,9 @@ class AttackFile(Record):
         choices: what it chose by itself, such as τ and λ in every round.
         losses: of its training; empty for closed forms.
     """
+
+    older: ClassVar = {"tune": "none", "view": "clients", "compares_clients": False}
+    remedy = "attack again with `logitleak attack RUN`, under the same --name"
 
     attack: str
     prior: str | None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from logitleak.formats.exposure import Result
 from logitleak.formats.metrics import Game, ThreatModel
-from logitleak.formats.parts import Record
+from logitleak.formats.parts import FORMAT, Record
 
 
 class Seen(Record):
@@ -67,6 +67,9 @@ class AuditFile(Record):
         lab: whether federations of the server's own calibrated the scores, or why not.
         audits: in the order of the page.
     """
+
+    older: ClassVar = {"format": FORMAT}
+    remedy = "audit the run again with `logitleak audit RUN`"
 
     format: Literal[1]
     title: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from logitleak.formats.parts import Record
+from logitleak.formats.parts import FORMAT, Record
 from logitleak.formats.utility import Gain
 
 
@@ -120,6 +120,9 @@ class DefendFile(Record):
         lines: the first is without a defense.
         recommendation: what follows.
     """
+
+    older: ClassVar = {"format": FORMAT}
+    remedy = "give `logitleak defend` again, which goes on where it was"
 
     format: Literal[1]
     title: str

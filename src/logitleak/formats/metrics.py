@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from logitleak.formats.exposure import Result
+from logitleak.formats.federation import Federation
 from logitleak.formats.leak import Leak
-from logitleak.formats.parts import AttackLoss, Confidence, Ended, Free, Loss, Made, Record, Share, Skipped
+from logitleak.formats.parts import (
+    FORMAT,
+    AttackLoss,
+    Confidence,
+    Free,
+    Made,
+    Record,
+    Share,
+    Skipped,
+)
 from logitleak.formats.utility import Utility
 
 
@@ -49,6 +59,8 @@ class Game(Record):
         measure: what the verdict asks: successes, or which image is nearer to the truth.
     """
 
+    older: ClassVar = {"unit": "person", "measure": "success"}
+
     design: Literal["twins", "decoys", "canaries", "recorded"]
     unit: Literal["person", "person-at-client", "image"]
     worlds: int
@@ -75,6 +87,8 @@ class Data(Record):
         chance: of a blind guess among all that reconstructions are compared with.
         aggregation: the kind of aggregator behind which the mean of the uploads alone was seen; "plain" where each was.
     """
+
+    older: ClassVar = {"recorded": False, "skipped": [], "aggregation": "plain"}
 
     recorded: bool
     title: str
@@ -211,42 +225,6 @@ class Attack(Record):
     prior: PriorScore | None = None
 
 
-class Bytes(Record):
-    """Bytes of tensors in a round, seen from the server."""
-
-    round: int
-    client: int
-    received: int
-    sent: int
-
-
-class Absent(Record):
-    """A client that did not answer."""
-
-    round: int
-    action: str
-    client: int
-    reason: str
-
-
-class Federation(Record):
-    """How the federation went; with twins the first world.
-
-    Attributes:
-        losses: of training.
-        bytes: of each client in each round.
-        weights: bytes of each client's model.
-        absent: who did not answer.
-        ended: null, or why it ended early.
-    """
-
-    losses: list[Loss]
-    bytes: list[Bytes]
-    weights: list[int]
-    absent: list[Absent]
-    ended: Ended | None
-
-
 class Metrics(Record):
     """Everything that a report reads.
 
@@ -267,6 +245,9 @@ class Metrics(Record):
         utility: null where nobody measured it.
         federation: how it went.
     """
+
+    older: ClassVar = {"format": FORMAT, "noun": "person", "made_by": {}, "failed": {}, "resources": {}}
+    remedy = "score the run again with `logitleak report RUN`"
 
     format: Literal[1]
     config: dict[str, Any]

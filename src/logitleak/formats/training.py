@@ -29,6 +29,8 @@ class TrainingFile(Record):
         confidence: entropies at the end.
     """
 
+    remedy = "run the federation again with `logitleak run`"
+
     title: str
     synthetic: bool
     skipped: list[Skipped]

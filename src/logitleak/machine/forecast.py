@@ -1,4 +1,5 @@
-"""What memory will be needed, before anything is there: sizes of a federation, and what one training step holds."""
+"""What will be needed before anything is there: sizes of a federation, what one training step holds, and
+pieces of work that can be timed."""
 
 from __future__ import annotations
 
@@ -47,6 +48,22 @@ class Scale:
     def outputs(self) -> int:
         """Bytes of one model's outputs on the public set."""
         return self.public * self.classes * FLOAT
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something that is done many times over, or a small piece that stands for something large.
+
+    Attributes:
+        name: what it is; of two pieces of one attack that have the same name, one is timed.
+        once: does it once, with made-up numbers, in less than about a second. Nothing is made before it is called, and
+            the first call is not timed.
+        times: how often it is done, or as much work as that.
+    """
+
+    name: str
+    once: Callable[[], object]
+    times: float
 
 
 def weights(*networks: nn.Module) -> int:

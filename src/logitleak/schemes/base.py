@@ -4,31 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form, Shape
-from logitleak.federation.bank import Loss, ModelBank, Targets
-from logitleak.federation.trainer import Trainer
+from logitleak.federation.bank import ModelBank
+from logitleak.federation.optimization import Loss, Targets
 from logitleak.files.finite import all_finite
+from logitleak.machine.forecast import Scale, Work
+from logitleak.schemes.context import ClientContext, Listener, ignore
 from logitleak.strict import Strict
 from logitleak.types import MODEL_KINDS, ClientData, Payload, PublicData, UploadKind, provided
 
-Listener = Callable[[int, str, int | None, int, float], None]
-"""(round, phase, client or None for the server, epoch, mean loss)."""
-
-
 Average = Callable[[Sequence[Tensor]], Tensor]
 """The mean of K tensors of one shape."""
-
-
-def _ignore(round: int, phase: str, client: int | None, epoch: int, loss: float) -> None:
-    return None
 
 
 class Channel(Protocol):
@@ -51,99 +44,6 @@ class Channel(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class ClientContext:
-    """What a client action may use besides its model, its data and the message.
-
-    Attributes:
-        public: the public set.
-        round: from 1; 0 before the first.
-        clients: the clients of the bank, in its order.
-        listener: hears the loss of every epoch.
-        trainers: how some clients learn their private images, by client; the others learn them as anything else.
-    """
-
-    public: PublicData
-    round: int = 0
-    clients: Sequence[int] = ()
-    listener: Listener = field(default=_ignore)
-    trainers: Mapping[int, Trainer] = field(default_factory=dict)
-
-    def at(self, round: int, clients: Sequence[int]) -> ClientContext:
-        """The same context in another round, for some clients."""
-        return replace(self, round=round, clients=clients)
-
-    def fit(
-        self,
-        bank: ModelBank,
-        phase: str,
-        images: Sequence[Tensor],
-        targets: Sequence[Targets],
-        loss: Loss,
-        epochs: int,
-    ) -> None:
-        """Train a bank and tell the listener the loss of every epoch."""
-
-        def tell(k: int, epoch: int, value: float) -> None:
-            self.listener(self.round, phase, self.clients[k], epoch, value)
-
-        bank.fit(images, targets, loss, epochs, (phase, self.round), tell)
-
-    def learn_private(self, bank: ModelBank, data: Sequence[ClientData], phase: str, epochs: int) -> None:
-        """Cross entropy of every client on its own D_k, by its trainer where it has one."""
-        led = [k for k, client in enumerate(self.clients) if client in self.trainers]
-        for k in led:
-            self._learn_led(bank.part([k]), k, data[k], phase, epochs)
-        free = [k for k in range(len(bank)) if k not in led]
-        if free:
-            context = replace(self, clients=[self.clients[k] for k in free]) if led else self
-            images, labels = [data[k].images for k in free], [data[k].labels for k in free]
-            context.fit(bank.part(free) if led else bank, phase, images, labels, F.cross_entropy, epochs)
-
-    def _learn_led(self, alone: ModelBank, k: int, data: ClientData, phase: str, epochs: int) -> None:
-        def tell(epoch: int, value: float) -> None:
-            self.listener(self.round, phase, self.clients[k], epoch, value)
-
-        self.trainers[self.clients[k]].fit(alone, data, epochs, phase, self.round, tell)
-
-    def learn_public(self, bank: ModelBank, phase: str, targets: Targets, loss: Loss, epochs: int) -> None:
-        """The same targets [N, ...] for every client, on the whole public set."""
-        self.fit(bank, phase, [self.public.images] * len(bank), [targets] * len(bank), loss, epochs)
-
-    def learn_jointly(
-        self,
-        bank: ModelBank,
-        data: Sequence[ClientData],
-        phase: str,
-        targets: Tensor,
-        loss: Loss,
-        epochs: int,
-    ) -> None:
-        """Every client on the public set and its own D_k in one: batches mix images of both.
-
-        A client with a trainer learns the public set first and D_k after it, since training defenses act while private
-        images are learnt and on nothing else.
-
-        Args:
-            bank: the clients' models.
-            data: D_k of each.
-            phase: what the scheme calls this.
-            targets: what the public images are to give, [N, J]; private ones are to give their labels, as rows of
-                zeros and a one.
-            loss: from logits and such rows to a scalar.
-            epochs: how often.
-        """
-        for k, client in enumerate(self.clients):  # one at a time: each needs a copy of the public set
-            alone, context = bank.part([k]), replace(self, clients=[client])
-            if client in self.trainers:
-                context.learn_public(alone, f"{phase}-public", targets, loss, epochs)
-                self._learn_led(alone, k, data[k], phase, epochs)
-                continue
-            own = F.one_hot(data[k].labels, targets.shape[-1]).to(targets)
-            images = torch.cat([self.public.images, data[k].images])
-            context.fit(alone, phase, [images], [torch.cat([targets, own])], loss, epochs)
-
-
 def softmax_outputs(bank: ModelBank, images: Tensor) -> list[Payload]:
     """What every model of a bank says of images uint8 [n, 3, H, W], as "probabilities" [n, J]."""
     return [Payload({"probabilities": logits.softmax(-1)}) for logits in bank.predict_each(images)]
@@ -155,7 +55,7 @@ class Server:
 
     bank: ModelBank
     public: PublicData
-    listener: Listener = field(default=_ignore)
+    listener: Listener = field(default=ignore)
     _kept: tuple[int, Tensor] = field(default=(-1, torch.empty(0)), init=False, repr=False)
 
     def fit(self, round: int, targets: Targets, loss: Loss, epochs: int) -> None:
@@ -191,7 +91,7 @@ class Epochs:
         public: the public set with other targets, or by models that private images have reached.
         private: a client's own D_k.
         joint: the public set with other targets and D_k in one.
-        outside: what somebody who is no client has of its own; how much that is, forecasts do not know.
+        outside: what somebody who is no client has of its own; see `Scheme.outside_work`.
     """
 
     labels: int = 0
@@ -292,6 +192,27 @@ class Scheme(ABC):
     @abstractmethod
     def planned_epochs(self, clients: int, rounds: int) -> Epochs:
         """How long all models train in all, for the progress bar and the plan."""
+
+    def outside_work(
+        self, scale: Scale, model: Callable[[], nn.Module], device: torch.device
+    ) -> tuple[int, Sequence[Work]]:
+        """What somebody who is no client does in all rounds of a federation, for `logitleak validate`; nothing by
+        default.
+
+        Args:
+            scale: how large it is.
+            model: makes a client's model.
+            device: where models are trained.
+
+        Returns:
+            how many images it learns from with such a model, one counted as often as it is shown, and pieces of what it
+            does besides.
+        """
+        return 0, ()
+
+    def outside_memory(self, scale: Scale, model: nn.Module) -> int:
+        """About how many bytes it holds; ``model`` is a client's, with or without numbers."""
+        return 0
 
     def held(self) -> dict[str, Tensor]:
         """What a participant that attacks holds after a round, which is put on record beside what travelled: "labels"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from logitleak.federation.bank import ModelBank
+from logitleak.machine.forecast import Scale, Work
 from logitleak.models.latent import GROUPS
 from logitleak.schemes.base import Channel, Epochs, Server
-from logitleak.schemes.participant import Participant, ParticipantSettings
+from logitleak.schemes.participant import Participant, ParticipantSettings, memory, rehearsed
 from logitleak.schemes.shared_model import SharedModel, SharedModelSettings, average, named, shares_of
 from logitleak.types import Payload
 
@@ -103,6 +105,17 @@ class FedAvgGAN(SharedModel):
     def planned_epochs(self, clients: int, rounds: int) -> Epochs:
         epochs = rounds * self.settings.epochs
         return Epochs(private=clients * epochs, outside=epochs)
+
+    def outside_work(
+        self, scale: Scale, model: Callable[[], nn.Module], device: torch.device
+    ) -> tuple[int, Sequence[Work]]:
+        s, attacking = self.settings, max(0, scale.rounds - self.settings.warm_up)
+        shown = scale.rounds * min(s.held, scale.sensitive) + attacking * s.injected
+        step = rehearsed(s.participant, scale, model, device)
+        return s.epochs * shown, [Work("step of the generator", step, attacking * s.gan_steps)]
+
+    def outside_memory(self, scale: Scale, model: nn.Module) -> int:
+        return memory(self.settings.participant, scale, model)
 
     def state(self) -> dict[str, Tensor]:
         return self._kept if self._participant is None else self._participant.state()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from logitleak.errors import UserError
 from logitleak.files import model_state
+from logitleak.machine import forecast
+from logitleak.machine.forecast import Scale
 from logitleak.models.base import initialize
 from logitleak.models.latent import LatentGenerator
 from logitleak.seeds import derive
@@ -152,3 +155,42 @@ class Participant:
         """The same as they are stored, uint8."""
         parts = [self._made(part, draws) for part in places.split(self.settings.batch)]
         return torch.cat(parts).clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
+
+
+def rehearsed(
+    settings: ParticipantSettings, scale: Scale, model: Callable[[], nn.Module], device: torch.device
+) -> Callable[[], None]:
+    """One step of the generator of a participant whose public set is noise.
+
+    Args:
+        settings: what it does.
+        scale: how large the federation is.
+        model: makes the shared model.
+        device: where both are.
+    """
+
+    @cache
+    def made() -> tuple[Participant, nn.Module]:
+        count = scale.targets + 1  # one image of each target, and somebody who is none
+        labels = torch.arange(count)
+        drawn = torch.Generator().manual_seed(0)
+        images = torch.randint(0, 256, (count, 3, scale.side, scale.side), dtype=torch.uint8, generator=drawn)
+        public = PublicData(images, labels, labels == scale.targets)
+        return Participant(replace(settings, steps=1), public, 0, device), model().to(device)
+
+    def once() -> None:
+        participant, shared = made()
+        participant.learn(shared, settings.warm_up + 1)
+
+    return once
+
+
+def memory(settings: ParticipantSettings, scale: Scale, model: nn.Module) -> int:
+    """About how many bytes a participant holds: generator and moments, the model of the round twice, what a step keeps
+    in both, and what it makes of every target."""
+    side, long = (scale.side, scale.side), settings.latent + scale.targets
+    generator = forecast.bare(lambda: LatentGenerator(long, settings.filters, side))
+    step = forecast.step(generator, settings.batch, long)
+    step += forecast.step(model, settings.batch, 3, *side)
+    made = (settings.samples * scale.targets + settings.injected) * scale.image
+    return 3 * forecast.weights(generator) + 2 * forecast.weights(model) + step + 2 * made // forecast.FLOAT

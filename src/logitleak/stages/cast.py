@@ -70,19 +70,19 @@ def cast(knowledge: Knowledge, config: Config, seed: int) -> Cast | str:
     seed = derive_int(seed, "lab")
     usable, whole, why = _usable(knowledge)
     most = min(len(knowledge.target_labels), len(usable) // SHARE if whole else len(usable))
-    played = _played(config, most, seed)
-    if most < LEAST or played.federation.clients < 1:
+    mock = played(config, most, seed)
+    if most < LEAST or mock.federation.clients < 1:
         return why
     chosen = usable[torch.randperm(len(usable), generator=derive(seed, "people"))[:most]].sort().values
     try:
-        split = _split(knowledge, chosen, whole, played)
-        game = draw(played, split.truth)
+        split = _split(knowledge, chosen, whole, mock)
+        game = draw(mock, split.truth)
     except UserError as error:
         return f"public people cannot be divided as private ones are (data.partition={config.data.partition}): {error}"
     assert game is not None  # twins are a design
-    unit, partition = played.game.unit, config.data.partition
+    unit, partition = mock.game.unit, config.data.partition
     usual = unit == "person" and partition == "identity"
-    return Cast(played, split, game, "mock" if usual else f"mock-{partition}-{unit}")
+    return Cast(mock, split, game, "mock" if usual else f"mock-{partition}-{unit}")
 
 
 def _usable(knowledge: Knowledge) -> tuple[Tensor, bool, str]:
@@ -102,7 +102,7 @@ def _usable(knowledge: Knowledge) -> tuple[Tensor, bool, str]:
     return labels[counts >= HALF], False, why
 
 
-def _played(config: Config, most: int, seed: int) -> Config:
+def played(config: Config, most: int, seed: int) -> Config:
     """The run's configuration with what differs in the mock federation, where so many people are targets."""
     real, unit = config.federation, config.game.unit if config.game.design != "none" else "person"
     clients = real.clients

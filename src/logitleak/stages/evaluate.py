@@ -13,8 +13,9 @@ from logitleak import __version__, registry
 from logitleak.config import Config
 from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.errors import UserError
-from logitleak.files.storage import read_json, write_json, write_tensors
-from logitleak.formats import Metrics
+from logitleak.files.storage import write_json, write_tensors
+from logitleak.formats import Metrics, TrainingFile
+from logitleak.formats.reading import read_file
 from logitleak.metrics.attack import References, number, references
 from logitleak.metrics.leak import decisive, significant
 from logitleak.metrics.paired import holm
@@ -73,7 +74,7 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
         return metrics
 
     truth, game = read_truth(run.sealed), read_game(run.sealed)
-    trainings = [] if recorded else [read_json(run.training(world)) for world in worlds]
+    trainings = [] if recorded else [read_file(run.training(world), TrainingFile) for world in worlds]
     known = references(truth, view.knowledge.public, game)
     _check_game(run, game, known)
     metrics["threat_model"] = threat_model(view, recorded, held_images(truth, game))

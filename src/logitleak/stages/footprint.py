@@ -16,7 +16,7 @@ from torch import nn
 from logitleak import registry
 from logitleak.aggregation.base import Hiding
 from logitleak.attacks.base import create
-from logitleak.config import Config
+from logitleak.config import AttackConfig, Config
 from logitleak.data.selection import Sizes
 from logitleak.federation.batches import PREDICTED
 from logitleak.machine import forecast
@@ -47,28 +47,43 @@ def footprint(config: Config, scheme: Scheme, size: Sizes, hiding: Hiding | None
     d, f, public, private = config.data, config.federation, size.public, size.private
     names = {*f.models, f.server_model, *scheme.beside}
     made = {name: model_of(name, d.image_size, size.classes) for name in names}
-    scale = Scale(
-        public=public,
-        sensitive=public // 2 if d.protocol == "domain-pair" else public,
-        side=d.image_size,
-        classes=size.classes,
-        clients=f.clients,
-        rounds=f.rounds,
-        targets=size.targets,
-        people=size.people,
-        model=max(forecast.weights(made[name]) for name in f.models),
-    )
+    scale = scale_of(config, size)
     shown = scale if hiding is None else _behind_a_sum(scale)
     data = 3 * (public + private) * scale.image // FLOAT  # decoded, divided, and as it travels
     sealed = 0 if hiding is None else f.clients * hiding.nbytes(public * size.classes)
     stages = {"federation": _federation(config, scheme, scale, made) + sealed}
     for name, entry in config.attacks.items():
         attack = create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
-        seen = shown if entry.view == "clients" else _behind_a_sum(scale)
+        seen = seen_by(entry, scale, hiding)
         prior = attack.prior.memory(seen) if attack.uses_prior else 0
         stages[name] = attack.memory(seen) + prior
     stages["evaluation"] = _evaluation(shown, config.game.simulations, len(config.attacks))
     return {name: round((PROCESS + data + size) * SLACK) for name, size in stages.items()}
+
+
+def scale_of(config: Config, size: Sizes) -> Scale:
+    """How large a federation is.
+
+    Raises:
+        UserError: a model of the user's own cannot be built.
+    """
+    d, f = config.data, config.federation
+    return Scale(
+        public=size.public,
+        sensitive=size.public // 2 if d.protocol == "domain-pair" else size.public,
+        side=d.image_size,
+        classes=size.classes,
+        clients=f.clients,
+        rounds=f.rounds,
+        targets=size.targets,
+        people=size.people,
+        model=max(forecast.weights(model_of(name, d.image_size, size.classes)) for name in f.models),
+    )
+
+
+def seen_by(entry: AttackConfig, scale: Scale, hiding: Hiding | None) -> Scale:
+    """The same as an attack sees it: one client where their sum alone is seen."""
+    return scale if hiding is None and entry.view == "clients" else _behind_a_sum(scale)
 
 
 def model_of(name: str, side: int, classes: int) -> nn.Module:
@@ -94,10 +109,11 @@ def _federation(config: Config, scheme: Scheme, scale: Scale, models: dict[str, 
     step += sum(forecast.step(models[name], max(2, f.batch), *shape) for name in scheme.beside)  # at once
     # a forward pass alone holds two maps at a time, never all
     asked = max(forecast.step(model, min(PREDICTED, scale.public), *shape) for model in models.values()) // 2
+    outside = scheme.outside_memory(scale, models[f.server_model])
     shares_models = scheme.upload_kind in MODEL_KINDS
     upload = scale.model if shares_models else scale.outputs
     uploads = (scheme.uploads_at_once * scale.clients + 2) * upload + scale.outputs
-    return held + max(step, asked) + uploads
+    return held + max(step, asked) + uploads + outside
 
 
 def _evaluation(scale: Scale, worlds: int, attacks: int) -> int:

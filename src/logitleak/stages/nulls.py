@@ -15,7 +15,9 @@ from torch import Tensor
 
 from logitleak.attacks.base import create
 from logitleak.attacks.views import FirstRounds, WithoutClient
-from logitleak.files.storage import read_json, read_tensors
+from logitleak.files.storage import read_tensors
+from logitleak.formats import AttackFile
+from logitleak.formats.reading import read_file
 from logitleak.metrics.attack import References, judge, number
 from logitleak.metrics.proportion import share
 from logitleak.seeds import derive
@@ -62,10 +64,10 @@ def _non_owners(view: Transcript, folder: Path, known: References, seed: int) ->
         return []
     if len(pairs) > MOST:
         pairs = pairs[torch.randperm(len(pairs), generator=derive(seed, "nulls"))[:MOST]]
-    said = read_json(folder / "attack.json")
+    said = read_file(folder / "attack.json", AttackFile)
     if "server_logits" in said["needs"] and not own_model_is_null(view):
         return []  # f_0 has learnt from the owner's first upload when it is paired with the others'
-    if not said.get("compares_clients"):
+    if not said["compares_clients"]:
         images = stored["clients"][pairs[:, 0], pairs[:, 1]].float()
     elif view.clients > 2 and not known.shared:
         images = _without_owners(view, said, pairs, known)

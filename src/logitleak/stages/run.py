@@ -18,12 +18,13 @@ from logitleak.files.atomic import clean
 from logitleak.files.lock import alone
 from logitleak.machine.memory import is_out_of_memory
 from logitleak.progress import Progress, Quiet
+from logitleak.stages.attack_pace import foretell_attacks, in_all
 from logitleak.stages.check import Checked, check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, timed
 from logitleak.stages.opening import finished, open_run
-from logitleak.stages.plan import duration, foretell
+from logitleak.stages.pace import duration, foretell, pace_of
 from logitleak.stages.worlds import attack_seed, attack_worlds, check_attack
 from logitleak.types import Reconstructions
 from logitleak.wire.transcript import Transcript
@@ -201,11 +202,17 @@ def as_config(config: Config | Mapping[str, Any] | Path | str | None) -> Config:
 
 
 def _announcement(config: Config, folder: RunFolder, found: Checked) -> str:
-    """Where a run is written, and how long its federation will take where it is not finished."""
-    if folder.status().get("federated"):
+    """Where a run is written, and how long its federation and attacks will take where they are not finished."""
+    there = folder.status().get("federated")
+    done = folder.attacks() if there else []
+    left = [name for name in config.attacks if name not in done]
+    if there and not left:
         return f"The run is written to {folder.path}; its federation is there."
-    seconds = foretell(config, found, hurry=True)
-    return f"The run is written to {folder.path}; its federation takes about {duration(seconds)} here."
+    pace = pace_of(config, found, hurry=True)
+    whole = f"takes about {duration(foretell(config, found, pace))} here"
+    told = f"The run is written to {folder.path}; its federation {'is there' if there else whole}"
+    attacks = config.model_copy(update={"attacks": {name: config.attacks[name] for name in left}})
+    return f"{told}{in_all(foretell_attacks(attacks, found, pace, hurry=True))}."
 
 
 def _attack(folder: RunFolder, config: RunConfig, name: str, device: str, progress: Progress) -> str | None:

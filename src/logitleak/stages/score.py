@@ -12,7 +12,9 @@ from torch import Tensor
 
 from logitleak import registry
 from logitleak.attacks.selection import select
-from logitleak.files.storage import read_json, read_tensors
+from logitleak.files.storage import read_tensors
+from logitleak.formats import AttackFile
+from logitleak.formats.reading import read_file
 from logitleak.metrics.attack import References, Verdicts, judge, number, summarize
 from logitleak.metrics.leak import compare, sides_of
 from logitleak.metrics.proportion import share
@@ -118,7 +120,7 @@ def score_prior(folder: Path, known: References, members: Tensor | None) -> dict
     file = folder / "prior.safetensors"
     if not file.exists():
         return None
-    used = read_json(folder / "attack.json")["prior"]
+    used = read_file(folder / "attack.json", AttackFile)["prior"]
     images = read_tensors(file)["images"].to(torch.float32).div(255)
     return rival(
         f"Returns the {used} prior of each label, which {folder.name} starts from", images, known, members
@@ -136,7 +138,7 @@ def rival(summary: str, images: Tensor, known: References, members: Tensor | Non
 
 def describe_attack(folder: Path) -> dict[str, Any]:
     """What an attack says of itself."""
-    said = read_json(folder / "attack.json")
+    said = read_file(folder / "attack.json", AttackFile)
     chosen = {key: said.get(key) for key in ("prior", "prior_settings", "tune", "view")}
     return {
         "attack": said["attack"],

@@ -11,6 +11,8 @@ from typing import Any
 from logitleak import registry
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_text
+from logitleak.formats import Metrics
+from logitleak.formats.reading import read_file
 from logitleak.sweep.compute import failure_of, folder_of
 
 COLUMNS = (
@@ -67,7 +69,7 @@ def _row(out: Path, cell: dict[str, Any]) -> dict[str, Any]:
 
 def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = read_json(folder / "result.json")
-    federation = read_json(folder_of(out, "federation", cell["federation"]) / "metrics.json")
+    federation = read_file(folder_of(out, "federation", cell["federation"]) / "metrics.json", Metrics)
     accuracy, mean, prior = result["accuracy"], result["mean"], result["prior"]
     utility = federation["utility"] or {}
     clients = [share["value"] for share in utility.get("clients") or [] if share]

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from logitleak.files.storage import read_json, read_tensors
+from logitleak.formats import AuditFile, Metrics
+from logitleak.formats.parts import Record
+from logitleak.formats.reading import read_file
 from logitleak.sealed.files import read_game, read_truth
 from logitleak.sealed.game import taking_part
 from logitleak.stages.folder import RunFolder
@@ -50,9 +53,13 @@ class TriedFederation:
     def __post_init__(self) -> None:
         self.folder = folder_of(self.sweep, "federation", self.id)
         self.run = RunFolder(self.folder)
-        self.metrics = self._read("metrics.json")
-        self.audit = self._read("audit.json")
+        self.metrics = self._declared("metrics.json", Metrics)
+        self.audit = self._declared("audit.json", AuditFile)
         self.seconds = self._read("timings.json").get("federation_seconds") if self.metrics else None
+
+    def _declared(self, name: str, model: type[Record]) -> dict[str, Any]:
+        file = self.folder / name
+        return read_file(file, model) if file.exists() else {}
 
     def _read(self, name: str) -> dict[str, Any]:
         file = self.folder / name

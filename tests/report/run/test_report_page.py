@@ -206,7 +206,8 @@ def test_attack_only_run(run: Path, edit: Edit) -> None:
 
     def unjudge(metrics: dict[str, Any]) -> None:
         names = metrics["attacks"]
-        metrics["attacks"] = {name: {"kind": names[name]["kind"]} for name in ("pli", "ridge")}
+        own = ("kind", "summary", "settings", "assumptions", "choices", "losses")
+        metrics["attacks"] = {name: {key: names[name][key] for key in own} for name in ("pli", "ridge")}
         del metrics["confidence"], metrics["utility"]
 
     html = read(edit(unjudge))
@@ -215,18 +216,54 @@ def test_attack_only_run(run: Path, edit: Edit) -> None:
     assert "Show truth" not in html
 
 
-def test_almost_nothing_still_renders(tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text("{}")
-    html = read(tmp_path)
-    assert "No attack was run" in html
-    assert "does not state its threat model" in html
+def test_without_attacks(run: Path, edit: Edit) -> None:
+    shutil.rmtree(run / "attacks")
+    assert "No attack was run" in read(edit(lambda metrics: metrics.update(attacks={})))
 
 
-@pytest.mark.parametrize(
-    "key", ["confidence", "utility", "federation", "threat_model", "data", "versions", "config"]
-)
-def test_any_section_may_be_null(edit: Edit, key: str) -> None:
+@pytest.mark.parametrize("key", ["confidence", "utility", "identity", "game"])
+def test_what_nobody_measured_may_be_null(edit: Edit, key: str) -> None:
     assert "the server made images" in read(edit(lambda metrics: metrics.update({key: None})))
+
+
+def test_a_run_of_an_older_version_still_renders(run: Path, edit: Edit) -> None:
+    """Format 1 has got keys since the first file of it was written."""
+
+    def age(metrics: dict[str, Any]) -> None:
+        for key in ("format", "noun", "made_by", "failed", "resources", "game", "identity"):
+            del metrics[key]
+        for key in ("recorded", "holdings", "aggregation"):
+            del metrics["data"][key]
+        for key in ("weights", "absent", "ended"):
+            del metrics["federation"][key]
+        del metrics["utility"]["baselines"]
+
+    for file in run.glob("attacks/*/attack.json"):
+        said = json.loads(file.read_text())
+        for key in ("tune", "view", "compares_clients", "prior", "prior_settings"):
+            del said[key]
+        file.write_text(json.dumps(said))
+
+    def forget(metrics: dict[str, Any]) -> None:
+        metrics["federation"]["weights"] = []
+        metrics["resources"] = {}
+        metrics["made_by"] = {"federation": None, "attacks": {}}
+
+    whole = read(edit(forget))
+    assert read(edit(age)) == whole
+
+
+def test_a_run_of_a_later_version_still_renders(edit: Edit) -> None:
+    def add(metrics: dict[str, Any]) -> None:
+        metrics["more"] = metrics["data"]["more"] = metrics["attacks"]["pli"]["accuracy"]["more"] = {"a": 1}
+
+    assert "the server made images" in read(edit(add))
+
+
+def test_a_damaged_attack_is_named(run: Path) -> None:
+    (run / "attacks" / "ridge" / "attack.json").write_text("{")
+    with pytest.raises(ReportError, match="attacks/ridge/attack.json"):
+        build(run)
 
 
 def test_infinite_and_missing_numbers_become_dashes(run: Path) -> None:

@@ -14,7 +14,8 @@ from logitleak.deploy.sums.steps import CLOSED
 from logitleak.errors import UserError
 from logitleak.files.lock import alone
 from logitleak.files.storage import TensorFile, read_tensors, write_tensors
-from logitleak.wire.transcript import Transcript, read_manifest
+from logitleak.wire.public import read_manifest
+from logitleak.wire.transcript import Transcript
 from logitleak.wire.writer import MEAN, round_folder
 
 _FOLDER = "means"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from logitleak.formats import AuditFile
 from logitleak.report.audit.findings import Finding, findings
 from logitleak.report.parts.load import ReportError, read_required
 from logitleak.report.parts.render import render, write
@@ -42,4 +43,4 @@ def read_audit(run: Path) -> dict[str, Any]:
     Raises:
         ReportError: it is missing or unreadable.
     """
-    return read_required(Path(run) / "audit.json", "audit the run with `logitleak audit` first")
+    return read_required(Path(run) / "audit.json", "audit the run with `logitleak audit` first", AuditFile)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from logitleak.formats import DefendFile
 from logitleak.report.parts.load import ReportError, read_required
 from logitleak.report.parts.render import render, write
 
@@ -17,7 +18,7 @@ def build_defend(folder: Path) -> Path:
     from logitleak.report.defend import page
 
     context, figure = page.context(
-        read_required(Path(folder) / "defend.json", "try `logitleak defend` first")
+        read_required(Path(folder) / "defend.json", "try `logitleak defend` first", DefendFile)
     )
     html = render("defend.html.j2", context)
     target = Path(folder) / "defend.html"

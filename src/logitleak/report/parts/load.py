@@ -1,17 +1,20 @@
 """Read a run folder into memory, and note in plain words what it lacks.
 
 Only metrics.json is required. Everything else may be missing: a run without its sealed folder still has
-reconstructions to show, and a run without reconstructions still has numbers.
+reconstructions to show, and a run without reconstructions still has numbers. What `logitleak.formats`
+declares must be as it says where it is there; images that are damaged are left out.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logitleak.errors import UserError
+from logitleak.formats import AttackFile, Metrics
+from logitleak.formats.parts import FORMAT, Record
+from logitleak.formats.reading import parse_json, read_file, read_object
 from logitleak.report.parts.images import Sides, chosen_images, gallery, reconstructions, sides
 
 if TYPE_CHECKING:
@@ -103,8 +106,9 @@ def rows(parent: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def load(folder: Path) -> Run:
-    """Read the run in `folder`; raise ReportError if its numbers are missing or unreadable."""
-    metrics = read_required(folder / "metrics.json", "evaluate the run before reporting on it")
+    """Read the run in `folder`; raise ReportError if its numbers, or what an attack says of itself, are missing or
+    not what they are declared to be."""
+    metrics = read_required(folder / "metrics.json", "evaluate the run before reporting on it", Metrics)
     notes: list[str] = []
     attacks = _attacks(folder, metrics, notes)
     truth, public = gallery(folder, notes)
@@ -118,44 +122,32 @@ def load(folder: Path) -> Run:
     return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared, own_model)
 
 
-def read_required(path: Path, missing: str) -> dict[str, Any]:
+def read_required(path: Path, missing: str, model: type[Record] | None = None) -> dict[str, Any]:
     """A JSON object of format 1 that a report cannot do without.
 
+    Args:
+        path: the file.
+        missing: what it means that it is not there.
+        model: what it must hold; without one any object will do.
+
     Raises:
-        ReportError: it is missing, which means what ``missing`` says, or it is not to be read.
+        ReportError: it is missing, or it is not to be read.
     """
+    if not path.is_file():
+        raise ReportError(f"{path} is missing: {missing}")
     try:
-        value = read_json(path)
-    except FileNotFoundError:
-        raise ReportError(f"{path} is missing: {missing}") from None
-    except (OSError, ValueError) as problem:
-        raise ReportError(f"{path} cannot be read: {reason(problem)}") from None
-    if not isinstance(value, dict):
-        raise ReportError(f"{path} does not hold a JSON object")
-    if value.get("format", 1) != 1:
-        raise ReportError(f"{path} has format {value['format']!r}; this version reads format 1")
+        value = read_object(path) if model is None else read_file(path, model)
+    except UserError as problem:
+        raise ReportError(str(problem)) from None
+    if model is None and value.get("format", FORMAT) != FORMAT:
+        raise ReportError(f"{path} has format {value['format']!r}; this version reads format {FORMAT}")
     return value
 
 
-def reason(problem: Exception) -> str:
-    """Why something cannot be read, in one line."""
-    return str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-
-
-def read_json(path: Path) -> Any:
-    """The JSON in a file."""
-    return parse_json(path.read_text(encoding="utf-8"))
-
-
-def parse_json(text: str) -> Any:
-    """JSON text; NaN and Infinity are no JSON and mean "no number" to a reader, so they become null, once."""
-    return json.loads(text, parse_constant=lambda _: None)
-
-
 def optional_json(path: Path, notes: list[str]) -> dict[str, Any]:
-    """The JSON object in a file that may be missing or unreadable; a note says so."""
+    """The JSON object in a file that nobody declared, and that may be missing or unreadable; a note says so."""
     try:
-        value = read_json(path)
+        value = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         notes.append(f"No {path.name}, so what it would say is left out.")
         return {}
@@ -198,22 +190,15 @@ def _attack(
 
 
 def _said(path: Path) -> dict[str, Any]:
-    """What the attack wrote about itself; metrics.json takes precedence over it."""
-    try:
-        said = read_json(path / "attack.json")
-    except (OSError, ValueError):
-        return {}
-    return said if isinstance(said, dict) else {}
+    """What the attack wrote about itself, once it was finished; metrics.json takes precedence over it."""
+    file = path / "attack.json"
+    return read_required(file, "attack again", AttackFile) if file.exists() else {}
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     """What travelled, in the run's own wire or, of a run in several worlds, in the first world's."""
     for home in (folder, folder / "worlds" / "0"):
-        try:
-            manifest = read_json(home / "wire" / "manifest.json")
-        except (OSError, ValueError):
-            continue
-        if isinstance(manifest, dict):
+        if manifest := optional_json(home / "wire" / "manifest.json", []):
             return manifest
     return {}
 

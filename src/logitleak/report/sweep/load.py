@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from logitleak.formats import Metrics
+from logitleak.formats.reading import parse_json, reason
 from logitleak.report.parts.load import (
     SCHEMES,
     ReportError,
     optional_json,
-    parse_json,
     read_required,
-    reason,
     rows,
     table,
 )
@@ -120,8 +120,15 @@ class Sweep:
         return self._json("cells", cell.id, "result.json") if cell.status == "finished" else {}
 
     def metrics(self, federation: str) -> dict[str, Any]:
-        """`metrics.json` of a federation; empty where there is none."""
-        return self._json("federations", federation, "metrics.json")
+        """`metrics.json` of a federation; empty where there is none.
+
+        Raises:
+            ReportError: it is damaged.
+        """
+        path = self.place("federations", federation) / "metrics.json"
+        if str(path) not in self._read:
+            self._read[str(path)] = read_required(path, "", Metrics) if path.exists() else {}
+        return self._read[str(path)]
 
     def timings(self, federation: str) -> dict[str, Any]:
         """`timings.json` of a federation."""
