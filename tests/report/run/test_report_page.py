@@ -8,42 +8,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from fabricate import fabricate
+from html_page import HOSTILE, Page
 from PIL import Image
 
 from logitleak.report import ReportError, build
 
 Edit = Callable[[Callable[[dict[str, Any]], None]], Path]
-HOSTILE = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'
-
-
-class Page(HTMLParser):
-    """Collects what a test asks for: images, scripts, ids, and whatever could load something."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.images: list[dict[str, str | None]] = []
-        self.scripts = 0
-        self.ids: list[str] = []
-        self.loads: list[str] = []
-        self.handlers: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        named = dict(attrs)
-        self.scripts += tag == "script"
-        if tag == "img":
-            self.images.append(named)
-        self.ids += [named["id"]] if named.get("id") else []
-        self.loads += [str(value) for key, value in attrs if key in ("src", "srcset", "data", "poster")]
-        self.loads += [str(named["href"])] if tag == "link" else []
-        self.handlers += [key for key in named if key.startswith("on")]
 
 
 def read(run: Path) -> str:

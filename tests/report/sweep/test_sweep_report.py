@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 from fabricate_sweep import fabricate_sweep, read_lines, write_lines
+from html_page import HOSTILE, Page
 from sweep_shows import EVERY_KIND
-from test_report_page import HOSTILE, Page
 
 from logitleak.report import ReportError, build_sweep
 
