@@ -24,12 +24,15 @@ class Sparse(Defense):
     distribution, or with the logits 0.
 
     No scheme has a place for rows that are missing, and the server averages neutral ones like any other. It can tell
-    them from answers.
+    them from answers: in a neutral row all entries are equal, to the bit, and nothing that another defense does to it
+    afterward, but for noise, makes them differ. An answer whose entries are all equal cannot be told from them, and
+    says as little of any class.
     """
 
     Settings = SparseSettings
     settings: SparseSettings
     strengths = ({"share": 0.5}, {"share": 0.2}, {"share": 0.05})
+    undoing = "The rows that were answered; neutral ones are recognized and left out."
 
     def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
         count = len(values)
@@ -41,6 +44,10 @@ class Sparse(Defense):
         silent[order[:answered]] = False
         neutral = 0.0 if self.kind == "logits" else 1 / values.shape[-1]
         return values.masked_fill(silent[:, None], neutral)
+
+    def silent(self, values: Tensor) -> Tensor:
+        """Rows whose entries are all equal."""
+        return values.amax(-1) == values.amin(-1)
 
     def sees(self) -> str:
         return f"Exact outputs on {self.settings.share:.0%} of the rows, others in each round, and nothing of the rest."

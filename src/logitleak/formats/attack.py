@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logitleak.choices import Tuning, View
+from logitleak.choices import Reading, Tuning, View
 from logitleak.formats.parts import AttackLoss, Free, Record
 
 
@@ -14,6 +14,7 @@ class AttackFile(Record):
         prior, prior_settings: null where the prior has no weight.
         tune: how its settings were chosen.
         view: what the server sees: clients, or their sum.
+        uploads: how the clients' uploads are read: with their defenses undone as far as they can be, or as they came.
         kind: "attack" or "baseline".
         compares_clients: whether one client's images depend on what others sent.
         settings: as used.
@@ -28,6 +29,7 @@ class AttackFile(Record):
     prior_settings: Free | None
     tune: Tuning
     view: View
+    uploads: Reading
     kind: str
     compares_clients: bool
     settings: Free

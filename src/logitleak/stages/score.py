@@ -137,7 +137,7 @@ def rival(summary: str, images: Tensor, known: References, members: Tensor | Non
 def describe_attack(folder: Path) -> dict[str, Any]:
     """What an attack says of itself."""
     said = read_json(folder / "attack.json")
-    chosen = {key: said.get(key) for key in ("prior", "prior_settings", "tune", "view")}
+    chosen = {key: said.get(key) for key in ("prior", "prior_settings", "tune", "view", "uploads")}
     return {
         "attack": said["attack"],
         "kind": said["kind"],
