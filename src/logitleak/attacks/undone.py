@@ -10,6 +10,7 @@ from logitleak.attacks.views import ViewOf
 from logitleak.defenses.base import Defense
 from logitleak.defenses.spaces import Kind
 from logitleak.defenses.undoing import undone
+from logitleak.files.finite import all_finite
 from logitleak.types import ServerView, as_logits
 
 
@@ -38,7 +39,10 @@ class UndoneView(ViewOf):
             return rows, values
         sent = values.double()
         found, heard = undone(sent.exp() if self._kind == "probabilities" else sent, self._kind, defenses)
-        return rows[heard], as_logits(found[heard], self._kind).to(values.dtype)
+        read = as_logits(found[heard], self._kind).to(values.dtype)
+        if not all_finite(read):  # a stranger's manifest may name any setting, and this upload never left through it
+            return rows, values
+        return rows[heard], read
 
 
 def undoes(view: ServerView) -> bool:

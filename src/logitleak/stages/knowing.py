@@ -50,7 +50,17 @@ def undoable(view: ServerView) -> list[list[Defense]]:
     transcript, members = _source(view)
     if transcript is None or view.upload_kind in MODEL_KINDS:
         return []
-    known = on_record(transcript)
+    return _chains(view, on_record(transcript), members)
+
+
+def _chains(view: ServerView, known: Sequence[Known], members: Sequence[int] | None) -> list[list[Defense]]:
+    """See `undoable`.
+
+    Args:
+        view: whose uploads are outputs.
+        known: the defenses on record.
+        members: see `_source`.
+    """
     if members is None:
         chains = [_made(known, client) for client in range(view.clients)]
     else:
@@ -66,12 +76,9 @@ def described(view: Transcript) -> list[str]:
     known = on_record(view)
     if not known:
         return []
-    acting = {id(one) for chain in undoable(view) for one in chain}
-    said = [
-        f"{one.name}: {one.made.undoing}"
-        for one in known
-        if one.made is not None and one.made.undoing and id(one.made) in acting
-    ]
+    chains = [] if view.upload_kind in MODEL_KINDS else _chains(view, known, _source(view)[1])
+    acting = {id(one) for chain in chains for one in chain if one.undoing}
+    said = [f"{one.name}: {one.made.undoing}" for one in known if one.made and id(one.made) in acting]
     first = "Which defenses clients were told to use, with their settings and in their order."
     if not said:
         return [f"{first} Attacks know of no way to undo them, and read uploads as they are."]
