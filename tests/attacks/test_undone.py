@@ -131,7 +131,7 @@ def test_probabilities_come_as_their_logarithms() -> None:
             rows, values = self.inner.client_logits(client, round)
             return rows, warm[0][0].on_upload(values.exp(), rows, round).log()
 
-    rows, values = UndoneView(Warm(view), "probabilities", warm).client_logits(1, 2)
+    _, values = UndoneView(Warm(view), "probabilities", warm).client_logits(1, 2)
     torch.testing.assert_close(values, view.client_logits(1, 2)[1], atol=1e-4, rtol=1e-4)
     assert values.dtype == torch.float32
 

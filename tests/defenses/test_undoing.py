@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from logitleak.types import Payload
 KINDS: tuple[Kind, ...] = ("logits", "probabilities")
 ROWS, CLASSES = 40, 30
 
-UNDONE = {"round", "temperature", "clip-confidence", "sparse"}
+UNDONE = {"temperature", "clip-confidence", "sparse"}
 
 
 def made(name: str, kind: Kind, **values: Any) -> Defense:
@@ -41,12 +40,6 @@ def sent(values: Tensor, kind: Kind, *defenses: Defense, round: int = 1) -> Tens
     """What leaves a client with these defenses."""
     shield = Shield(("upload", kind), kind, defenses)
     return shield.guard("upload", round, Payload(), Payload({kind: values})).tensors[kind]
-
-
-def tempered(values: Tensor, kind: Kind, tau: float) -> Tensor:
-    """What attacks look at."""
-    logits = values.double() if kind == "logits" else values.double().clamp_min(1e-38).log()
-    return (logits / tau).softmax(-1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +105,9 @@ def test_what_a_sharper_softmax_took_below_all_numbers_stays_lost() -> None:
 def test_neutral_rows_are_exactly_those_recognized(kind: Kind, share: float) -> None:
     """Both ways: no row that was answered is left out, and no neutral one is kept."""
     values = outputs(kind)
-    values[3] = 1e-6 * values[3] if kind == "logits" else (1e-4 * values[3].log()).softmax(-1)  # nearly neutral
+    values[3] = (
+        1e-6 * values[3] if kind == "logits" else (1e-4 * values[3].log()).softmax(-1)
+    )  # nearly neutral
     for round in range(1, 6):
         defense = made("sparse", kind, share=share)
         left = sent(values, kind, defense, round=round)
@@ -179,33 +174,6 @@ def test_of_two_classes_a_clipped_row_is_the_label() -> None:
     torch.testing.assert_close(found[1], torch.tensor([0.45, 0.55]).double())
 
 
-@pytest.mark.parametrize("digits", [1, 2, 3])
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_zero_that_was_rounded_is_read_as_small(kind: Kind, digits: int) -> None:
-    """Read so, rows are nearer to what the model said, in the numbers that attacks look at."""
-    defense, values = made("round", kind, digits=digits), outputs(kind)
-    left = sent(values, kind, defense)
-    found, _ = undone(left, kind, [defense])
-    for tau in (3.0, 10.0, 30.0):
-        truth = tempered(values, kind, tau)
-        naive, read = ((tempered(one, kind, tau) - truth).abs().mean() for one in (left, found))
-        assert float(read) < float(naive)
-    p, q = convert(left, kind, "probabilities"), convert(found, kind, "probabilities")
-    kept = p > 2 * LEAST
-    ratios = p / p.amax(-1, keepdim=True), q / q.amax(-1, keepdim=True)
-    torch.testing.assert_close(ratios[1][kept], ratios[0].double()[kept], rtol=1e-5, atol=0)
-    filled = q[~kept] / q.amax(-1, keepdim=True).expand_as(q)[~kept]
-    assert float(filled.max()) < 0.5 / 10**digits * CLASSES
-
-
-def test_a_rounded_row_by_hand() -> None:
-    defense = made("round", "probabilities", digits=2)
-    (found,), _ = undone(torch.tensor([[0.75, 0.25, 0.0]]), "probabilities", [defense])
-    small = math.sqrt(1e-6 * 0.005)
-    expected = torch.tensor([0.75, 0.25, small], dtype=torch.float64) / (1 + small)
-    torch.testing.assert_close(found, expected)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_defenses_are_undone_from_the_last_to_the_first(kind: Kind) -> None:
     several = [made("temperature", kind, tau=2.0), made("clip-confidence", kind, most=0.4)]
@@ -217,7 +185,7 @@ def test_defenses_are_undone_from_the_last_to_the_first(kind: Kind) -> None:
 
 
 def test_what_a_mean_bears() -> None:
-    """The mean of logits over τ is that of all logits over τ; of probabilities it is not, nor where others act in them."""
+    """The mean of logits over τ is the mean of the logits, over τ; with probabilities that is not so."""
     warm, few, mixed = (made(name, "logits") for name in ("temperature", "sparse", "clip-confidence"))
     assert undone_by_means("logits", [warm, few]) == [warm, few]
     assert undone_by_means("logits", [warm, mixed, few]) == [few]

@@ -40,7 +40,9 @@ class UndoneView(ViewOf):
         sent = values.double()
         found, heard = undone(sent.exp() if self._kind == "probabilities" else sent, self._kind, defenses)
         read = as_logits(found[heard], self._kind).to(values.dtype)
-        if not all_finite(read):  # a stranger's manifest may name any setting, and this upload never left through it
+        if not all_finite(
+            read
+        ):  # a stranger's manifest may name any setting, and this upload never left through it
             return rows, values
         return rows[heard], read
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from logitleak.attacks.features import tempered
 from logitleak.attacks.references import reference_of
 from logitleak.audits.base import Asked, Audit, AuditSettings
-from logitleak.types import ServerView
+from logitleak.types import Domain, ServerView
 
 Feature = tuple[Literal["sensitive", "own"], float]
 """A kind of public rows, and a softmax temperature."""
@@ -90,7 +90,7 @@ class Identity(Audit):
         common = _common(list(heard.values()))
         against = self.settings.reference == "server" and "server_logits" in view.provides
         if len(heard) > 1 and not against and 2 * len(common) < min(map(len, heard.values())):
-            return self._row_by_row(view, round)
+            return self._apart(view, round)
         for k, rows in heard.items():
             if not torch.equal(
                 rows, common
@@ -107,15 +107,21 @@ class Identity(Audit):
                     values[k] = level[feature] - (total - level[feature]) / (len(levels) - 1)
         return found
 
-    def _row_by_row(self, view: ServerView, round: int) -> Differences:
-        """The same where few rows have an answer of all clients: on each row of a client stands the mean of those
-        others that answered for it, and rows for which nobody else did are left out."""
+    def _apart(self, view: ServerView, round: int) -> Differences:
+        """The same where few rows have an answer of all clients: what a client says beyond the server's own model on
+        all rows that it answered for, against what the others say beyond it on theirs. Without such a model, on each
+        row of a client the mean of those others that answered for it too."""
         found = self._unknown(view)
+        with_server = "server_logits" in view.provides
         for feature, values in found.items():
             kind, tau = feature
-            reference = reference_of("others", tau, "sensitive" if kind == "sensitive" else "all")
+            domain: Domain = "sensitive" if kind == "sensitive" else "all"
+            reference = reference_of("server" if with_server else "others", tau, domain)
             for k in range(view.clients):
                 values[k] = self._mean(view, kind, *reference.gap(view, k, round))
+            if with_server:
+                others = [[i for i in range(view.clients) if i != k] for k in range(view.clients)]
+                values -= torch.stack([values[apart].nanmean(0) for apart in others])
         return found
 
     def _mean(self, view: ServerView, kind: str, rows: Tensor, gaps: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -28,16 +26,13 @@ class RoundSettings(DefenseSettings):
 class Round(Defense):
     """Rounds probabilities, half to even, and scales every row to add up to 1 again.
 
-    A row in which everything is rounded to 0 becomes uniform. What is below the digits is gone, and so is what a row
-    added up to; but a 0 does not say that a class is impossible. See `undo`.
+    A row in which everything is rounded to 0 becomes uniform. Nothing of it is undone: what was below the digits is
+    gone, and attacks that read a 0 as something small found less than those that take it at its word.
     """
 
     Settings = RoundSettings
     settings: RoundSettings
     strengths = ({"digits": 3}, {"digits": 2}, {"digits": 1})
-    undoing = (
-        "Rounded probabilities, in which a 0 is read as something below half a digit and not as nothing."
-    )
 
     @property
     def space(self) -> Kind:
@@ -48,13 +43,6 @@ class Round(Defense):
         whole = (values.double() * scale).round()
         whole = torch.where(whole.sum(-1, keepdim=True) == 0, 1.0, whole)
         return (whole / whole.sum(-1, keepdim=True)).to(values.dtype)
-
-    def undo(self, values: Tensor) -> Tensor:
-        """A 0 becomes what is halfway, by its logarithm, from `LEAST` to half a digit, and rows are scaled to add up
-        to 1. Attacks look at logarithms, in which a 0 taken at its word is as far from 0.01 as that is from 1,000."""
-        zero = values < 2 * LEAST
-        filled = torch.where(zero, math.sqrt(LEAST * 0.5 / 10**self.settings.digits), values)
-        return torch.where(zero.any(-1, keepdim=True), filled / filled.sum(-1, keepdim=True), values)
 
     def sees(self) -> str:
         digits = self.settings.digits
