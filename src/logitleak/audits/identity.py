@@ -89,8 +89,8 @@ class Identity(Audit):
                 heard[k], levels[k] = rows, self._levels(view, rows, logits)
         common = _common(list(heard.values()))
         against = self.settings.reference == "server" and "server_logits" in view.provides
-        if len(heard) > 1 and not against and 2 * len(common) < min(map(len, heard.values())):
-            return self._apart(view, round)
+        if len(heard) > 1 and 2 * len(common) < min(map(len, heard.values())):
+            return self._apart(view, round, against)
         for k, rows in heard.items():
             if not torch.equal(
                 rows, common
@@ -107,10 +107,11 @@ class Identity(Audit):
                     values[k] = level[feature] - (total - level[feature]) / (len(levels) - 1)
         return found
 
-    def _apart(self, view: ServerView, round: int) -> Differences:
+    def _apart(self, view: ServerView, round: int, against: bool) -> Differences:
         """The same where few rows have an answer of all clients: what a client says beyond the server's own model on
         all rows that it answered for, against what the others say beyond it on theirs. Without such a model, on each
-        row of a client the mean of those others that answered for it too."""
+        row of a client the mean of those others that answered for it too. With ``against`` the server alone stands
+        against it."""
         found = self._unknown(view)
         with_server = "server_logits" in view.provides
         for feature, values in found.items():
@@ -119,7 +120,7 @@ class Identity(Audit):
             reference = reference_of("server" if with_server else "others", tau, domain)
             for k in range(view.clients):
                 values[k] = self._mean(view, kind, *reference.gap(view, k, round))
-            if with_server:
+            if with_server and not against:
                 others = [[i for i in range(view.clients) if i != k] for k in range(view.clients)]
                 values -= torch.stack([values[apart].nanmean(0) for apart in others])
         return found
