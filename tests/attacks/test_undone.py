@@ -72,7 +72,7 @@ def test_who_knows_the_defense_finds_what_it_hides_from_others(how: str) -> None
     defenses, settings = HIDING[how]
     naive, knowing = (leak(3.0, defenses, knows, **settings) for knows in (False, True))
     assert knowing["ssim"]["low"] > 0
-    assert knowing["leak"]["p"] < 0.01
+    assert knowing["leak"]["p"] < 0.02
     assert naive["leak"]["p"] > 0.05
     assert naive["ssim"]["difference"] < 0.7 * knowing["ssim"]["difference"]
 

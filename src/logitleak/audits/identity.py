@@ -108,21 +108,15 @@ class Identity(Audit):
         return found
 
     def _apart(self, view: ServerView, round: int, against: bool) -> Differences:
-        """The same where few rows have an answer of all clients: what a client says beyond the server's own model on
-        all rows that it answered for, against what the others say beyond it on theirs. Without such a model, on each
-        row of a client the mean of those others that answered for it too. With ``against`` the server alone stands
-        against it."""
+        """The same where few rows have an answer of all clients: each client on all rows that it answered for, against
+        what `OthersReference` has to say of those; or against the server's own outputs."""
         found = self._unknown(view)
-        with_server = "server_logits" in view.provides
         for feature, values in found.items():
             kind, tau = feature
             domain: Domain = "sensitive" if kind == "sensitive" else "all"
-            reference = reference_of("server" if with_server else "others", tau, domain)
+            reference = reference_of("server" if against else "others", tau, domain)
             for k in range(view.clients):
                 values[k] = self._mean(view, kind, *reference.gap(view, k, round))
-            if with_server and not against:
-                others = [[i for i in range(view.clients) if i != k] for k in range(view.clients)]
-                values -= torch.stack([values[apart].nanmean(0) for apart in others])
         return found
 
     def _mean(self, view: ServerView, kind: str, rows: Tensor, gaps: Tensor) -> Tensor:
