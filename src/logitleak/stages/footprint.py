@@ -16,7 +16,7 @@ from torch import nn
 from logitleak import registry
 from logitleak.aggregation.base import Hiding
 from logitleak.attacks.base import create
-from logitleak.config import Config
+from logitleak.config import AttackConfig, Config
 from logitleak.data.selection import Sizes
 from logitleak.federation.batches import PREDICTED
 from logitleak.machine import forecast
@@ -30,6 +30,9 @@ PROCESS = 400 << 20
 """Python, and torch with what it imports to train, with nothing to do (measured on Linux)."""
 
 SLACK = 1.2
+
+_UNDONE = 10
+"""So many times an upload is held while its defenses are undone: about five copies in float64."""
 
 
 def footprint(config: Config, scheme: Scheme, size: Sizes, hiding: Hiding | None = None) -> dict[str, int]:
@@ -65,9 +68,15 @@ def footprint(config: Config, scheme: Scheme, size: Sizes, hiding: Hiding | None
         attack = create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
         seen = shown if entry.view == "clients" else _behind_a_sum(scale)
         prior = attack.prior.memory(seen) if attack.uses_prior else 0
-        stages[name] = attack.memory(seen) + prior
+        stages[name] = attack.memory(seen) + prior + _undoing(config, entry) * seen.outputs
     stages["evaluation"] = _evaluation(shown, config.game.simulations, len(config.attacks))
     return {name: round((PROCESS + data + size) * SLACK) for name, size in stages.items()}
+
+
+def _undoing(config: Config, entry: AttackConfig) -> int:
+    """How often an upload is held while its defenses are undone; 0 where none are."""
+    undone = any(registry.load("defense", defense.name).undoing for defense in config.defenses)
+    return _UNDONE if undone and entry.uploads == "undone" else 0
 
 
 def model_of(name: str, side: int, classes: int) -> nn.Module:
