@@ -10,5 +10,8 @@ Tuning = Literal["none", "public", "mock-targets"]
 View = Literal["clients", "sum"]
 """What an attack sees of the clients' uploads: each of them, or their mean alone."""
 
+Reading = Literal["undone", "as-sent"]
+"""How an attack reads uploads: with the defenses of clients undone as far as they can be, or as they came."""
+
 Device = Literal["auto", "cpu", "cuda"]
 """Where to compute; "auto" is CUDA where there is one."""

@@ -75,6 +75,32 @@ def test_others_leaves_the_client_out_and_needs_an_answer_for_the_same_row() -> 
     assert len(reference_of("others", 1.0).gap(alone, 0, 1)[0]) == 0  # nobody else answered for any row
 
 
+def test_where_others_hardly_answered_for_an_image_the_server_stands_for_them() -> None:
+    """Moved by what they say beyond it on the images that they did answer for; without a server few rows are left."""
+
+    class Quarters(ViewOf):
+        def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
+            rows, values = self.inner.client_logits(client, round)
+            own = (rows % 4 == client % 4) | (rows == 1)
+            return rows[own], values[own]
+
+    inner = MemoryView(clients=2)
+    view = Quarters(inner)
+    sensitive = view.knowledge.public.sensitive
+    p = [inner.client_logits(k, 1)[1].softmax(-1) for k in range(2)]
+    server = inner.server_logits(1).softmax(-1)
+    mine, theirs = (view.client_logits(k, 1)[0] for k in range(2))
+    mine, theirs = mine[sensitive[mine]], theirs[sensitive[theirs]]
+    rows, gap = reference_of("others", 1.0).gap(view, 0, 1)
+    assert torch.equal(rows, mine)
+    beyond = (p[1] - server)[theirs].mean(0)
+    torch.testing.assert_close(gap, (p[0] - server)[mine] - beyond)
+    view.provides = frozenset({"logits"})
+    rows, gap = reference_of("others", 1.0).gap(view, 0, 1)
+    assert rows.tolist() == [1]
+    torch.testing.assert_close(gap, (p[0] - p[1])[rows])
+
+
 def test_rounds_that_ask_for_different_rows() -> None:
     first = torch.tensor([0, 3]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     second = torch.tensor([3, 5]), torch.tensor([[4.0, 4.0], [0.0, 0.0]])

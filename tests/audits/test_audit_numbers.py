@@ -173,3 +173,70 @@ def test_a_member_that_stands_out_in_its_class_is_found_where_confidence_alone_m
     areas = {name: area(s[:200].tolist(), s[200:].tolist())["value"] for name, s in found.items()}
     assert areas["against class and others"] > areas["Co-op LiRA"]
     assert areas["against class and others"] > areas["confidence"] + 0.1
+
+
+class Parts(HardLabels):
+    """A federation whose clients answer for few rows, others in each round."""
+
+    def __init__(self, view: PlantedView, few: int = 8) -> None:
+        super().__init__(view)
+        self.few = few
+
+    def client_logits(self, client: int, round: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, values = self.inner.client_logits(client, round)
+        generator = torch.Generator().manual_seed(10 * client + round)
+        own = torch.randperm(len(rows), generator=generator)[: self.few]
+        return rows[own], values[own]
+
+
+@pytest.mark.parametrize("few", [8, 30])
+def test_identity_where_hardly_a_row_has_an_answer_of_all(few: int) -> None:
+    """By a plain loop: on rows of its own against those others who answered for them; or where hardly anybody did,
+    beyond the server on those rows, against the others on theirs."""
+    inner = PlantedView(strength=4.0, labelled=False, one_domain=True)
+    view = Parts(inner, few)
+    found = create("identity", {"tau_sensitive": 2.0}).ask(view)["round 2"]
+    rows = [view.client_logits(k, 2)[0].tolist() for k in range(4)]
+    p = [beliefs(inner, k, 2, 2.0) for k in range(4)]
+    server = beliefs(inner, 4, 2, 2.0)
+    level = np.empty((4, 8))
+    for client in range(4):
+        others = [k for k in range(4) if k != client]
+        shared = [row for row in rows[client] if any(row in rows[k] for k in others)]
+        if 2 * len(shared) < len(rows[client]):
+            theirs = [p[k][row] - server[row] for k in others for row in rows[k]]
+            gaps = [p[client][row] - server[row] - np.mean(theirs, 0) for row in rows[client]]
+        else:
+            gaps = [
+                p[client][row] - np.mean([p[k][row] for k in others if row in rows[k]], 0) for row in shared
+            ]
+        level[client] = np.mean(gaps, 0)[:8]
+    np.testing.assert_allclose(found.numpy(), (level - level.mean()) / level.std(), atol=1e-4)
+
+
+def test_identity_without_a_server_stands_on_rows_of_others() -> None:
+    inner = PlantedView(strength=4.0, labelled=False, one_domain=True)
+    inner.provides = frozenset({"logits"})
+    view = Parts(inner, 10)
+    found = create("identity", {"tau_sensitive": 2.0}).ask(view)["round 1"]
+    answered = [set(view.client_logits(k, 1)[0].tolist()) for k in range(4)]
+    level = np.empty((4, 8))
+    for client in range(4):
+        gaps = []
+        for row in sorted(answered[client]):
+            others = [k for k in range(4) if k != client and row in answered[k]]
+            if others:
+                mean = np.mean([beliefs(inner, k, 1, 2.0)[row] for k in others], 0)
+                gaps.append(beliefs(inner, client, 1, 2.0)[row] - mean)
+        level[client] = np.mean(gaps, 0)[:8]
+    np.testing.assert_allclose(found.numpy(), (level - level.mean()) / level.std(), atol=1e-4)
+
+
+def test_identity_where_nothing_is_planted_in_few_rows() -> None:
+    """Owners are believed in no more than others are."""
+    scores = torch.stack([
+        create("identity").ask(Parts(PlantedView(seed=seed)))["all rounds"] for seed in range(20)
+    ])  # fmt: skip
+    mine, known = scores[:, torch.arange(8) % 4, torch.arange(8)], scores[~scores.isnan()]
+    spread = float(known.std()) / int((~mine.isnan()).sum()) ** 0.5
+    assert abs(float(mine.nanmean() - known.mean())) < 4 * spread

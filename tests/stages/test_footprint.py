@@ -122,3 +122,18 @@ def test_models_are_gone_when_the_next_world_begins(
         gc.enable()
     assert len(models) == 4
     assert all(model() is None for model in models)
+
+
+def test_undoing_defenses_takes_memory(tiny_config: Callable[..., dict[str, Any]]) -> None:
+    """Of attacks alone, and only where something is undone."""
+    values = tiny_config() | {"attacks": {"ridge": {}, "naive": {"attack": "ridge", "uploads": "as-sent"}}}
+
+    def needed(*defenses: str) -> dict[str, int]:
+        return plan(parse(values | {"defenses": list(defenses)})).memory.stages
+
+    none, hard, warm = needed(), needed("hard-label"), needed("temperature")
+    assert none == hard
+    assert warm["ridge"] > none["ridge"]
+    assert {name: size for name, size in warm.items() if name != "ridge"} == {
+        name: size for name, size in none.items() if name != "ridge"
+    }

@@ -84,7 +84,12 @@ class NoReference(Reference):
 
 class OthersReference(Reference):
     """The mean of the other clients that answered for the same image. The sum over all of them is kept for each
-    round, so that every upload is read twice and not K times."""
+    round, so that every upload is read twice and not K times.
+
+    Where others answered for less than half of a client's images, as behind a defense that answers for few, the
+    server's own outputs stand for them, moved by what the others say beyond these on the images that they did answer
+    for.
+    """
 
     def __init__(self, tau: float, domain: Domain = "sensitive") -> None:
         super().__init__(tau, domain)
@@ -98,6 +103,11 @@ class OthersReference(Reference):
             self._sums[round] = self._sum(view, round)
         total, count = self._sums[round]
         others = count[rows] - 1
+        heard = int(count.sum()) - len(rows)  # answers of others, for whatever images
+        if heard > 0 and 2 * int((others > 0).sum()) < len(rows) and "server_logits" in view.provides:
+            own = tempered(view.server_logits(round), self.tau)
+            beyond = (total - count[:, None] * own).sum(0) - (values - own[rows]).sum(0)
+            return own[rows] + beyond / heard, torch.ones(len(rows), dtype=torch.bool)
         return (total[rows] - values) / others.clamp_min(1)[:, None], others > 0
 
     def _sum(self, view: ServerView, round: int) -> tuple[Tensor, Tensor]:

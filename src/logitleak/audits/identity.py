@@ -17,8 +17,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from logitleak.attacks.features import tempered
+from logitleak.attacks.references import reference_of
 from logitleak.audits.base import Asked, Audit, AuditSettings
-from logitleak.types import ServerView
+from logitleak.types import Domain, ServerView
 
 Feature = tuple[Literal["sensitive", "own"], float]
 """A kind of public rows, and a softmax temperature."""
@@ -87,16 +88,15 @@ class Identity(Audit):
             if len(rows):
                 heard[k], levels[k] = rows, self._levels(view, rows, logits)
         common = _common(list(heard.values()))
+        against = self.settings.reference == "server" and "server_logits" in view.provides
+        if len(heard) > 1 and 2 * len(common) < min(map(len, heard.values())):
+            return self._apart(view, round, against)
         for k, rows in heard.items():
             if not torch.equal(
                 rows, common
             ):  # whoever answered for more is read again, on what all answered for
                 levels[k] = self._levels(view, common, _on(common, *view.client_logits(k, round)))
-        unknown = torch.full(
-            (view.clients, len(view.knowledge.target_labels)), torch.nan, dtype=torch.float64
-        )
-        found = {feature: unknown.clone() for feature in self._features(view)}
-        against = self.settings.reference == "server" and "server_logits" in view.provides
+        found = self._unknown(view)
         own = self._levels(view, common, view.server_logits(round)[common]) if against and heard else {}
         for feature, values in found.items():
             total = torch.stack([level[feature] for level in levels.values()]).sum(0) if levels else 0.0
@@ -106,6 +106,34 @@ class Identity(Audit):
                 elif len(levels) > 1:
                     values[k] = level[feature] - (total - level[feature]) / (len(levels) - 1)
         return found
+
+    def _apart(self, view: ServerView, round: int, against: bool) -> Differences:
+        """The same where few rows have an answer of all clients: each client on all rows that it answered for, against
+        what `OthersReference` has to say of those; or against the server's own outputs."""
+        found = self._unknown(view)
+        for feature, values in found.items():
+            kind, tau = feature
+            domain: Domain = "sensitive" if kind == "sensitive" else "all"
+            reference = reference_of("server" if against else "others", tau, domain)
+            for k in range(view.clients):
+                values[k] = self._mean(view, kind, *reference.gap(view, k, round))
+        return found
+
+    def _mean(self, view: ServerView, kind: str, rows: Tensor, gaps: Tensor) -> Tensor:
+        """The mean of gaps [n, J] in every target's column over rows int64 [n] of a kind, float64 [T]; nan where there
+        are none."""
+        public, targets = view.knowledge.public, view.knowledge.target_labels
+        if kind == "own" and public.labels is not None:
+            mine = torch.isin(public.labels[rows], targets)
+            return own_means(public.labels[rows[mine]], gaps[mine], targets)
+        return gaps[:, targets].double().mean(0)
+
+    def _unknown(self, view: ServerView) -> Differences:
+        """Nothing about anybody, by feature."""
+        shape = view.clients, len(view.knowledge.target_labels)
+        return {
+            feature: torch.full(shape, torch.nan, dtype=torch.float64) for feature in self._features(view)
+        }
 
     def _alone(self, view: ServerView, round: int) -> Differences:
         """The same where one client is all that is seen, or a sum: against the server, or against nothing."""

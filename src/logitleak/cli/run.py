@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from logitleak.choices import Device, Tuning, View
+from logitleak.choices import Device, Reading, Tuning, View
 from logitleak.cli.results import BRIEF, Flag, Refused, as_json, print_result
 from logitleak.errors import UserError
 from logitleak.progress import progress_of
@@ -97,6 +97,7 @@ def attack(
     ] = (),
     tune: Annotated[Tuning | None, BRIEF] = None,
     view: View = "clients",
+    uploads: Annotated[Reading, BRIEF] = "undone",
     device: Device = "auto",
     quiet: Flag = False,
     json: Flag = False,
@@ -113,6 +114,8 @@ def attack(
         tune: How settings that are not given are chosen, from public data alone. public: by what leaks on mock twins,
             which costs about one more federation; so gap and ridge do where none of theirs is given.
         view: sum: see the mean of all uploads only, as behind a secure sum.
+        uploads: undone: the attacker knows which defenses clients use, and undoes what can be undone of them. as-sent:
+            it reads uploads as they came.
         device: Where to compute.
         quiet: Show nothing but the path of the report.
         json: Print one JSON object: the report, every attack's numbers, the verdict.
@@ -128,7 +131,7 @@ def attack(
     name = name or attack
     overrides = [f"attacks.{name}.settings.{setting}" for setting in settings]
     overrides += [f"attacks.{name}.prior_settings.{setting}" for setting in prior_settings]
-    entry = {"attack": attack, "prior": prior, "tune": tune, "view": view}
+    entry = {"attack": attack, "prior": prior, "tune": tune, "view": view, "uploads": uploads}
     parsed = configs.parse_with({"attacks": {name: entry}}, overrides)
     with ExitStack() as stack:
         result = stages.attack_run(

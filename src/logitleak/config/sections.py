@@ -16,7 +16,7 @@ from pydantic import (
     model_serializer,
 )
 
-from logitleak.choices import Tuning, View
+from logitleak.choices import Reading, Tuning, View
 from logitleak.strict import Strict
 
 
@@ -200,6 +200,8 @@ class AttackConfig(Section):
             public people who are held out. "none" leaves the defaults. Null: "public" for attacks that are tuned by
             default (`gap`, `ridge`) where the user gave none of what could be chosen, "none" for the others.
         view: "clients": the server sees each client's upload. "sum": it sees their mean only, as behind a secure sum.
+        uploads: "undone": the attacker knows which defenses clients use, and undoes what can be undone of them.
+            "as-sent": it reads uploads as they came. Without defenses both are the same.
     """
 
     attack: str
@@ -208,3 +210,11 @@ class AttackConfig(Section):
     prior_settings: dict[str, Any] = Field(default_factory=dict)
     tune: Tuning | None = None
     view: View = "clients"
+    uploads: Reading = "undone"
+
+    @model_serializer(mode="wrap")
+    def _read(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        if values.get("uploads") == "undone":  # attacks from before there was a choice stay what they are
+            values.pop("uploads")
+        return values

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from logitleak.defenses.draws import Draws
@@ -34,12 +35,15 @@ class Defense(ABC):
         looks_inside: whether what it does depends on private data beyond the outputs. Such a one cannot stand behind
             another that promises something, since it may undo it.
         strengths: settings from the weakest to the strongest that are worth a try, for `logitleak defend`.
+        undoing: what a server that knows of it makes of an upload by `undo` and `silent`, in a sentence that ends with
+            a period; empty where it can do nothing but read it as it is.
     """
 
     Settings: ClassVar[type[DefenseSettings]] = DefenseSettings
     company: Company | None = None
     looks_inside: ClassVar[bool] = False
     strengths: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    undoing: ClassVar[str] = ""
 
     def __init__(self, settings: Any, kind: Kind, draws: Draws) -> None:
         self.settings = settings
@@ -82,3 +86,31 @@ class Defense(ABC):
         """Whether an upload [n, J], in the form of `space`, may have come through this defense; None where it leaves
         no mark by which that could be told."""
         return None
+
+    @property
+    def linear(self) -> bool:
+        """Whether what `undo` makes of a mean of uploads is the mean of what it makes of each; a server that sees their
+        mean alone undoes nothing else."""
+        return type(self).undo is Defense.undo
+
+    def undo(self, values: Tensor) -> Tensor:
+        """What a server that knows the settings takes an upload for, in place of what left: what was given to
+        `on_upload`, or the best guess at that; by default the upload as it is.
+
+        Args:
+            values: float64 [n, J] in the form of `space`, as they left or as later defenses were undone; n may be 0.
+                They are not to be changed in place.
+
+        Returns:
+            [n, J] in the same form.
+        """
+        return values
+
+    def silent(self, values: Tensor) -> Tensor:
+        """Which rows of an upload say nothing of what was given to `on_upload`, bool [n]: a server that knows leaves
+        them out. None by default.
+
+        Args:
+            values: as in `undo`.
+        """
+        return torch.zeros(len(values), dtype=torch.bool)

@@ -26,7 +26,8 @@ class RoundSettings(DefenseSettings):
 class Round(Defense):
     """Rounds probabilities, half to even, and scales every row to add up to 1 again.
 
-    A row in which everything is rounded to 0 becomes uniform.
+    A row in which everything is rounded to 0 becomes uniform. Nothing of it is undone: what was below the digits is
+    gone, and attacks that read a 0 as something small found less than those that take it at its word.
     """
 
     Settings = RoundSettings

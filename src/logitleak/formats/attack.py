@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from logitleak.choices import Tuning, View
+from logitleak.choices import Reading, Tuning, View
 from logitleak.formats.parts import AttackLoss, Free, Record
 
 
@@ -16,6 +16,7 @@ class AttackFile(Record):
         prior, prior_settings: null where the prior has no weight.
         tune: how its settings were chosen.
         view: what the server sees: clients, or their sum.
+        uploads: how the clients' uploads are read: with their defenses undone as far as they can be, or as they came.
         kind: "attack" or "baseline".
         compares_clients: whether one client's images depend on what others sent.
         settings: as used.
@@ -25,7 +26,7 @@ class AttackFile(Record):
         losses: of its training; empty for closed forms.
     """
 
-    older: ClassVar = {"tune": "none", "view": "clients", "compares_clients": False}
+    older: ClassVar = {"tune": "none", "view": "clients", "uploads": "as-sent", "compares_clients": False}
     remedy = "attack again with `logitleak attack RUN`, under the same --name"
 
     attack: str
@@ -33,6 +34,7 @@ class AttackFile(Record):
     prior_settings: Free | None
     tune: Tuning
     view: View
+    uploads: Reading
     kind: str
     compares_clients: bool
     settings: Free

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from logitleak.attacks.base import Attack
+from logitleak.attacks.undone import undoes
 from logitleak.config import AttackConfig
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors
@@ -75,11 +76,12 @@ def attack(
                 "prior_settings": made.prior.settings.model_dump(mode="json") if made.uses_prior else None,
                 "tune": tuning_of(config),
                 "view": config.view,
+                "uploads": config.uploads,
                 "kind": made.kind,
                 "compares_clients": made.compares_clients,
                 "settings": made.settings.model_dump(mode="json"),
                 "needs": sorted(made.needs),
-                "assumptions": [*made.assumptions, *_assumed(config, tuned)],
+                "assumptions": [*made.assumptions, *_assumed(view, config, tuned)],
                 "choices": made.trace.choices,
                 "losses": made.trace.losses,
             }
@@ -89,10 +91,12 @@ def attack(
         leftover.unlink()
 
 
-def _assumed(config: AttackConfig, tuned: Tuned | None) -> Iterator[str]:
+def _assumed(view: ServerView, config: AttackConfig, tuned: Tuned | None) -> Iterator[str]:
     """What the configuration supposes beyond the attack itself, in sentences."""
     if config.view == "sum":
         yield "The server sees the mean of all uploads only, as behind a secure sum."
+    if undoes(view):
+        yield "The server knows which defenses clients use, and undoes what can be undone of them."
     if tuning_of(config) == "public" and tuned is not None and "not tuned" not in tuned.account:
         yield "The server knows how clients train, and plays a small federation of its own to choose settings."
         if "partition" in tuned.account:

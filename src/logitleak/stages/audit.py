@@ -27,6 +27,7 @@ from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
 from logitleak.stages.evaluate import describe_game, versions
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.stages.identity import of_server
+from logitleak.stages.knowing import as_read
 from logitleak.stages.lab import MockTwins, mock_twins
 from logitleak.stages.opening import finished
 from logitleak.stages.seen import ONLOOKERS, AskedAbout, onlookers_of
@@ -244,7 +245,9 @@ class _Battery:
     def _taught(self, view: Transcript, config: Config, about: Asked, held: Asked) -> tuple[Asked, Asked]:
         """The same questions, with what students of the uploads say of both kinds of images."""
         images = torch.cat([one.images for one in (about, held) if len(one)])
-        taught = train_students(view, config.federation, images, self.seed, self.device, self.progress)
+        taught = train_students(
+            as_read(view), config.federation, images, self.seed, self.device, self.progress
+        )
         cut = len(about)
         parts = []
         for one, part in ((about, slice(0, cut)), (held, slice(cut, None))):

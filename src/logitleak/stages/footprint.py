@@ -31,6 +31,9 @@ PROCESS = 400 << 20
 
 SLACK = 1.2
 
+_UNDONE = 10
+"""So many times an upload is held while its defenses are undone: about five copies in float64."""
+
 
 def footprint(config: Config, scheme: Scheme, size: Sizes, hiding: Hiding | None = None) -> dict[str, int]:
     """Bytes by stage, of which the largest is what the run needs at most; each includes the process and the data.
@@ -56,7 +59,7 @@ def footprint(config: Config, scheme: Scheme, size: Sizes, hiding: Hiding | None
         attack = create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
         seen = seen_by(entry, scale, hiding)
         prior = attack.prior.memory(seen) if attack.uses_prior else 0
-        stages[name] = attack.memory(seen) + prior
+        stages[name] = attack.memory(seen) + prior + _undoing(config, entry) * seen.outputs
     stages["evaluation"] = _evaluation(shown, config.game.simulations, len(config.attacks))
     return {name: round((PROCESS + data + size) * SLACK) for name, size in stages.items()}
 
@@ -84,6 +87,12 @@ def scale_of(config: Config, size: Sizes) -> Scale:
 def seen_by(entry: AttackConfig, scale: Scale, hiding: Hiding | None) -> Scale:
     """The same as an attack sees it: one client where their sum alone is seen."""
     return scale if hiding is None and entry.view == "clients" else _behind_a_sum(scale)
+
+
+def _undoing(config: Config, entry: AttackConfig) -> int:
+    """How often an upload is held while its defenses are undone; 0 where none are."""
+    undone = any(registry.load("defense", defense.name).undoing for defense in config.defenses)
+    return _UNDONE if undone and entry.uploads == "undone" else 0
 
 
 def model_of(name: str, side: int, classes: int) -> nn.Module:

@@ -8,6 +8,7 @@ from typing import Any
 from logitleak.audits.base import Asked, Audit, create
 from logitleak.seeds import derive_int
 from logitleak.stages.audit_truth import Scored, Truth, judge
+from logitleak.stages.knowing import as_read
 from logitleak.stages.seen import parties
 from logitleak.types import ServerView
 
@@ -27,14 +28,14 @@ def identity(views: Sequence[ServerView], truth: Truth, seed: int) -> dict[str, 
 
 
 def of_server(audit: Audit, views: Sequence[ServerView], truth: Truth) -> dict[str, Any]:
-    """What the primary variant of an audit says to who sees every upload, judged.
+    """What the primary variant of an audit says to who sees every upload, and undoes its defenses, judged.
 
     Args:
         audit: of memberships.
         views: of every world.
         truth: who holds what.
     """
-    answers = [audit.ask(view) for view in views]
+    answers = [audit.ask(as_read(view)) for view in views]
     first = next(iter(answers[0]))
     worlds = [[(parties(view), found[first])] for view, found in zip(views, answers, strict=True)]
     scored = Scored("", "server", first, audit.answer, worlds)

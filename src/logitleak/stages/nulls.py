@@ -21,6 +21,7 @@ from logitleak.formats.reading import read_file
 from logitleak.metrics.attack import References, judge, number
 from logitleak.metrics.proportion import share
 from logitleak.seeds import derive
+from logitleak.stages.knowing import as_read
 from logitleak.stages.worlds import CONTROL, own_model_is_null
 from logitleak.types import ServerView
 from logitleak.wire.transcript import Transcript
@@ -70,14 +71,14 @@ def _non_owners(view: Transcript, folder: Path, known: References, seed: int) ->
     if not said["compares_clients"]:
         images = stored["clients"][pairs[:, 0], pairs[:, 1]].float()
     elif view.clients > 2 and not known.shared:
-        images = _without_owners(view, said, pairs, known)
+        images = _without_owners(as_read(view, said.get("uploads", "as-sent")), said, pairs, known)
     else:  # without the owner nobody is left to compare with, and with shared classes other owners are
         return []
     summary = "First uploads of clients that do not hold the target and have heard of nobody yet"
     return [_entry("non-owners", 1, images, pairs[:, 1], known, summary)]
 
 
-def _without_owners(view: Transcript, said: dict[str, Any], pairs: Tensor, known: References) -> Tensor:
+def _without_owners(view: ServerView, said: dict[str, Any], pairs: Tensor, known: References) -> Tensor:
     """The same where an attack compares clients: it is run again without each target's owner, who would stand in the
     comparison."""
     images = torch.empty(len(pairs), 3, *view.knowledge.public.image_size)

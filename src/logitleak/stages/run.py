@@ -11,6 +11,7 @@ from typing import Any
 from logitleak import config as configs
 from logitleak import report
 from logitleak.attacks.base import create
+from logitleak.choices import Reading
 from logitleak.config import AttackConfig, Config
 from logitleak.config.recorded import RunConfig
 from logitleak.errors import UserError
@@ -23,6 +24,7 @@ from logitleak.stages.check import Checked, check
 from logitleak.stages.evaluate import evaluate
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder, choose_device, logged, timed
+from logitleak.stages.knowing import as_read
 from logitleak.stages.opening import finished, open_run
 from logitleak.stages.pace import duration, foretell, pace_of
 from logitleak.stages.worlds import attack_seed, attack_worlds, check_attack
@@ -155,6 +157,7 @@ def attack(
     prior: str = "mean",
     prior_settings: Mapping[str, Any] | None = None,
     device: str = "auto",
+    uploads: Reading = "undone",
     **settings: Any,
 ) -> Reconstructions:
     """Attack a transcript from Python; nothing is written.
@@ -165,6 +168,7 @@ def attack(
         seed: the root seed.
         prior: a registered prior; ``prior_settings`` are its own.
         device: "auto", "cpu" or "cuda".
+        uploads: "undone": what can be undone of the clients' defenses is; "as-sent": uploads are read as they came.
         **settings: the attack's settings, for example ``tau=3.0``.
 
     Returns:
@@ -178,7 +182,7 @@ def attack(
         attack, settings, seed=attack_seed(seed), prior=prior, prior_settings=prior_settings,
         device=choose_device(device),
     )  # fmt: skip
-    return made.last(view)
+    return made.last(as_read(view, uploads))
 
 
 def write_report(path: Path | str, progress: Progress | None = None) -> RunResult:

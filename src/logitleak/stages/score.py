@@ -139,7 +139,7 @@ def rival(summary: str, images: Tensor, known: References, members: Tensor | Non
 def describe_attack(folder: Path) -> dict[str, Any]:
     """What an attack says of itself."""
     said = read_file(folder / "attack.json", AttackFile)
-    chosen = {key: said.get(key) for key in ("prior", "prior_settings", "tune", "view")}
+    chosen = {key: said.get(key) for key in ("prior", "prior_settings", "tune", "view", "uploads")}
     return {
         "attack": said["attack"],
         "kind": said["kind"],

@@ -1,4 +1,8 @@
-"""Who may look at a federation, and what each of them sees: from every upload down to what one client gets back."""
+"""Who may look at a federation, and what each of them sees: from every upload down to what one client gets back.
+
+Whoever sees uploads, or a sum of them, knows of the clients' defenses and undoes what can be undone. Who sees hard
+labels, or gets what the server sends to clients, sees it as it is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import torch
 from torch import Tensor
 
 from logitleak.attacks.views import HardLabels, LastRound, SumView, ViewOf
+from logitleak.stages.knowing import as_read, undoable
 from logitleak.types import ServerView, as_logits
 from logitleak.wire.transcript import Transcript
 
@@ -49,11 +54,15 @@ def parties(view: ServerView) -> range:
 
 
 def _everybody(view: ServerView) -> list[Sight]:
+    return [Sight(as_read(view), parties(view))]
+
+
+def _as_sent(view: ServerView) -> list[Sight]:
     return [Sight(view, parties(view))]
 
 
 def _sum(view: Transcript) -> list[Sight]:
-    return [Sight(SumView(view), range(view.clients))] if view.clients > 1 else []
+    return [Sight(as_read(SumView(view)), range(view.clients))] if view.clients > 1 else []
 
 
 def _half_colluding(view: Transcript) -> list[Sight]:
@@ -61,7 +70,7 @@ def _half_colluding(view: Transcript) -> list[Sight]:
     if view.clients < 4:
         return []
     groups = [range(0, view.clients // 2), range(view.clients // 2, view.clients)]
-    return [Sight(SumView(view, group), group) for group in groups]
+    return [Sight(as_read(SumView(view, group)), group) for group in groups]
 
 
 def _curious(view: Transcript) -> list[Sight]:
@@ -79,7 +88,7 @@ ONLOOKERS: dict[str, Onlooker] = {
         "Every client's upload of the last round alone.", lambda view: _everybody(LastRound(view))
     ),
     "hard labels": Onlooker(
-        "Of every client's outputs the likeliest class alone.", lambda view: _everybody(HardLabels(view))
+        "Of every client's outputs the likeliest class alone.", lambda view: _as_sent(HardLabels(view))
     ),
     "sum, half colluding": Onlooker(
         "The sum of all uploads, as behind secure aggregation; half of the clients collude and tell their own. With "
@@ -104,9 +113,19 @@ ONLOOKERS_OF_MEANS: dict[str, Onlooker] = {
 """The same for transcripts that hold means alone: of single uploads there is nothing to be seen."""
 
 
+UNKNOWING = Onlooker(
+    "The same, and knows of no defense: it reads what clients send as it comes.", lambda view: _as_sent(view)
+)
+"""Who stands beside the server, for comparison, where something of the defenses can be undone."""
+
+
 def onlookers_of(view: Transcript) -> dict[str, Onlooker]:
     """Who may look at a federation of this kind."""
-    return ONLOOKERS_OF_MEANS if view.summed else ONLOOKERS
+    usual = ONLOOKERS_OF_MEANS if view.summed else ONLOOKERS
+    if not undoable(view):
+        return usual
+    first, *others = usual
+    return {first: usual[first], f"{first}, uploads as sent": UNKNOWING} | {who: usual[who] for who in others}
 
 
 class AskedAbout(ViewOf):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from logitleak.stages import aggregation
+from logitleak.stages import aggregation, knowing
 from logitleak.stages.aggregation import adversary
 from logitleak.stages.defended import described
 from logitleak.types import MODEL_KINDS
@@ -39,6 +39,7 @@ def threat_model(
         *_tells_apart(view),
         "The model that it sends out in every round." if shares_models
         else "A model of its own, trained without any private image.",
+        *knowing.described(view),
     ]  # fmt: skip
     images = "Private images." if shares_models else (
         "Private images, or anything computed from them but the clients' outputs on public images."
@@ -77,6 +78,7 @@ def _recorded(view: Transcript) -> dict[str, Any]:
             *_tells_apart(view),
             "What a model of its own says of the public images." if own
             else "No model of its own: none of its outputs were recorded.",
+            *knowing.described(view),
         ],
         "never_sees": [
             "Private images: attacks read the transcript alone.",

@@ -21,7 +21,6 @@ from torch import Tensor
 from logitleak import registry
 from logitleak.attacks.base import Attack, create
 from logitleak.attacks.mock import MockView, mock_labels
-from logitleak.attacks.views import SumView
 from logitleak.choices import Tuning
 from logitleak.config import AttackConfig
 from logitleak.errors import UserError
@@ -30,6 +29,7 @@ from logitleak.metrics.attack import References, judge
 from logitleak.metrics.leak import compare
 from logitleak.progress import Progress
 from logitleak.sealed.truth import label_means
+from logitleak.stages.knowing import as_attacked
 from logitleak.stages.lab import MockTwins
 from logitleak.types import Reconstructions, ServerView
 
@@ -103,7 +103,7 @@ def tune_on_mock_twins(
         return keep(kept, Tuned(dict(config.settings), account | {"not tuned": twins}))
     account |= {"mock targets": len(twins.game.units), "clients": twins.clients, "rounds": twins.rounds}
     account |= _unlike_the_paper(twins)
-    views = [SumView(view) if config.view == "sum" else view for view in twins.views]
+    views = [as_attacked(view, config) for view in twins.views]
     known = replace(twins.known, private=_halved(twins.known.private), public=_halved(twins.known.public))
 
     def score(settings: Mapping[str, Any]) -> tuple[float, dict[str, float]]:

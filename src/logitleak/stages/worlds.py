@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from logitleak import registry
-from logitleak.attacks.views import OwnModelView, SumView, ViewOf
+from logitleak.attacks.views import OwnModelView, ViewOf
 from logitleak.config import AttackConfig, Config
 from logitleak.config.recorded import RunConfig
 from logitleak.errors import UserError
@@ -16,6 +16,7 @@ from logitleak.progress import Progress
 from logitleak.seeds import derive_int
 from logitleak.stages.attack import attack
 from logitleak.stages.folder import RunFolder, World, choose_device
+from logitleak.stages.knowing import as_attacked
 from logitleak.stages.lab import MockTwins, mock_twins, with_shadows
 from logitleak.stages.tune import (
     NOTHING_OPEN,
@@ -95,7 +96,7 @@ def check_attack(view: Transcript, config: RunConfig, entry: AttackConfig) -> No
     if isinstance(config, Config):
         seen.provides = seen.provides | {"shadows"}
     made = make_attack(entry, entry.settings, 0, torch.device("cpu"), None)
-    made.check(SumView(seen) if entry.view == "sum" else seen)
+    made.check(as_attacked(seen, entry))
 
 
 def attack_seed(seed: int) -> int:
@@ -112,7 +113,8 @@ def _view(
     seed: int,
     progress: Progress,
 ) -> ServerView:
-    """What the server sees of a world: single clients or their sum, and shadows where the attack needs them."""
+    """What the server sees of a world: single clients or their sum, their defenses undone, and shadows where the
+    attack needs them."""
     seen: ServerView = view
     needs = make_attack(entry, entry.settings, seed, torch.device("cpu"), None).needs
     if "shadows" in needs and isinstance(config, Config):
@@ -123,7 +125,7 @@ def _view(
             run.lab / "shadows" / ("0" if world.path == run.path else world.path.name),
             progress,
         )
-    return SumView(seen) if entry.view == "sum" else seen
+    return as_attacked(seen, entry)
 
 
 def _tune_publicly(
