@@ -27,6 +27,7 @@ from logitleak.deploy.canaries import check_plan, plant, toss
 from logitleak.errors import UserError
 from logitleak.files.atomic import move, sync_all
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors, write_text
+from logitleak.formats.training import TrainingFile
 from logitleak.sealed.files import write_game, write_truth
 from logitleak.sealed.game import Game
 from logitleak.sealed.truth import Split, unlabelled
@@ -105,17 +106,15 @@ def divide(config: Config, out: Path, canaries: int = 0) -> None:
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         _write(config, split, game, partial)
-        write_json(
-            partial / "sealed" / "training.json",
-            {
-                "title": title,
-                "synthetic": prepared.synthetic,
-                "skipped": [{"path": s.path, "reason": s.reason} for s in prepared.skipped],
-                "losses": [],
-                "utility": [],
-                "confidence": None,
-            },
-        )
+        training = {
+            "title": title,
+            "synthetic": prepared.synthetic,
+            "skipped": [{"path": s.path, "reason": s.reason} for s in prepared.skipped],
+            "losses": [],
+            "utility": [],
+            "confidence": None,
+        }
+        write_json(partial / "sealed" / "training.json", TrainingFile.checked(training))
         sync_all(partial)
         move(partial, out)
     finally:

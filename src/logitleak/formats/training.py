@@ -1,4 +1,4 @@
-"""``sealed/training.json``: how the models of a simulated world trained."""
+"""``sealed/training.json``: how the models of a world trained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TrainingFile(Record):
         title, synthetic, skipped: of the data.
         losses: of every epoch.
         utility: after every round.
-        confidence: entropies at the end.
+        confidence: entropies at the end; null of a deployed federation, whose models are the clients' own.
     """
 
     remedy = "run the federation again with `logitleak run`"
@@ -36,4 +36,4 @@ class TrainingFile(Record):
     skipped: list[Skipped]
     losses: list[Loss]
     utility: list[RoundUtility]
-    confidence: Confidence
+    confidence: Confidence | None
