@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from flower_processes import Processes, free_port, listening, wait_until
 
+from quick_schemes import quick
+
 Tiny = Callable[..., dict[str, Any]]
 
 
@@ -24,7 +26,7 @@ def four_clients(tiny_config: Tiny, eight_people: Path) -> Tiny:
 
     def make(scheme: str) -> dict[str, Any]:
         values = tiny_config(eight_people, targets=4)
-        settings = values["federation"]["settings"] if scheme == "fedmd" else {}
+        settings = values["federation"]["settings"] if scheme == "fedmd" else quick(scheme)
         values["federation"] |= {"scheme": scheme, "settings": settings, "clients": 4}
         if scheme == "fedgems":
             values["federation"]["settings"] = {"learn": 1, "distill": 1}

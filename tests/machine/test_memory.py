@@ -39,6 +39,7 @@ def calls(code: str) -> int:
     return int(done.stdout.split()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc's options are set on Linux alone")
 def test_the_python_api_leaves_malloc_alone(
     tmp_path: Path, tiny_config: Callable[..., dict[str, Any]]
@@ -49,6 +50,7 @@ def test_the_python_api_leaves_malloc_alone(
     assert calls(f"{load}\ncheck(parse({config!r}))") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc's options are set on Linux alone")
 def test_the_command_line_and_workers_keep_memory(tmp_path: Path) -> None:
     use = "from logitleak.stages.folder import choose_device; choose_device('cpu')"

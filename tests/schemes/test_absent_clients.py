@@ -20,6 +20,7 @@ from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.types import MODEL_KINDS, Absence, Payload
 from logitleak.wire.transcript import Transcript
 from logitleak.wire.writer import Manifest, TranscriptWriter, Uploads
+from quick_schemes import quick
 
 Spoil = Callable[[int, str, int, Payload], Payload | Absence]
 """(round, action, client, its answer) to what arrives."""
@@ -40,7 +41,7 @@ class Unreliable:
 def federate(name: str, folder: Path, spoil: Spoil, minimum: int = 1) -> Transcript:
     """Two rounds with three clients, recorded."""
     scheme_class = registry.load("scheme", name)
-    scheme: Scheme = scheme_class(scheme_class.Settings())
+    scheme: Scheme = scheme_class(scheme_class.Settings(**quick(name)))
     public, data = world(3)
     optimization = OPTIMIZATION
     bank = ModelBank("cnn", (SIDE, SIDE), CLASSES, [0, 1, 2], optimization, 9)

@@ -11,11 +11,12 @@ from logitleak.federation.rounds import play
 from logitleak.files import low_rank
 from logitleak.schemes.base import ClientContext, Scheme, Server
 from logitleak.types import MODEL_KINDS
+from quick_schemes import quick
 
 
 def made(name: str) -> Scheme:
     scheme_class = registry.load("scheme", name)
-    scheme: Scheme = scheme_class(scheme_class.Settings())
+    scheme: Scheme = scheme_class(scheme_class.Settings(**quick(name)))
     return scheme
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import logitleak
 from logitleak import registry
+from quick_schemes import quick
 
 
 @pytest.fixture(params=registry.names("scheme"))
@@ -16,7 +17,9 @@ def run_of_every_scheme(
 ) -> Path:
     """A finished federation of each registered scheme: two clients, two rounds, no attack yet."""
     config = tiny_config()
-    config["federation"] = {"scheme": request.param, "clients": 2, "rounds": 2, "batch": 16}
+    config["federation"] = {
+        "scheme": request.param, "clients": 2, "rounds": 2, "batch": 16, "settings": quick(request.param),
+    }  # fmt: skip
     return logitleak.run(config | {"attacks": {}}, tmp_path / "scheme").path
 
 

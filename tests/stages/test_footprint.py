@@ -124,6 +124,7 @@ def test_models_are_gone_when_the_next_world_begins(
     assert all(model() is None for model in models)
 
 
+@pytest.mark.slow
 def test_undoing_defenses_takes_memory(tiny_config: Callable[..., dict[str, Any]]) -> None:
     """Of attacks alone, and only where something is undone."""
     values = tiny_config() | {"attacks": {"ridge": {}, "naive": {"attack": "ridge", "uploads": "as-sent"}}}

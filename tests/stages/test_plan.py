@@ -24,6 +24,7 @@ from logitleak.stages.folder import RunFolder
 from logitleak.stages.pace import Pace, foretell, images_learnt, median_step, pace_of
 from logitleak.stages.plan import plan
 from logitleak.types import ClientData
+from quick_schemes import quick
 
 Config = Callable[..., dict[str, Any]]
 
@@ -55,7 +56,9 @@ def test_images_learnt_are_those_that_are_shown(
     tiny_config: Config, scheme: str, clients: int, game: dict[str, Any], tmp_path: Path, shown: list[int]
 ) -> None:
     values = tiny_config(targets=4) | {"attacks": [], "game": game}
-    values["federation"] = {"clients": clients, "rounds": 2, "scheme": scheme, "batch": 4}
+    values["federation"] = {
+        "clients": clients, "rounds": 2, "scheme": scheme, "batch": 4, "settings": quick(scheme),
+    }  # fmt: skip
     config = configs.parse(values)
     split = prepare(config.data, clients, config.seed).split
     foretold = images_learnt(
@@ -163,7 +166,8 @@ def test_steps_of_a_defense_are_timed_as_it_makes_them(
         assert pace_of(config, check(config), hurry=True) == Pace(0.0, 0.0, share * 2.0 / 4)
 
 
-def test_only_private_images_take_longer(tiny_config: Config) -> None:
+def test_only_private_images_take_longer(tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logitleak.defenses.dp_sgd.check_opacus", lambda: None)
     config = private(tiny_config)
     found = check(config)
     epochs = found.scheme.planned_epochs(2, config.federation.rounds)

@@ -32,7 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "tbi": {"width": 16, "batch": 4, "steps": 3},
 }
 # by default these take minutes
-SMALL |= {name: {"steps": 3} for name in ("gs", "dlg", "idlg", "cpl", "mi-face")}
+SMALL |= {name: {"steps": 1} for name in ("gs", "dlg", "idlg", "cpl", "mi-face")}
 
 
 def attack_all(run: Path, out: Path) -> dict[str, dict[str, torch.Tensor]]:

@@ -34,6 +34,7 @@ def base(
     return config | {"game": {"design": "twins"}, "attacks": attacks}
 
 
+@pytest.mark.slow
 def test_cells_of_twins(write_sweep: WriteSweep, base: dict[str, Any], tmp_path: Path) -> None:
     show = [{"kind": "table", "title": "Leak", "rows": ["attack"], "value": "leak"}]
     sweep = load(write_sweep(base=base, grid={"seed": [0]}, show=show))
