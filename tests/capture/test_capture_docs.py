@@ -12,6 +12,7 @@ from logitleak import cli
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs/capture.md").read_text()
     in_the_loop, code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

@@ -188,6 +188,7 @@ def test_the_library_reads_every_type_and_shape(tmp_path: Path) -> None:
         assert file.metadata() == {"said": 'a "quoted" ü'}
 
 
+@pytest.mark.slow
 def test_a_table_is_not_copied_before_it_is_written(tmp_path: Path) -> None:
     """Ten tensors of 32 MiB are written with the memory of about one more, in a process of its own."""
     code = f"""

@@ -180,6 +180,7 @@ OTHERS = [pytest.param(unit, marks=pytest.mark.slow) for unit in ("person", "ima
 class TestOneRun:
     """A whole run in which settings are chosen, and its audit."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("unit", ["person", *SLOWER])
     def test_one_domain(self, unit: str, people: People, tmp_path: Path) -> None:
         root = people(tmp_path / "people", identities=6, images=10)
@@ -199,6 +200,7 @@ class TestOneRun:
         variants = [one["variant"] for one in identity["views"][0]["variants"]]
         assert not any("against shadows" in variant for variant in variants)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("unit", [*OTHERS, "person-at-client"])
     def test_shared_classes_in_two_domains(
         self, unit: str, tiny_config: Tiny, people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

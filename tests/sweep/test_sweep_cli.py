@@ -23,6 +23,7 @@ def fails(capsys: Capture, *arguments: str, code: int = 2) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 def test_a_small_sweep(write_sweep: WriteSweep, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "out"
     main(

@@ -151,6 +151,7 @@ def test_a_result_that_is_not_there_is_no_result(
     assert pool.submitted == 2 * tries
 
 
+@pytest.mark.slow
 def test_what_a_dead_worker_left_behind_does_no_harm(write_sweep: WriteSweep, tmp_path: Path) -> None:
     sweep = load(write_sweep(grid={"federation.scheme": ["fedmd"]}))
     federation = tmp_path / "out" / "federations" / expand(sweep)[0].federation
