@@ -58,6 +58,26 @@ def test_a_finished_run_is_not_done_twice(tmp_path: Path, tiny_config: Config) -
     assert not (run / "checkpoint").exists()
 
 
+def test_what_was_to_be_removed_when_it_was_killed(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models that were kept go away even where the process died between the last of a world and their removal."""
+    config = tiny_config(targets=4) | {"game": {"design": "twins"}}
+    with monkeypatch.context() as patch:
+        patch.setattr("logitleak.stages.federate.shutil.rmtree", kill_on_checkpoint)
+        with pytest.raises(KeyboardInterrupt):
+            logitleak.run(config, tmp_path / "a")
+    assert list((tmp_path / "a").rglob("checkpoint"))
+    logitleak.run(config, tmp_path / "a")
+    assert not list((tmp_path / "a").rglob("checkpoint"))
+    assert not (tmp_path / "a" / "memo").exists()
+
+
+def kill_on_checkpoint(path: Path, **how: Any) -> None:
+    if Path(path).name == "checkpoint":
+        raise KeyboardInterrupt
+
+
 def test_an_attack_can_be_added_and_not_changed(tmp_path: Path, tiny_config: Config) -> None:
     config = tiny_config() | {"attacks": ["ridge"]}
     run = logitleak.run(config, tmp_path / "a").path

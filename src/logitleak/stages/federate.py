@@ -40,6 +40,7 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     """
     run.refuse_deployed()
     if run.status().get("federated"):
+        shutil.rmtree(run.memo, ignore_errors=True)  # killed just before it was
         if not config.baselines or run.baselines.exists():
             check_images(config, run)
         else:
@@ -68,6 +69,7 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     }
     for number, world in enumerate(worlds):
         if run.training(world).exists():
+            shutil.rmtree(world.checkpoint, ignore_errors=True)  # killed just before it was
             continue
         name = "federation" if len(worlds) == 1 else f"world {number + 1} of {len(worlds)}"
         _simulate(config, run, number, world, split, game, facts, memo, name, progress)
