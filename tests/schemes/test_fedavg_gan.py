@@ -15,14 +15,11 @@ from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.machine.forecast import Scale, weights
 from logitleak.schemes.fedavg import FedAvg
-from logitleak.schemes.fedavg_gan import FedAvgGAN, FedAvgGANSettings
-from logitleak.schemes.participant import Participant, ParticipantSettings
+from logitleak.schemes.fedavg_gan import FedAvgGAN
+from logitleak.schemes.participant import FedAvgGANSettings, Participant
 from logitleak.types import PublicData
 
 CPU = torch.device("cpu")
-SMALL = ParticipantSettings(
-    steps=3, batch=4, lr=1e-3, filters=4, latent=6, held=3, injected=5, samples=2, warm_up=1
-)
 
 
 def settings(**changes: Any) -> FedAvgGANSettings:
@@ -38,13 +35,16 @@ def settings(**changes: Any) -> FedAvgGANSettings:
     return FedAvgGANSettings(**small | changes)  # type: ignore[arg-type]
 
 
+SMALL = settings()
+
+
 def literal(clients: int, s: FedAvgGANSettings) -> tuple[list[list[dict[str, Tensor]]], list[Tensor]]:
     """FedAvg with one more participant: the weights that clients send, and the outputs of the averaged model."""
     public, data = world(clients)
-    server, attacker = Person("cnn", "server"), Participant(s.participant, public, 9, CPU)
+    server, attacker = Person("cnn", "server"), Participant(s, public, 9, CPU)
     uploads, own = [], []
     for t in range(1, ROUNDS + 1):
-        if t > s.participant.warm_up:
+        if t > s.warm_up:
             model = Person("cnn", "server").model
             model.load_state_dict(server.model.state_dict())
             attacker.learn(model, t)
@@ -107,7 +107,7 @@ def test_made_images_are_trained_on_under_a_wrong_label(monkeypatch: pytest.Monk
 
 
 def test_without_injection_it_is_a_curious_one() -> None:
-    participant = Participant(settings(injected=0).participant, world(3)[0], 0, CPU)
+    participant = Participant(settings(injected=0), world(3)[0], 0, CPU)
     assert len(participant.data(2)) == len(participant.data(1)) == 3
 
 
@@ -179,7 +179,7 @@ def test_the_generator_finds_what_is_planted_and_nothing_where_nothing_is(taught
     patterns = torch.zeros(CLASSES, 3, SIDE, SIDE)
     for j in range(CLASSES):
         patterns[j, :, :, 3 * j : 3 * j + 3] = 1.0
-    planted = replace(SMALL, steps=200, batch=12, lr=2e-3, filters=8, samples=8)
+    planted = settings(gan_steps=200, gan_batch=12, gan_lr=2e-3, gan_filters=8, samples=8)
     participant = Participant(planted, world(3)[0], 0, CPU)
     model = Stripes(0.1 * patterns if taught else torch.zeros_like(patterns))
     participant.learn(model, 1)
@@ -206,7 +206,7 @@ def test_the_start_depends_on_its_seed_alone() -> None:
 def test_forecasts_count_what_the_participant_does() -> None:
     """Images that it learns from, and steps of its generator, are those that it shows and makes."""
     scheme, (public, _) = FedAvgGAN(settings(epochs=2)), world(2)
-    attacker = Participant(scheme.settings.participant, public, 9, CPU)
+    attacker = Participant(scheme.settings, public, 9, CPU)
     scale = Scale(
         public=len(public), sensitive=int(public.sensitive.sum()), side=SIDE, classes=CLASSES, clients=2,
         rounds=ROUNDS, targets=len(attacker.targets), people=CLASSES, model=1000,

@@ -25,15 +25,15 @@ def shares(z: Tensor, target: Tensor, lam: float) -> Tensor:
     Returns:
         float64 [n, T].
     """
-    system = gram(z.T if len(z) < z.shape[1] else z)
-    scale = float(system.diagonal().sum()) / z.shape[1]
+    (n, d), wanted = z.shape, target.double().T.contiguous()
+    system = gram(z.T if n < d else z)
+    scale = float(system.diagonal().sum()) / d
     if scale == 0:  # the inputs say nothing, so nothing departs from the mean
-        return torch.zeros(len(z), len(target), dtype=torch.float64, device=z.device)
+        return torch.zeros(n, len(target), dtype=torch.float64, device=z.device)
     system.diagonal().add_(lam * scale)
-    if len(z) < z.shape[1]:  # Z (ZᵀZ + μI)⁻¹ = (ZZᵀ + μI)⁻¹ Z
-        return cholesky_solve(widened(z, target.double().T.contiguous()), system)
-    weights = cholesky_solve(target.double().T.contiguous(), system)  # [d, T]
-    return widened(z, weights)
+    if n < d:  # Z (ZᵀZ + μI)⁻¹ = (ZZᵀ + μI)⁻¹ Z
+        return cholesky_solve(widened(z, wanted), system)
+    return widened(z, cholesky_solve(wanted, system))
 
 
 class Priors(NamedTuple):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +68,7 @@ class DPSGD(TrainingDefense):
     settings: DPSGDSettings
     strengths = ({"epsilon": 50.0}, {"epsilon": 8.0}, {"epsilon": 1.0})
     alone = True
+    rehearsed: ClassVar[Mapping[str, Any]] = {"epsilon": None, "noise": 1.0}  # looking for σ may take minutes
     _steps = 0
 
     def check_installed(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -72,11 +72,13 @@ class TrainingDefense(Defense):
     Attributes:
         alone: whether it bears no other training defense beside it.
         first: whether it must act before all other training defenses of its client.
+        rehearsed: settings with which it is timed: its steps take as long, and nothing is looked for before the first.
         schedule: how long the client trains in all; None where it is only described or checked.
     """
 
     alone: ClassVar[bool] = False
     first: ClassVar[bool] = False
+    rehearsed: ClassVar[Mapping[str, Any]] = {}
     schedule: Schedule | None = None
     _names: tuple[str | int, ...] = ()
     _drawn: int = 0

@@ -9,6 +9,7 @@ are filtered once for each image, and only the cross term is computed for each p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -201,7 +202,8 @@ def _filter(x: Tensor, rows: int = 1, columns: int = 1) -> Tensor:
     height, width = x.shape[-2:]
     if min(height, width) < WINDOW:
         raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, not {height}x{width}")
-    down, across = _band(height, x)[rows // 2 :: rows], _band(width, x)[columns // 2 :: columns]
+    down, across = (_band(side, x.dtype, x.device) for side in (height, width))
+    down, across = down[rows // 2 :: rows], across[columns // 2 :: columns]
     return down @ (x @ across.T)
 
 
@@ -210,7 +212,8 @@ def _check_sizes(a: Tensor, b: Tensor) -> None:
         raise ValueError(f"images to compare differ in shape: {list(a.shape[1:])} and {list(b.shape[1:])}")
 
 
-def _band(side: int, like: Tensor) -> Tensor:
+@cache
+def _band(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The matrix [side, side] whose row i holds the Gaussian window around i, reflected where it leaves."""
     offset = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
     window = torch.exp(-(offset**2) / (2 * SIGMA**2))
@@ -220,4 +223,4 @@ def _band(side: int, like: Tensor) -> Tensor:
     position = torch.where(position >= side, 2 * (side - 1) - position, position)
     band = torch.zeros(side, side, dtype=torch.float64)
     band.scatter_add_(1, position, window.expand(side, WINDOW).contiguous())
-    return band.to(like)
+    return band.to(device, dtype)

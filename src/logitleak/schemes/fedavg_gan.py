@@ -8,57 +8,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.federation.bank import ModelBank
 from logitleak.machine.forecast import Scale, Work
-from logitleak.models.latent import GROUPS
 from logitleak.schemes.base import Channel, Epochs, Server
-from logitleak.schemes.participant import Participant, ParticipantSettings, memory, rehearsed
-from logitleak.schemes.shared_model import SharedModel, SharedModelSettings, average, named, shares_of
+from logitleak.schemes.participant import FedAvgGANSettings, Participant, memory, rehearsed
+from logitleak.schemes.shared_model import SharedModel, average, named, shares_of
 from logitleak.types import Payload
-
-
-class FedAvgGANSettings(SharedModelSettings):
-    """How long clients train, and what the participant does. Of the original are the uniform noise and its length, and
-    DCGAN's β₁; all other numbers are ours, and small enough for two cores.
-
-    Attributes:
-        held: public images of people who are no targets that the participant trains on, as if they were its own.
-        injected: images that it makes in every round and trains on under a label that is not theirs; 0 for none, which
-            leaves a participant that is curious only.
-        warm_up: rounds in which it does as everybody does, before it trains its generator.
-        gan_steps, gan_batch, gan_lr: of the generator in every round after that, by Adam with β₁ = 0.5.
-        gan_latent: length of z.
-        gan_filters: channels of the generator next to the image, a multiple of 4.
-        samples: images of every target that it keeps after each round.
-    """
-
-    held: PositiveInt = 32
-    injected: NonNegativeInt = 32
-    warm_up: NonNegativeInt = 1
-    gan_steps: PositiveInt = 100
-    gan_batch: PositiveInt = 16
-    gan_lr: PositiveFloat = 1e-3
-    gan_latent: PositiveInt = 100
-    gan_filters: int = Field(default=8, ge=GROUPS, multiple_of=GROUPS)
-    samples: PositiveInt = 8
-
-    @property
-    def participant(self) -> ParticipantSettings:
-        """What the participant does."""
-        return ParticipantSettings(
-            held=self.held,
-            injected=self.injected,
-            warm_up=self.warm_up,
-            samples=self.samples,
-            steps=self.gan_steps,
-            batch=self.gan_batch,
-            lr=self.gan_lr,
-            latent=self.gan_latent,
-            filters=self.gan_filters,
-        )
 
 
 class FedAvgGAN(SharedModel):
@@ -111,11 +68,11 @@ class FedAvgGAN(SharedModel):
     ) -> tuple[int, Sequence[Work]]:
         s, attacking = self.settings, max(0, scale.rounds - self.settings.warm_up)
         shown = scale.rounds * min(s.held, scale.sensitive) + attacking * s.injected
-        step = rehearsed(s.participant, scale, model, device)
+        step = rehearsed(s, scale, model, device)
         return s.epochs * shown, [Work("step of the generator", step, attacking * s.gan_steps)]
 
     def outside_memory(self, scale: Scale, model: nn.Module) -> int:
-        return memory(self.settings.participant, scale, model)
+        return memory(self.settings, scale, model)
 
     def state(self) -> dict[str, Tensor]:
         return self._kept if self._participant is None else self._participant.state()
@@ -127,7 +84,7 @@ class FedAvgGAN(SharedModel):
         """The participant, as far as it is."""
         if self._participant is None:
             bank = server.bank
-            self._participant = Participant(self.settings.participant, server.public, bank.seed, bank.device)
+            self._participant = Participant(self.settings, server.public, bank.seed, bank.device)
             if self._kept:
                 self._participant.load_state(self._kept)
         return self._participant

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from logitleak.errors import UserError
@@ -16,29 +16,36 @@ from logitleak.files import model_state
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale
 from logitleak.models.base import initialize
-from logitleak.models.latent import LatentGenerator
+from logitleak.models.latent import GROUPS, LatentGenerator
+from logitleak.schemes.shared_model import SharedModelSettings
 from logitleak.seeds import derive
 from logitleak.types import ClientData, PublicData
 
 
-@dataclass(frozen=True)
-class ParticipantSettings:
-    """What the participant does; see `logitleak.schemes.fedavg_gan.FedAvgGANSettings`.
+class FedAvgGANSettings(SharedModelSettings):
+    """How long clients train, and what the participant does. Of the original are the uniform noise and its length, and
+    DCGAN's β₁; all other numbers are ours, and small enough for two cores.
 
     Attributes:
-        held, injected, warm_up, samples: as there.
-        steps, batch, lr, latent, filters: of the generator.
+        held: public images of people who are no targets that the participant trains on, as if they were its own.
+        injected: images that it makes in every round and trains on under a label that is not theirs; 0 for none, which
+            leaves a participant that is curious only.
+        warm_up: rounds in which it does as everybody does, before it trains its generator.
+        gan_steps, gan_batch, gan_lr: of the generator in every round after that, by Adam with β₁ = 0.5.
+        gan_latent: length of z.
+        gan_filters: channels of the generator next to the image, a multiple of 4.
+        samples: images of every target that it keeps after each round.
     """
 
-    held: int
-    injected: int
-    warm_up: int
-    samples: int
-    steps: int
-    batch: int
-    lr: float
-    latent: int
-    filters: int
+    held: PositiveInt = 32
+    injected: NonNegativeInt = 32
+    warm_up: NonNegativeInt = 1
+    gan_steps: PositiveInt = 100
+    gan_batch: PositiveInt = 16
+    gan_lr: PositiveFloat = 1e-3
+    gan_latent: PositiveInt = 100
+    gan_filters: int = Field(default=8, ge=GROUPS, multiple_of=GROUPS)
+    samples: PositiveInt = 8
 
 
 class Participant:
@@ -59,7 +66,7 @@ class Participant:
 
     def __init__(
         self,
-        settings: ParticipantSettings,
+        settings: FedAvgGANSettings,
         public: PublicData,
         seed: int,
         device: torch.device,
@@ -80,13 +87,13 @@ class Participant:
         ]
         rows = sensitive[chosen.sort().values]
         self._own = ClientData(public.images[rows], labels[rows])
-        long = settings.latent + len(self.targets)
+        long = settings.gan_latent + len(self.targets)
         with torch.device("meta"):
-            network = LatentGenerator(long, settings.filters, public.image_size)
+            network = LatentGenerator(long, settings.gan_filters, public.image_size)
         start = derive(seed, "participant", "init")
         self.generator = initialize(network.to_empty(device="cpu"), start).to(device)
         self._adam = torch.optim.Adam(
-            self.generator.parameters(), lr=settings.lr, betas=(0.5, 0.999), fused=True
+            self.generator.parameters(), lr=settings.gan_lr, betas=(0.5, 0.999), fused=True
         )
 
     def attacks(self, round: int) -> bool:
@@ -100,9 +107,9 @@ class Participant:
             UserError: a loss is not finite.
         """
         model.eval().requires_grad_(False)
-        for step in range(1, self.settings.steps + 1):
+        for step in range(1, self.settings.gan_steps + 1):
             draws = derive(self.seed, "participant", "step", round, step)
-            places = torch.randint(len(self.targets), (self.settings.batch,), generator=draws)
+            places = torch.randint(len(self.targets), (self.settings.gan_batch,), generator=draws)
             logits = model(self._made(places, draws))
             loss = F.cross_entropy(logits, self.targets[places].to(self.device))
             self._adam.zero_grad()
@@ -144,21 +151,21 @@ class Participant:
 
     def _made(self, places: Tensor, draws: torch.Generator) -> Tensor:
         """Images float32 [n, 3, H, W] in [0, 1] of targets by their places, int64 [n]."""
-        z = torch.rand(len(places), self.settings.latent, generator=draws) * 2 - 1
+        z = torch.rand(len(places), self.settings.gan_latent, generator=draws) * 2 - 1
         # a label weighs as much as all of z, or few steps would not teach anything of it
-        told = (self.settings.latent / 3) ** 0.5 * F.one_hot(places, len(self.targets))
+        told = (self.settings.gan_latent / 3) ** 0.5 * F.one_hot(places, len(self.targets))
         found: Tensor = self.generator(torch.cat([z, told], 1).to(self.device)).add(1).div(2)
         return found
 
     @torch.no_grad()
     def _bytes(self, places: Tensor, draws: torch.Generator) -> Tensor:
         """The same as they are stored, uint8."""
-        parts = [self._made(part, draws) for part in places.split(self.settings.batch)]
+        parts = [self._made(part, draws) for part in places.split(self.settings.gan_batch)]
         return torch.cat(parts).clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
 
 
 def rehearsed(
-    settings: ParticipantSettings, scale: Scale, model: Callable[[], nn.Module], device: torch.device
+    settings: FedAvgGANSettings, scale: Scale, model: Callable[[], nn.Module], device: torch.device
 ) -> Callable[[], None]:
     """One step of the generator of a participant whose public set is noise.
 
@@ -176,7 +183,9 @@ def rehearsed(
         drawn = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (count, 3, scale.side, scale.side), dtype=torch.uint8, generator=drawn)
         public = PublicData(images, labels, labels == scale.targets)
-        return Participant(replace(settings, steps=1), public, 0, device), model().to(device)
+        return Participant(settings.model_copy(update={"gan_steps": 1}), public, 0, device), model().to(
+            device
+        )
 
     def once() -> None:
         participant, shared = made()
@@ -185,12 +194,12 @@ def rehearsed(
     return once
 
 
-def memory(settings: ParticipantSettings, scale: Scale, model: nn.Module) -> int:
+def memory(settings: FedAvgGANSettings, scale: Scale, model: nn.Module) -> int:
     """About how many bytes a participant holds: generator and moments, the model of the round twice, what a step keeps
     in both, and what it makes of every target."""
-    side, long = (scale.side, scale.side), settings.latent + scale.targets
-    generator = forecast.bare(lambda: LatentGenerator(long, settings.filters, side))
-    step = forecast.step(generator, settings.batch, long)
-    step += forecast.step(model, settings.batch, 3, *side)
+    side, long = (scale.side, scale.side), settings.gan_latent + scale.targets
+    generator = forecast.bare(lambda: LatentGenerator(long, settings.gan_filters, side))
+    step = forecast.step(generator, settings.gan_batch, long)
+    step += forecast.step(model, settings.gan_batch, 3, *side)
     made = (settings.samples * scale.targets + settings.injected) * scale.image
     return 3 * forecast.weights(generator) + 2 * forecast.weights(model) + step + 2 * made // forecast.FLOAT

@@ -21,6 +21,7 @@ from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import scale_of, seen_by
 from logitleak.stages.pace import Pace, duration, foretell, seconds_of
 from logitleak.stages.tune import CLIENTS, open_steps, tuning_of
+from logitleak.stages.worlds import has_control
 
 PATIENCE, HURRIED = 2.0, 0.5
 """The seconds for all attacks, after which no piece is done again: fewer where somebody waits for a run to begin."""
@@ -178,9 +179,7 @@ def _mock_scale(config: Config, found: Checked, entry: AttackConfig, scale: Scal
 def _control(config: Config, found: Checked, made: Attack, cost: Callable[[], float | None]) -> float:
     """The attack on the server's own model, of a single world where private images cannot have reached that."""
     alone = config.game.simulations == 1 and found.scheme.own_model_is_null
-    if not alone or made.compares_clients or getattr(made.settings, "reference", None) == "server":
-        return 0.0
-    return cost() or 0.0
+    return cost() or 0.0 if alone and has_control(made) else 0.0
 
 
 def _left_out(made: Attack, entry: AttackConfig, tried: Sequence[Mapping[str, Any]]) -> list[str]:

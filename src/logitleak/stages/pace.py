@@ -36,9 +36,6 @@ HURRIED = 1.5
 TRIES = 5
 """How often a piece of work is timed after it was done once."""
 
-PRIVATE = "dp-sgd"
-"""The defense whose noise is looked for before anything is learnt: that takes up to minutes, and changes no step."""
-
 STEP_TO_FORWARD = 3
 """A training step multiplies about three times as much as a prediction: forward, and back to inputs and weights."""
 
@@ -172,8 +169,8 @@ def _led(config: Config, found: Checked, own: float, hurry: bool) -> float:
 def _led_step(config: Config, found: Checked, entry: DefenseConfig, model: str) -> Work:
     """A batch of noise, learnt once as a defense has it; of each person there are as many images as there will be."""
     f, size = config.federation, found.sizes
-    given = {"epsilon": None, "noise": 1.0} if entry.name == PRIVATE else {}
-    entry = entry.model_copy(update={"settings": entry.settings | given})
+    kind = registry.load("defense", entry.name)
+    entry = entry.model_copy(update={"settings": entry.settings | dict(kind.rehearsed)})
     defense = make_defense(entry, form_of(found.scheme.upload_kind), System())
     assert isinstance(defense, TrainingDefense)
     defense.schedule = Schedule(epochs=2 * TRIES, batch=f.batch)

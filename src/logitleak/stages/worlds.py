@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from logitleak import registry
+from logitleak.attacks.base import Attack
 from logitleak.attacks.views import OwnModelView, ViewOf
 from logitleak.config import AttackConfig, Config
 from logitleak.config.recorded import RunConfig
@@ -90,6 +91,12 @@ def own_model_is_null(view: Transcript) -> bool:
     return known and bool(registry.load("scheme", scheme).own_model_is_null)
 
 
+def has_control(made: Attack) -> bool:
+    """Whether an attack has a use for f_0 in place of the clients: not where nobody would be left to compare with, nor
+    where f_0 would be measured against itself."""
+    return not made.compares_clients and getattr(made.settings, "reference", None) != "server"
+
+
 def check_attack(view: Transcript, config: RunConfig, entry: AttackConfig) -> None:
     """Raise a `UserError` unless a recorded federation has what an attack needs; nothing is trained for that."""
     seen = ViewOf(view)
@@ -168,8 +175,8 @@ def _control(
     is what anybody could have guessed. Nothing where the attack has no use for a single client."""
     settings = entry.settings if tuned is None else tuned.settings
     made = make_attack(entry, settings, seed, device, priors)
-    if made.compares_clients or getattr(made.settings, "reference", None) == "server":
-        return  # nobody is left to compare with, or f_0 would be measured against itself
+    if not has_control(made):
+        return
     try:
         made.check(OwnModelView(view))
     except UserError:

@@ -11,7 +11,7 @@ from logitleak.aggregation.base import Sealed
 from logitleak.aggregation.double_masking import own_mask
 from logitleak.aggregation.masks import Words, centered, reduce, unpack
 from logitleak.aggregation.secure_sum import SecureSum
-from logitleak.deploy.sums.server import Forms, RemoteSums
+from logitleak.deploy.sums.server import RemoteSums
 from logitleak.deploy.sums.steps import SEALED, UNMASK, of_bytes, to_bytes
 from logitleak.federation.answers import Form, Shape
 from logitleak.types import Absence, Payload, Summed
@@ -28,9 +28,6 @@ class MaskedSums(RemoteSums):
     """
 
     hiding: SecureSum
-
-    def __init__(self, hiding: SecureSum, form: Forms) -> None:
-        super().__init__(hiding, form)
 
     def sent(self, values: int) -> int:
         return values * self.hiding.width + _SEED.nbytes
