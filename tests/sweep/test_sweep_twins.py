@@ -55,7 +55,10 @@ def test_cells_of_twins(write_sweep: WriteSweep, base: dict[str, Any], tmp_path:
         images = read_tensors(cell / "round-02.safetensors")["images"]
         gallery = read_tensors(tmp_path / "run" / "gallery.safetensors")
         assert (images * 255).round().equal(gallery[f"in/{row['axes']['attack']}/2"].float())
-        assert read_json(cell / "result.json")["leak"]["chosen"] == chosen
+        found = read_json(cell / "result.json")["leak"]["chosen"]
+        # a cell has its share of the threads: SSIM's sums come in another order, and their last digits differ
+        assert found.pop("ssim") == pytest.approx(chosen.pop("ssim"), abs=1e-5)
+        assert found == chosen
     labs = list(result.path.glob("federations/*/lab/mock/*/whole"))
     assert len(labs) == 2  # two worlds, once, for both cells that are tuned
     assert "percentage points" in result.report.read_text()
