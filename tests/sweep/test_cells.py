@@ -51,6 +51,11 @@ def test_attacks_may_differ_by_scheme(write_sweep: WriteSweep) -> None:
     }
     found = cells(write_sweep(grid={"shared": bundle}))
     assert [(c.axes["shared"], c.attack) for c in found] == [("logits", "ridge"), ("weights", "gradients")]
+    path = write_sweep(grid={"shared": bundle, "attacks.ridge.settings.gamma": [0.1, 1]})
+    only = expand(load(path, only=["attack=ridge"]))
+    assert [(c.axes["shared"], c.axes["gamma"]) for c in only] == [("logits", 0.1), ("logits", 1)]
+    with pytest.raises(UserError, match=r'wants the attack "rigde".*the grid.*Did you mean "ridge"'):
+        expand(load(path, only=["attack=rigde"]))
 
 
 def test_the_id_is_the_content(write_sweep: WriteSweep) -> None:
@@ -66,7 +71,7 @@ def test_the_id_is_the_content(write_sweep: WriteSweep) -> None:
         ({"federation.clientz": [1]}, 'no setting "federation.clientz".*"clients"'),
         ({"federation.scheme": ["fedmdd"]}, 'No scheme is called "fedmdd".*"fedmd"'),
         ({"attacks.pli.settings.gama": [1]}, 'no setting "gama".*"gamma"'),
-        ({"attacks.plii.settings.tau": [1]}, '"plii".*none of this name'),
+        ({"attacks.plii.settings.tau": [1]}, '"plii".*nor the grid has one of this name'),
         ({"federation.clients": []}, "has no values"),
         ({"federation.clients": [1, 1]}, "names a value twice"),
         ({"federation.clients": [1, 7]}, "clients 7: .*more than the 2 targets"),

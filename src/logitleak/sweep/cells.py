@@ -78,28 +78,21 @@ def combine(sweep: Sweep) -> list[Cell]:
     shared = [axis for axis in axes if not axis.attacks]
     base = dict(sweep.base) if isinstance(sweep.base, dict) else {}
     cells = []
+    known: dict[str, None] = {}  # by name, in the order of the grid: a bundle of settings may bring its own
     for labels, values in _combinations(base, shared):
         parsed = parse(values)  # attacks by name, and every name of the config is known
-        for attack in _chosen(parsed, sweep.attacks):
+        known |= dict.fromkeys(parsed.attacks)
+        for attack in parsed.attacks if sweep.attacks is None else sweep.attacks:
+            if attack not in parsed.attacks:
+                continue
             own = [axis for axis in axes if attack in axis.attacks]
             _check_names([*shared, *own])
             for own_labels, varied in _combinations(values, own, attack):
                 cells.append(_cell({**labels, **own_labels}, attack, parse(varied)))
-        _check_attack_axes(axes, parsed)
+    _check_attacks(sweep, axes, list(known))
     if not cells:
         raise UserError("The sweep has no cell: no attack is configured; give base.attacks some.")
     return cells
-
-
-def _chosen(config: Config, wanted: Sequence[str] | None) -> list[str]:
-    """The attacks that take part."""
-    for name in wanted or ():
-        if name not in config.attacks:
-            raise UserError(
-                f'The sweep wants the attack "{name}", and base.attacks has none of this name.'
-                f"{did_you_mean(name, config.attacks)}"
-            )
-    return list(config.attacks) if wanted is None else list(wanted)
 
 
 def _axis(name: str, given: list[Any] | Bundle) -> Axis:
@@ -148,11 +141,19 @@ def _check_names(axes: Sequence[Axis]) -> None:
             )
 
 
-def _check_attack_axes(axes: Sequence[Axis], config: Config) -> None:
-    for axis in axes:
-        for name in sorted(axis.attacks - set(config.attacks)):
+def _check_attacks(sweep: Sweep, axes: Sequence[Axis], known: Sequence[str]) -> None:
+    """Every attack that is wanted, or varied by an axis, must be one of some federation's."""
+    for name in sweep.attacks or ():
+        if name not in known:
             raise UserError(
-                f'The axis "{axis.name}" varies the attack "{name}", and base.attacks has none of this name.'
+                f'The sweep wants the attack "{name}", and neither base.attacks nor the grid has one of this name.'
+                f"{did_you_mean(name, known)}"
+            )
+    for axis in axes:
+        for name in sorted(axis.attacks - set(known)):
+            raise UserError(
+                f'The axis "{axis.name}" varies the attack "{name}", and neither base.attacks nor the grid has one of '
+                "this name."
             )
 
 
