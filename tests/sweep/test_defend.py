@@ -82,6 +82,18 @@ def test_what_is_tried(tiny_config: Tiny) -> None:
     assert sweep.audit == "full"
 
 
+def test_a_chosen_strength_alone(tiny_config: Tiny) -> None:
+    """To confirm it on fresh seeds, nothing else need run."""
+    given = tiny_config() | {"defenses": [{"name": "round", "settings": {"digits": 1}}]}
+    sweep = plan(configs.parse(given), only=[CONFIGURED], seeds=[7])
+    assert sweep.grid["defense"] == {
+        NONE: {"defenses": [], "baselines": True},
+        CONFIGURED: {"defenses": configs.parse(given).model_dump(mode="json")["defenses"]},
+    }
+    with pytest.raises(UserError, match=r"no defenses to try .*--set defenses="):
+        plan(configs.parse(tiny_config()), only=[CONFIGURED])
+
+
 def test_a_sum_is_tried_where_a_mean_is_all_that_the_server_needs(tiny_config: Tiny) -> None:
     given = tiny_config()
     for scheme, tried in (("fedmd", True), ("dsfl", True), ("fedgems", False)):

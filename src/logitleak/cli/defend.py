@@ -39,7 +39,7 @@ def defend(
     Args:
         config: A configuration, or the folder of a run whose configuration is taken.
         out: Where everything goes; by default defenses/ and the name of the config.
-        only: These defenses alone; all by default.
+        only: These defenses alone; all by default. "as configured" tries those that the configuration names.
         seeds: Seeds of federations; by default the configuration's. Settings that were chosen on some should be
             confirmed on others.
         fast: One strength of each, the attack gap alone, and audits that train nothing.

@@ -37,7 +37,8 @@ def plan(config: Config, only: Sequence[str] = (), seeds: Sequence[int] = (), fa
     Args:
         config: the federation's. Of its attacks those that are `gap` or `pli` are tried with their settings, or else
             `gap` with settings that are tuned on public data. Its own defenses are one more setting that is tried.
-        only: names of defenses, or "secure-sum"; all by default.
+        only: names of defenses, or "secure-sum"; all by default. "as configured" stands for the configuration's own,
+            which are tried in any case: alone it says that nothing else is.
         seeds: the seeds of federations; the configuration's by default.
         fast: one strength of each defense, no `pli`, and audits that train nothing.
 
@@ -45,12 +46,16 @@ def plan(config: Config, only: Sequence[str] = (), seeds: Sequence[int] = (), fa
         UserError: an unknown defense, a scheme that can have none, or missing data.
     """
     for name in only:
-        if name != SUM:
+        if name not in (SUM, CONFIGURED):
             registry.check("defense", name)
     if len(set(only)) < len(only):
         raise UserError("A defense is named twice; name each once.")
     base = config.model_dump(mode="json")
     own = base.pop("defenses", [])
+    if CONFIGURED in only and not own:
+        raise UserError(
+            f'The configuration has no defenses to try "{CONFIGURED}"; give it some (--set defenses=...).'
+        )
     base["candidates"], base["baselines"], base["primary"] = 0, False, None
     if config.game.design == "none":
         base["game"] = {"design": "twins"}
@@ -62,6 +67,8 @@ def plan(config: Config, only: Sequence[str] = (), seeds: Sequence[int] = (), fa
     if own:
         settings[CONFIGURED] = {"defenses": own}
     for name in only or [*registry.names("defense"), SUM]:
+        if name == CONFIGURED:
+            continue
         if name == SUM:
             if only or (scheme_of(config.federation).averages and config.federation.clients > 1):
                 settings[SUM] = {"defenses": [], "federation.aggregation": SUM}
