@@ -50,7 +50,9 @@ def run_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "first"
     folder.mkdir()
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "timings.json").write_text(json.dumps({"federation_seconds": 2.5, "threads": 1}))
+    (folder / "timings.json").write_text(
+        json.dumps({"federation_seconds": 2.5, "peak_memory_mib": 100, "threads": 1})
+    )
     config = {"seed": 3, "noun": "person", "data": {"targets": 4}, "federation": {"models": ["cnn"]}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
@@ -67,7 +69,7 @@ def test_settings_numbers_and_rounds_of_a_run(run_folder: Path) -> None:
         "synthetic": "True", "game": "twins", "primary": "gap",
     }  # fmt: skip
     assert found.numbers == {
-        "time/federation_seconds": 2.5, "time/threads": 1.0,
+        "time/federation_seconds": 2.5, "time/peak_memory_mib": 100.0, "time/threads": 1.0,
         "gap/accuracy": 0.4, "gap/accuracy_low": 0.2, "gap/accuracy_high": 0.8, "gap/too_close_to_public": 0.2,
         "gap/ssim": 0.6, "gap/mse": 0.02, "gap/psnr": 17.0, "gap/tv": 0.05,
         "gap/leak": 0.3, "gap/leak_low": 0.1, "gap/leak_high": 0.5, "gap/leak_p": 0.04, "gap/in": 0.45,
