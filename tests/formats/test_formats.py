@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 import logitleak
-from logitleak.formats import FILES, AttackFile, Metrics, RunFile, TrainingFile
+from logitleak.formats import FILES, AttackFile, Metrics, ResultFile, RunFile, TimingsFile, TrainingFile
 from logitleak.formats.__main__ import schema
 from logitleak.formats.parts import Record, Share
 
@@ -45,13 +45,30 @@ def run(
 
 def test_the_files_of_a_run_fit(run: Any) -> None:
     for pattern, model in (
-        ("metrics.json", Metrics), ("run.json", RunFile), ("sealed/training-*.json", TrainingFile),
-        ("worlds/*/attacks/*/attack.json", AttackFile),
+        ("metrics.json", Metrics), ("run.json", RunFile), ("timings.json", TimingsFile),
+        ("sealed/training-*.json", TrainingFile), ("worlds/*/attacks/*/attack.json", AttackFile),
     ):  # fmt: skip
         found = list(run.path.glob(pattern))
         assert found, pattern
         for path in found:
             model.model_validate(json.loads(path.read_text()))
+
+
+def test_an_attack_that_was_scored_is_the_result_of_a_cell(run: Any) -> None:
+    scored = json.loads((run.path / "metrics.json").read_text())["attacks"]
+    ResultFile.checked(scored["gap"])
+    with pytest.raises(ValidationError, match="attack"):  # nobody sweeps over rivals
+        ResultFile.checked(scored["public-mean"])
+
+
+@pytest.mark.parametrize("wrong", ["soon", None, float("nan"), [1.0]])
+def test_only_seconds_are_written_as_times(wrong: Any) -> None:
+    times = {"federation_seconds": 1.5, "attack_a_b_seconds": 2, "peak_memory_mib": 100, "threads": 1}
+    assert TimingsFile.checked(times) == times
+    with pytest.raises(ValidationError, match="attack_a_b_seconds"):
+        TimingsFile.checked(times | {"attack_a_b_seconds": wrong})
+    with pytest.raises(ValidationError, match="machine"):
+        TimingsFile.checked(times | {"machine": "mine"})
 
 
 @pytest.mark.parametrize("path", [("game", "in"), ("utility",), ("attacks", "gap", "leak", "chosen", "wins")])

@@ -33,7 +33,7 @@ MADE_UP: dict[str, dict[str, Any]] = {
 
 ESSENTIAL = {
     "metrics": ("data", "classes"), "attack": ("needs",), "audit": ("audits",), "defend": ("hidden",),
-    "training": ("losses", 0, "loss"), "run": ("format",),
+    "training": ("losses", 0, "loss"), "run": ("format",), "timings": ("threads",), "result": ("accuracy", "trials"),
 }  # fmt: skip
 """A key without which a file means nothing."""
 
@@ -51,9 +51,10 @@ def files(
     )
     there = {
         "metrics": "metrics.json", "run": "run.json", "training": "sealed/training.json",
-        "attack": "attacks/gap/attack.json",
+        "attack": "attacks/gap/attack.json", "timings": "timings.json",
     }  # fmt: skip
-    return MADE_UP | {name: json.loads((run.path / path).read_text()) for name, path in there.items()}
+    found = MADE_UP | {name: json.loads((run.path / path).read_text()) for name, path in there.items()}
+    return found | {"result": found["metrics"]["attacks"]["gap"]}
 
 
 def change(values: dict[str, Any], path: tuple[Any, ...], how: Callable[[Any, Any], None]) -> str:
@@ -152,6 +153,14 @@ def test_keys_of_other_versions(files: dict[str, dict[str, Any]], tmp_path: Path
     assert found["made_by"] == {"federation": None, "attacks": {}}
     assert found["data"]["aggregation"] == "plain"
     assert "of a later version" not in found["data"]
+
+
+def test_times_of_other_versions(files: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    path = tmp_path / "timings.json"
+    path.write_text(json.dumps(files["timings"] | {"machine": "mine", "a_later_stage_seconds": 2.5}))
+    assert read_file(path, FILES["timings"]) == files["timings"] | {"a_later_stage_seconds": 2.5}
+    said = refused(path, "timings", json.dumps(files["timings"] | {"federation_seconds": "long"}))
+    assert '"federation_seconds"' in said
 
 
 def _models(model: type[Record]) -> list[type[Record]]:

@@ -90,7 +90,9 @@ def _federation(
     numbers["config"]["federation"] |= {"scheme": scheme, "clients": clients}
     numbers["data"]["synthetic"] = synthetic
     (folder / "metrics.json").write_text(json.dumps(numbers))
-    (folder / "timings.json").write_text(json.dumps({"federation_seconds": 41.5, "peak_memory_mib": 812}))
+    (folder / "timings.json").write_text(
+        json.dumps({"federation_seconds": 41.5, "peak_memory_mib": 812, "threads": 1})
+    )
 
 
 def _cell(folder: Path, attack: str, rate: float, truth: Any, public: Any, clients: int) -> dict[str, Any]:

@@ -4,56 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from logitleak.errors import UserError
 from logitleak.trackers.record import records
-
-
-def _share(value: float) -> dict[str, Any]:
-    return {"value": value, "low": value / 2, "high": value * 2, "successes": 1, "trials": 4}
-
-
-@pytest.fixture
-def run_folder(tmp_path: Path) -> Path:
-    """The files of a run that trackers read, with numbers that can be told apart."""
-    leak = {"value": 0.3, "low": 0.1, "high": 0.5, "p": 0.04, "method": "newcombe-10"}
-    chosen = {
-        "in": _share(0.45), "out": _share(0.15), "leak": leak, "wins": _share(0.9), "auc": None,
-        "ssim": {"in": 0.6, "out": 0.4, "difference": 0.2, "low": None, "high": None},
-    }  # fmt: skip
-    attack = {
-        "kind": "attack", "accuracy": _share(0.4), "too_close_to_public": _share(0.2), "owner_named": None,
-        "mean": {"ssim": 0.6, "mse": 0.02, "psnr": 17.0, "tv": 0.05}, "per_target": [{"name": "Ada", "ssim": 0.6}],
-        "rounds": [{"round": t, "accuracy": _share(t / 10), "ssim": t / 5} for t in (1, 2)],
-        "leak": {
-            "chosen": chosen, "owner": None, "p_holm": None,
-            "rounds": [{"round": 1, "chosen": {"leak": {"value": 0.05}}, "owner": None}],
-        },
-    }  # fmt: skip
-    metrics = {
-        "config_hash": "abc",
-        "versions": {"logitleak": "1.2.3"},
-        "threat_model": {"scheme": "fedmd"},
-        "data": {"source": "synthetic", "synthetic": True},
-        "game": {"design": "twins", "primary": {"attack": "gap"}},
-        "attacks": {"gap": attack, "unscored": {"kind": "attack", "accuracy": None, "rounds": [], "leak": None}},
-        "utility": {
-            "server": _share(0.7), "clients": [_share(0.5), None, _share(0.3)],
-            "rounds": [{"round": 1, "server": 0.6, "clients": [0.2, 0.4]}],
-        },
-        "federation": {"bytes": [{"round": t, "client": k, "received": 10 * t} for t in (1, 2) for k in (0, 1)]},
-    }  # fmt: skip
-    folder = tmp_path / "first"
-    folder.mkdir()
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "timings.json").write_text(json.dumps({"federation_seconds": 2.5, "threads": 1}))
-    config = {"seed": 3, "noun": "person", "data": {"targets": 4}, "federation": {"models": ["cnn"]}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    return folder
 
 
 def test_settings_numbers_and_rounds_of_a_run(run_folder: Path) -> None:
@@ -67,7 +22,7 @@ def test_settings_numbers_and_rounds_of_a_run(run_folder: Path) -> None:
         "synthetic": "True", "game": "twins", "primary": "gap",
     }  # fmt: skip
     assert found.numbers == {
-        "time/federation_seconds": 2.5, "time/threads": 1.0,
+        "time/federation_seconds": 2.5, "time/peak_memory_mib": 100.0, "time/threads": 1.0,
         "gap/accuracy": 0.4, "gap/accuracy_low": 0.2, "gap/accuracy_high": 0.8, "gap/too_close_to_public": 0.2,
         "gap/ssim": 0.6, "gap/mse": 0.02, "gap/psnr": 17.0, "gap/tv": 0.05,
         "gap/leak": 0.3, "gap/leak_low": 0.1, "gap/leak_high": 0.5, "gap/leak_p": 0.04, "gap/in": 0.45,
@@ -76,10 +31,14 @@ def test_settings_numbers_and_rounds_of_a_run(run_folder: Path) -> None:
     }  # fmt: skip
     assert found.rounds == {
         1: {
-            "gap/round_accuracy": 0.1, "gap/round_ssim": 0.2, "gap/round_leak": 0.05, "federation/bytes_round": 20.0,
+            "gap/round_accuracy": 0.1, "gap/round_too_close_to_public": 0.05, "gap/round_ssim": 0.2,
+            "gap/round_leak": 0.05, "federation/bytes_round": 20.0,
             "utility/round_server": 0.6, "utility/round_clients": pytest.approx(0.3),
         },
-        2: {"gap/round_accuracy": 0.2, "gap/round_ssim": 0.4, "federation/bytes_round": 40.0},
+        2: {
+            "gap/round_accuracy": 0.2, "gap/round_too_close_to_public": 0.1, "gap/round_ssim": 0.4,
+            "federation/bytes_round": 40.0,
+        },
     }  # fmt: skip
 
 
@@ -89,15 +48,33 @@ def test_nobody_is_named(run_folder: Path) -> None:
 
 def test_a_run_without_truth_utility_and_times(run_folder: Path) -> None:
     metrics = json.loads((run_folder / "metrics.json").read_text())
-    metrics |= {"game": None, "utility": None, "federation": None}
-    metrics["attacks"] = {
-        "gap": {"kind": "attack", "accuracy": None, "mean": None, "rounds": [], "leak": None}
-    }
+    metrics |= {"game": None, "utility": None, "federation": {"losses": [], "bytes": []}}
+    metrics["attacks"] = {"gap": metrics["attacks"]["unscored"]}
     (run_folder / "metrics.json").write_text(json.dumps(metrics))
     (run_folder / "timings.json").unlink()
     (found,) = records(run_folder)
     assert (found.numbers, found.rounds) == ({}, {})
     assert "game" not in found.tags
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("metrics.json", "attacks"), ("metrics.json", "federation"), ("timings.json", "threads")],
+)
+def test_a_damaged_file_is_told_in_one_line(run_folder: Path, name: str, key: str) -> None:
+    file = run_folder / name
+    whole = json.loads(file.read_text())
+    for damage in (
+        "{",
+        "[]",
+        json.dumps(whole | {key: "many"}),
+        json.dumps(dict.fromkeys(whole.keys() - {key})),
+    ):
+        file.write_text(damage)
+        with pytest.raises(UserError) as error:
+            records(run_folder)
+        assert str(error.value).startswith(str(file))
+        assert "\n" not in str(error.value)
 
 
 def test_the_finished_cells_of_a_sweep(tmp_path: Path) -> None:
@@ -125,3 +102,9 @@ def test_what_is_no_folder_of_ours_or_not_finished_is_told_in_one_line(tmp_path:
     (tmp_path / "sweep.json").write_text("{}")
     with pytest.raises(UserError, match="No cell of .* is finished"):
         records(tmp_path)
+    for line in ("{", "[]", '{"status": "finished"}'):
+        (tmp_path / "table.jsonl").write_text(line + "\n")
+        with pytest.raises(
+            UserError, match=r"table.jsonl, line 1, is no cell of a sweep; give `logitleak sweep`"
+        ):
+            records(tmp_path)

@@ -134,19 +134,17 @@ def test_the_command_tells_mistakes_in_one_line(tmp_path: Path, capsys: pytest.C
 
 
 def test_the_command_writes_and_says_what_next(
-    no_mlflow: type[Client], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    no_mlflow: type[Client], run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "first"
-    folder.mkdir()
-    (folder / "config.yaml").write_text("seed: 1\n")
-    (folder / "metrics.json").write_text('{"attacks": {}}')
-    main(["export-metrics", str(folder), "--to", "mlflow", "--out", str(tmp_path / "out")])
+    main(["export-metrics", str(run_folder), "--to", "mlflow", "--out", str(tmp_path / "out")])
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith("1 run written; next: MLFLOW_ALLOW_FILE_STORE=true mlflow ui")
     assert last == str(tmp_path / "out")
-    assert no_mlflow.made.calls[0] == ("run", ("id of logitleak", "first", {}))
-    assert ("param", ("seed", "1")) in no_mlflow.made.calls
-    main(["export-metrics", str(folder), "--to", "mlflow", "--out", str(tmp_path / "out"), "--quiet"])
+    made, (experiment, name, tags) = no_mlflow.made.calls[0]
+    assert (made, experiment, name) == ("run", "id of logitleak", "first")
+    assert tags["scheme"] == "fedmd"
+    assert ("param", ("seed", "3")) in no_mlflow.made.calls
+    main(["export-metrics", str(run_folder), "--to", "mlflow", "--out", str(tmp_path / "out"), "--quiet"])
     assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
 
 

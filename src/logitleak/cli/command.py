@@ -97,6 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             print(__version__)
             return
+        if arguments and arguments[0].startswith("--tyro-"):
+            from logitleak.cli import shells
+
+            if shells.answer(arguments, _COMMANDS, _GROUPS):
+                return
         _refuse_settings_as_options(commands, arguments)
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             found = tyro.extras.subcommand_cli_from_dict(

@@ -9,7 +9,9 @@ from logitleak.formats.audit import AuditFile
 from logitleak.formats.defend import DefendFile
 from logitleak.formats.metrics import Metrics
 from logitleak.formats.parts import Record
+from logitleak.formats.result import ResultFile
 from logitleak.formats.run import RunFile
+from logitleak.formats.timings import TimingsFile
 from logitleak.formats.training import TrainingFile
 
 FILES: dict[str, type[Record]] = {
@@ -19,7 +21,19 @@ FILES: dict[str, type[Record]] = {
     "defend": DefendFile,
     "training": TrainingFile,
     "run": RunFile,
+    "timings": TimingsFile,
+    "result": ResultFile,
 }
 """The files by name, without ``.json``."""
 
-__all__ = ["FILES", "AttackFile", "AuditFile", "DefendFile", "Metrics", "RunFile", "TrainingFile"]
+__all__ = [
+    "FILES",
+    "AttackFile",
+    "AuditFile",
+    "DefendFile",
+    "Metrics",
+    "ResultFile",
+    "RunFile",
+    "TimingsFile",
+    "TrainingFile",
+]

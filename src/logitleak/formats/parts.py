@@ -12,7 +12,8 @@ from logitleak.strict import Strict
 FORMAT = 1
 """Of all files that say one. A key more is no new format; a key that means something else is."""
 
-_READING = {"reading": True}
+READING = {"reading": True}
+"""The context of validators where somebody reads."""
 
 
 class Record(Strict):
@@ -46,14 +47,14 @@ class Record(Strict):
         Raises:
             ValueError: it is not what this file holds in this format; of pydantic where it is JSON.
         """
-        known = cls.model_validate_json(text, strict=True, context=_READING).model_dump(by_alias=True)
+        known = cls.model_validate_json(text, strict=True, context=READING).model_dump(by_alias=True)
         found: dict[str, Any] = _as_written(json.loads(text), known)
         return found
 
     @model_validator(mode="before")
     @classmethod
     def _as_other_versions_wrote_it(cls, values: Any, info: ValidationInfo) -> Any:
-        if info.context is not _READING or not isinstance(values, dict):
+        if info.context is not READING or not isinstance(values, dict):
             return values
         found = {field.alias or name: field for name, field in cls.model_fields.items()}
         given = (

@@ -17,7 +17,8 @@ from logitleak import registry
 from logitleak.config.recorded import RunConfig, load_run
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_json
-from logitleak.formats import RunFile
+from logitleak.formats import RunFile, TimingsFile
+from logitleak.formats.reading import read_file
 from logitleak.machine.allocator import keep_freed_memory
 from logitleak.machine.memory import peak_bytes
 
@@ -180,25 +181,30 @@ class RunFolder:
 
     def time(self, stage: str, seconds: float) -> None:
         """Add to the seconds of a stage, and keep the peak memory of the process."""
-        timings = self._timings()
+        timings = self.timings()
         timings[f"{stage}_seconds"] = round(seconds + timings.get(f"{stage}_seconds", 0.0), 2)
         timings["peak_memory_mib"] = self.peak_memory_mib()
         timings["threads"] = torch.get_num_threads()
-        write_json(self.path / "timings.json", timings)
+        write_json(self.path / "timings.json", TimingsFile.checked(timings))
 
     def peak_memory_mib(self) -> int:
         """The most memory that any process held that worked on this run so far, this one included, in MiB."""
-        return max(round(peak_bytes() / 2**20), self._timings().get("peak_memory_mib", 0))
+        return max(round(peak_bytes() / 2**20), self.timings().get("peak_memory_mib", 0))
 
-    def _timings(self) -> dict[str, Any]:
+    def timings(self) -> dict[str, Any]:
+        """``timings.json``; empty where there is none.
+
+        Raises:
+            UserError: it is damaged.
+        """
         file = self.path / "timings.json"
-        timings: dict[str, Any] = read_json(file) if file.exists() else {}
-        return timings
+        return read_file(file, TimingsFile) if file.exists() else {}
 
 
 @contextmanager
 def timed(run: RunFolder, stage: str) -> Iterator[None]:
     """Time a stage into ``timings.json``; what an interrupted stage took is not kept."""
+    run.timings()  # a damaged file is told before hours of work, not after
     start = time.perf_counter()
     yield
     run.time(stage, time.perf_counter() - start)

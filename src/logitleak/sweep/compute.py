@@ -123,6 +123,7 @@ def _cell(task: Task) -> None:
     import torch
 
     from logitleak.config import parse
+    from logitleak.formats import ResultFile
     from logitleak.metrics.attack import references
     from logitleak.progress import Quiet
     from logitleak.sealed.files import read_game, read_truth
@@ -156,7 +157,7 @@ def _cell(task: Task) -> None:
         write_tensors(task.folder / f"round-{t:02d}.safetensors", {"images": images})
     scored = found.entry
     scored["nulls"] = nulls(view, folders[0], known, config.seed) if len(worlds) == 1 else []
-    write_json(task.folder / "result.json", scored)
+    write_json(task.folder / "result.json", ResultFile.checked(scored))
 
 
 def _audit(task: Task) -> None:

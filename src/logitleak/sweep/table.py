@@ -11,7 +11,7 @@ from typing import Any
 from logitleak import registry
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_text
-from logitleak.formats import Metrics
+from logitleak.formats import Metrics, ResultFile
 from logitleak.formats.reading import read_file
 from logitleak.sweep.compute import failure_of, folder_of
 
@@ -68,7 +68,7 @@ def _row(out: Path, cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
-    result = read_json(folder / "result.json")
+    result = read_file(folder / "result.json", ResultFile)
     federation = read_file(folder_of(out, "federation", cell["federation"]) / "metrics.json", Metrics)
     accuracy, mean, prior = result["accuracy"], result["mean"], result["prior"]
     utility = federation["utility"] or {}
@@ -82,8 +82,8 @@ def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
         "targets": accuracy["trials"],
         "too_close": result["too_close_to_public"]["value"],
         "owner_named": result["owner_named"] and result["owner_named"]["value"],
-        **{name: mean[name] for name in ("ssim", "psnr", "mse", "tv")},
-        **_leak(result.get("leak")),
+        **{name: mean.get(name) for name in ("ssim", "psnr", "mse", "tv")},
+        **_leak(result["leak"]),
         "prior_accuracy": prior and prior["accuracy"]["value"],
         "prior_ssim": prior and prior["ssim"],
         **_identity(federation.get("identity")),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logitleak.files.storage import read_json, read_tensors
+from logitleak.files.storage import read_tensors
 from logitleak.formats import AuditFile, Metrics
 from logitleak.formats.parts import Record
 from logitleak.formats.reading import read_file
@@ -55,16 +55,11 @@ class TriedFederation:
         self.run = RunFolder(self.folder)
         self.metrics = self._declared("metrics.json", Metrics)
         self.audit = self._declared("audit.json", AuditFile)
-        self.seconds = self._read("timings.json").get("federation_seconds") if self.metrics else None
+        self.seconds = self.run.timings().get("federation_seconds") if self.metrics else None
 
     def _declared(self, name: str, model: type[Record]) -> dict[str, Any]:
         file = self.folder / name
         return read_file(file, model) if file.exists() else {}
-
-    def _read(self, name: str) -> dict[str, Any]:
-        file = self.folder / name
-        found: dict[str, Any] = read_json(file) if file.exists() else {}
-        return found
 
     @cached_property
     def predicted(self) -> dict[str, Tensor]:

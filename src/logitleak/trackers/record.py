@@ -11,11 +11,13 @@ from typing import Any
 
 from logitleak.errors import UserError
 from logitleak.files import yaml_text
-from logitleak.files.storage import read_json
+from logitleak.formats import Metrics, TimingsFile
+from logitleak.formats.reading import read_file
 
 Numbers = dict[str, float]
 
-_SHARES = ("accuracy", "too_close_to_public", "owner_named")
+_OF_ROUNDS = ("accuracy", "too_close_to_public")
+_SHARES = (*_OF_ROUNDS, "owner_named")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def records(folder: Path) -> list[Record]:
     """What there is to tell of the folder of a run, or of a sweep: there each finished cell.
 
     Raises:
-        UserError: it is neither, or nothing in it is finished.
+        UserError: it is neither, nothing in it is finished, or a file is damaged.
     """
     if (folder / "sweep.json").is_file():
         found = list(_cells(folder))
@@ -56,29 +58,29 @@ def records(folder: Path) -> list[Record]:
 
 
 def _run(folder: Path) -> Record:
-    metrics = read_json(folder / "metrics.json")
-    timings = read_json(folder / "timings.json") if (folder / "timings.json").is_file() else {}
+    metrics = read_file(folder / "metrics.json", Metrics)
+    times = folder / "timings.json"
+    timings = read_file(times, TimingsFile) if times.is_file() else {}
     config = yaml_text.parse((folder / "config.yaml").read_text(encoding="utf-8"))
     numbers = {f"time/{key}": value for key, value in timings.items()}
     rounds: dict[int, Numbers] = {}
     for name, scored in metrics["attacks"].items():
         numbers |= {f"{name}/{key}": value for key, value in _attack(scored).items()}
-        for entry in scored.get("rounds") or []:
-            told = _shares(entry) | {"ssim": entry.get("ssim")}
+        for entry in scored["rounds"]:
+            told = {name: entry[name]["value"] for name in _OF_ROUNDS} | {"ssim": entry["ssim"]}
             _add(rounds, entry["round"], {f"{name}/round_{key}": value for key, value in told.items()})
-        for entry in (scored.get("leak") or {}).get("rounds") or []:
-            leak = ((entry.get("chosen") or {}).get("leak") or {}).get("value")
-            _add(rounds, entry["round"], {f"{name}/round_leak": leak})
-    utility = metrics.get("utility") or {}
+        for entry in scored["leak"]["rounds"] if scored["leak"] else []:
+            _add(rounds, entry["round"], {f"{name}/round_leak": entry["chosen"]["leak"]["value"]})
+    utility = metrics["utility"] or {"server": None, "clients": [], "rounds": []}
     numbers |= {
-        "utility/server": (utility.get("server") or {}).get("value"),
-        "utility/clients": _mean([share["value"] for share in utility.get("clients") or [] if share]),
+        "utility/server": (utility["server"] or {}).get("value"),
+        "utility/clients": _mean([share["value"] for share in utility["clients"] if share]),
     }
-    for entry in utility.get("rounds") or []:
-        clients = _mean([value for value in entry.get("clients") or [] if value is not None])
-        told = {"utility/round_server": entry.get("server"), "utility/round_clients": clients}
+    for entry in utility["rounds"]:
+        clients = _mean([value for value in entry["clients"] if value is not None])
+        told = {"utility/round_server": entry["server"], "utility/round_clients": clients}
         _add(rounds, entry["round"], told)
-    sent = (metrics.get("federation") or {}).get("bytes") or []
+    sent = metrics["federation"]["bytes"]
     numbers["federation/bytes_received"] = sum(row["received"] for row in sent) if sent else None
     for row in sent:
         before = rounds.get(row["round"], {}).get("federation/bytes_round", 0)
@@ -94,41 +96,40 @@ def _run(folder: Path) -> Record:
 
 def _attack(scored: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of one attack after the last round, with the intervals of what matters."""
-    numbers = _shares(scored) | dict(scored.get("mean") or {})
-    accuracy, leak = scored.get("accuracy") or {}, scored.get("leak") or {}
-    numbers |= {f"accuracy_{end}": accuracy.get(end) for end in ("low", "high")}
-    chosen, owner = leak.get("chosen") or {}, leak.get("owner") or {}
-    found = chosen.get("leak") or {}
+    numbers: dict[str, Any] = {name: (scored[name] or {}).get("value") for name in _SHARES}
+    numbers |= scored["mean"] or {}
+    numbers |= {f"accuracy_{end}": (scored["accuracy"] or {}).get(end) for end in ("low", "high")}
+    leak = scored["leak"]
+    if leak is None:
+        return numbers
+    chosen, owner = leak["chosen"], leak["owner"]
+    found = chosen["leak"]
     return numbers | {
-        "leak": found.get("value"),
-        "leak_low": found.get("low"),
-        "leak_high": found.get("high"),
-        "leak_p": found.get("p"),
-        "leak_p_holm": leak.get("p_holm"),
-        "in": (chosen.get("in") or {}).get("value"),
-        "out": (chosen.get("out") or {}).get("value"),
-        "wins": (chosen.get("wins") or {}).get("value"),
-        "auc": (chosen.get("auc") or {}).get("value"),
-        "ssim_in": (chosen.get("ssim") or {}).get("in"),
-        "ssim_out": (chosen.get("ssim") or {}).get("out"),
-        "owner_leak": (owner.get("leak") or {}).get("value"),
+        "leak": found["value"],
+        "leak_low": found["low"],
+        "leak_high": found["high"],
+        "leak_p": found["p"],
+        "leak_p_holm": leak["p_holm"],
+        "in": chosen["in"]["value"],
+        "out": chosen["out"]["value"],
+        "wins": (chosen["wins"] or {}).get("value"),
+        "auc": (chosen["auc"] or {}).get("value"),
+        "ssim_in": chosen["ssim"]["in"],
+        "ssim_out": chosen["ssim"]["out"],
+        "owner_leak": owner and owner["leak"]["value"],
     }
 
 
-def _shares(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: (entry.get(name) or {}).get("value") for name in _SHARES}
-
-
 def _tags(metrics: Mapping[str, Any]) -> dict[str, str]:
-    primary = ((metrics.get("game") or {}).get("primary") or {}).get("attack")
+    game = metrics["game"] or {"design": None, "primary": None}
     told = {
-        "logitleak": (metrics.get("versions") or {}).get("logitleak"),
-        "config_hash": metrics.get("config_hash"),
-        "scheme": (metrics.get("threat_model") or {}).get("scheme"),
-        "data": (metrics.get("data") or {}).get("source"),
-        "synthetic": (metrics.get("data") or {}).get("synthetic"),
-        "game": (metrics.get("game") or {}).get("design"),
-        "primary": primary,
+        "logitleak": metrics["versions"].get("logitleak"),
+        "config_hash": metrics["config_hash"],
+        "scheme": metrics["threat_model"]["scheme"],
+        "data": metrics["data"]["source"],
+        "synthetic": metrics["data"]["synthetic"],
+        "game": game["design"],
+        "primary": game["primary"] and game["primary"]["attack"],
     }
     return {name: str(value) for name, value in told.items() if value is not None}
 
@@ -136,14 +137,21 @@ def _tags(metrics: Mapping[str, Any]) -> dict[str, str]:
 def _cells(folder: Path) -> Iterator[Record]:
     """A record for every finished line of the table; the columns that are numbers are its numbers."""
     text = (folder / "table.jsonl").read_text(encoding="utf-8") if (folder / "table.jsonl").is_file() else ""
-    for row in map(json.loads, text.splitlines()):
-        if row["status"] != "finished":
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            row = json.loads(line)
+            status, settings = row["status"], {**row["axes"], "seed": row["seed"]}
+            tags = {"cell": str(row["id"]), "federation": str(row["federation"])}
+        except (ValueError, TypeError, KeyError):
+            raise UserError(
+                f"{folder / 'table.jsonl'}, line {number}, is no cell of a sweep; give `logitleak sweep` with this "
+                "--out again."
+            ) from None
+        if status != "finished":
             continue
-        settings = {**row["axes"], "seed": row["seed"]}
         told = {"axes", "status", "error", "seed"}
         numbers = {name: value for name, value in row.items() if name not in told}
         name = ", ".join(f"{key}={value}" for key, value in settings.items())
-        tags = {"cell": str(row["id"]), "federation": str(row["federation"])}
         yield Record(name, settings, tags, _known(numbers))
 
 

@@ -151,6 +151,12 @@ def test_renders_without(run: Path, lost: str) -> None:
     assert "the server made images that are most like the right person" in html
 
 
+def test_damaged_times_are_told_in_a_line(run: Path) -> None:
+    (run / "timings.json").write_text('{"federation_seconds": "long"}')
+    with pytest.raises(ReportError, match="timings.json: .* remove it, which loses nothing but times"):
+        read(run)
+
+
 def test_renders_without_rounds(run: Path, edit: Edit) -> None:
     for path in run.rglob("round-*.safetensors"):
         path.unlink()

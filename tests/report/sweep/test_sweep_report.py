@@ -209,6 +209,13 @@ def test_missing_or_broken_plan_or_table(tmp_path: Path) -> None:
     assert "is missing" in str(damaged(sweep, "table.jsonl", None))
 
 
+@pytest.mark.parametrize(("kind", "name"), [("cells", "result"), ("federations", "timings")])
+def test_damaged_numbers_are_told_in_a_line(sweep: Path, kind: str, name: str) -> None:
+    file = next(sweep.glob(f"{kind}/*/{name}.json"))
+    for content in (b"{", b"[]", b"{}", b"\xff\xfe\x00"):
+        assert str(damaged(sweep, str(file.relative_to(sweep)), content)).startswith(str(file))
+
+
 def test_a_sweep_calls_targets_what_they_are(tmp_path: Path) -> None:
     def said(nouns: list[str], synthetic: bool) -> str:
         sweep = fabricate_sweep(

@@ -7,12 +7,13 @@ declares must be as it says where it is there; images that are damaged are left 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logitleak.errors import UserError
-from logitleak.formats import AttackFile, Metrics
+from logitleak.formats import AttackFile, Metrics, TimingsFile
 from logitleak.formats.parts import FORMAT, Record
 from logitleak.formats.reading import parse_json, read_file, read_object
 from logitleak.report.parts.images import Sides, chosen_images, gallery, reconstructions, sides
@@ -112,7 +113,9 @@ def load(folder: Path) -> Run:
     notes: list[str] = []
     attacks = _attacks(folder, metrics, notes)
     truth, public = gallery(folder, notes)
-    timings = optional_json(folder / "timings.json", notes)
+    timings = read_optional(folder / "timings.json", TimingsFile)
+    if not timings:
+        notes.append("No timings.json, so what it would say is left out.")
     manifest = _manifest(folder)
     labels = _labels(manifest, attacks, truth)
     _note_unscored(attacks, notes)
@@ -144,17 +147,13 @@ def read_required(path: Path, missing: str, model: type[Record] | None = None) -
     return value
 
 
-def optional_json(path: Path, notes: list[str]) -> dict[str, Any]:
-    """The JSON object in a file that nobody declared, and that may be missing or unreadable; a note says so."""
-    try:
-        value = parse_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        notes.append(f"No {path.name}, so what it would say is left out.")
-        return {}
-    except (OSError, ValueError):
-        notes.append(f"{path.name} cannot be read, so what it would say is left out.")
-        return {}
-    return value if isinstance(value, dict) else {}
+def read_optional(path: Path, model: type[Record]) -> dict[str, Any]:
+    """What a declared file holds; empty where there is none.
+
+    Raises:
+        ReportError: it is damaged.
+    """
+    return read_required(path, "", model) if path.exists() else {}
 
 
 def _attacks(folder: Path, metrics: dict[str, Any], notes: list[str]) -> list[Attack]:
@@ -191,15 +190,16 @@ def _attack(
 
 def _said(path: Path) -> dict[str, Any]:
     """What the attack wrote about itself, once it was finished; metrics.json takes precedence over it."""
-    file = path / "attack.json"
-    return read_required(file, "attack again", AttackFile) if file.exists() else {}
+    return read_optional(path / "attack.json", AttackFile)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     """What travelled, in the run's own wire or, of a run in several worlds, in the first world's."""
     for home in (folder, folder / "worlds" / "0"):
-        if manifest := optional_json(home / "wire" / "manifest.json", []):
-            return manifest
+        with suppress(OSError, ValueError):
+            manifest = parse_json((home / "wire" / "manifest.json").read_text(encoding="utf-8"))
+            if manifest and isinstance(manifest, dict):
+                return manifest
     return {}
 
 

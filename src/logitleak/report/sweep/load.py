@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from logitleak.formats import Metrics
+from logitleak.formats import Metrics, ResultFile, TimingsFile
+from logitleak.formats.parts import Record
 from logitleak.formats.reading import parse_json, reason
 from logitleak.report.parts.load import (
     SCHEMES,
     ReportError,
-    optional_json,
+    read_optional,
     read_required,
     rows,
     table,
@@ -116,8 +117,12 @@ class Sweep:
         return ", ".join(self.said(axis, label) for axis, label in concerned or pairs)
 
     def result(self, cell: Cell) -> dict[str, Any]:
-        """`result.json` of a cell; empty where there is none."""
-        return self._json("cells", cell.id, "result.json") if cell.status == "finished" else {}
+        """`result.json` of a cell; empty where there is none.
+
+        Raises:
+            ReportError: it is damaged.
+        """
+        return self._file("cells", cell.id, "result.json", ResultFile) if cell.status == "finished" else {}
 
     def metrics(self, federation: str) -> dict[str, Any]:
         """`metrics.json` of a federation; empty where there is none.
@@ -125,14 +130,15 @@ class Sweep:
         Raises:
             ReportError: it is damaged.
         """
-        path = self.place("federations", federation) / "metrics.json"
-        if str(path) not in self._read:
-            self._read[str(path)] = read_required(path, "", Metrics) if path.exists() else {}
-        return self._read[str(path)]
+        return self._file("federations", federation, "metrics.json", Metrics)
 
     def timings(self, federation: str) -> dict[str, Any]:
-        """`timings.json` of a federation."""
-        return self._json("federations", federation, "timings.json")
+        """`timings.json` of a federation; empty where there is none.
+
+        Raises:
+            ReportError: it is damaged.
+        """
+        return self._file("federations", federation, "timings.json", TimingsFile)
 
     def place(self, kind: str, id: str) -> Path:
         """A folder; an id is a name and never a path."""
@@ -153,10 +159,10 @@ class Sweep:
         nouns = {noun_of(self.metrics(id).get("noun")) for id in self.federations()}
         return nouns.pop() if len(nouns) == 1 else "person"
 
-    def _json(self, kind: str, id: str, name: str) -> dict[str, Any]:
+    def _file(self, kind: str, id: str, name: str, model: type[Record]) -> dict[str, Any]:
         path = self.place(kind, id) / name
         if str(path) not in self._read:
-            self._read[str(path)] = optional_json(path, [])
+            self._read[str(path)] = read_optional(path, model)
         return self._read[str(path)]
 
 
