@@ -45,6 +45,8 @@ class Show(Strict):
             "attacks": a line for every attack, and combination of ``rows``: what it needs and what it shows (Table 1).
             "trade-off": accuracy against SSIM, a dot for each cell, its size from the axis ``size``.
             "confidence": histograms of entropy (Fig. 3). "client-ssim": similarity among clients (Fig. 4).
+            "sharing": a value against how many clients a class is at, a dot for each combination of ``rows``, a series
+            for every attack and combination of ``columns``.
             "strips": rows of images of some targets.
         title: what stands above it.
         rows, columns: axes; "attack" is one, and so is "seed". Cells are pooled over axes that are not named.
@@ -66,7 +68,7 @@ class Show(Strict):
             data there are, "data" is the name of the source.
     """
 
-    kind: Literal["table", "bars", "attacks", "trade-off", "confidence", "client-ssim", "strips"]
+    kind: Literal["table", "bars", "attacks", "trade-off", "confidence", "client-ssim", "sharing", "strips"]
     title: str
     rows: list[str] = Field(default_factory=list)
     columns: list[str] = Field(default_factory=list)

@@ -19,6 +19,7 @@ from logitleak.report.sweep.bars import bars
 from logitleak.report.sweep.histograms import client_ssim, confidence
 from logitleak.report.sweep.load import Cell, Show, Sweep, spelled, text
 from logitleak.report.sweep.pooling import chosen, pooled_over
+from logitleak.report.sweep.sharing import sharing
 from logitleak.report.sweep.trade_off import trade_offs
 from logitleak.text import plural
 
@@ -105,6 +106,7 @@ def _figures(
 ) -> dict[str, Any]:
     draw: dict[str, Callable[[Sweep, Show, Sequence[Cell]], dict[str, Any]]] = {
         "bars": bars, "trade-off": trade_offs, "confidence": confidence, "client-ssim": client_ssim,
+        "sharing": sharing,
     }  # fmt: skip
     if show.kind not in draw:
         return {"note": f"This version of the report knows no figure of the kind “{show.kind}”."}
@@ -133,6 +135,12 @@ def _caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
             "the values of a series in order; a mark without a circle is an attack that has no such setting. "
             + (f"Pooled over {' and '.join(over)}. " if over else "")
             + "Accuracy has no whiskers here; its intervals are in the tables. Compare Fig. 7 and 9 of the paper."
+        )
+    if show.kind == "sharing":
+        return (
+            "Each dot is one partition of the private data: to the right the same class is at more clients. A class is "
+            "at as many clients as the exponential of the entropy of its images among them says. "
+            + sweep_tables.caption(sweep, show, cells)
         )
     if show.kind == "confidence":
         return (

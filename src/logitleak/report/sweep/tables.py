@@ -42,10 +42,11 @@ def tables(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> list[dict[str, An
 
 
 def caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
-    """What the numbers of a table or of bars are."""
-    over = pooled_over(distinct(cells, show.value), show.places)
+    """What the numbers of a table, or of a figure with whiskers, are."""
+    series = ["attack"] if show.kind == "sharing" else []
+    over = pooled_over(distinct(cells, show.value), [*show.places, *series])
     said = f"{NAMES[show.value][0].upper()}{NAMES[show.value][1:]}"
-    share, bars = show.value in SHARES, show.kind == "bars"
+    share, bars = show.value in SHARES, show.kind in ("bars", "sharing")
     if share:
         where = "as a whisker" if bars else "in brackets"
         sentences = [f"{said}: share of targets, with its Wilson 95% interval {where}."]
