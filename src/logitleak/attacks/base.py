@@ -79,6 +79,7 @@ class Attack(ABC):
             candidates of one setting or of several. `choices` gives them; override it where they depend on the view.
         tuned_by_default: whether mock twins choose settings where the user gave none. It is for attacks that are cheap
             to try and whose shipped settings say little of another federation.
+        besides: what takes time once, whatever `work` says, in words.
     """
 
     Settings: ClassVar[type[AttackSettings]] = AttackSettings
@@ -89,6 +90,7 @@ class Attack(ABC):
     assumptions: tuple[str, ...] = ("The server knows which labels are private targets.",)
     tunable: ClassVar[Sequence[Mapping[str, Sequence[Any]]]] = ()
     tuned_by_default: ClassVar[bool] = False
+    besides: ClassVar[Sequence[str]] = ()
 
     def __init__(self, settings: Any, prior: Prior, seed: int, device: torch.device | str = "cpu") -> None:
         self.settings = settings

@@ -49,6 +49,10 @@ class DLG(GradientMatching):
             parameters, lr=s.lr, max_iter=s.evaluations, max_eval=s.evaluations, line_search_fn=search
         )
 
+    @property
+    def costs_a_step(self) -> int:
+        return self.settings.evaluations
+
     def start(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
         return 0.5 + 0.5 * torch.randn(shape, generator=generator)  # standard normal where the model takes it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from logitleak.attacks.base import Attack
 from logitleak.attacks.selection import smallest
-from logitleak.machine.forecast import Scale
+from logitleak.machine.forecast import Scale, Work
 from logitleak.priors.base import Prior
 from logitleak.types import Reconstructions, ServerView
 
@@ -46,6 +47,10 @@ class GANAttack(Attack):
 
     def choose(self, images: Tensor, labels: Tensor) -> Reconstructions:
         return smallest(images, labels, torch.zeros(images.shape[:2]))
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work]:
+        """See `Attack.work`: it reads images that are there."""
+        return []
 
     def memory(self, scale: Scale) -> int:
         """See `Attack.memory`: as many images of each target as a participant keeps by default."""

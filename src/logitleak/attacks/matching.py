@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from logitleak.attacks import rehearsal_models
 from logitleak.attacks.base import AttackSettings
 from logitleak.attacks.shared_models import SharedModelAttack
 from logitleak.errors import UserError
-from logitleak.machine.forecast import Scale
+from logitleak.machine.forecast import Scale, Work
 from logitleak.priors.base import Prior
 from logitleak.seeds import derive
 from logitleak.types import ServerView
@@ -95,6 +96,17 @@ class GradientMatching(SharedModelAttack):
         """See `Attack.memory`: one dummy for each class and client, and gradients of a client's gradients."""
         dummies = scale.classes * scale.image
         return super().memory(scale) + (scale.clients + 4) * dummies + 8 * scale.model
+
+    @property
+    def costs_a_step(self) -> int:
+        """How often the cost is computed in a step of the optimizer, at most."""
+        return 1
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work]:
+        """See `Attack.work`: the dummies of one client's labels, in every step from every start."""
+        costs = self.settings.steps * self.settings.restarts * self.costs_a_step
+        times = scale.clients * len(rounds) * costs
+        return [rehearsal_models.matching(scale, rehearsal_models.labels_of(scale), self.device, times)]
 
     def steps_planned(self, view: ServerView) -> int:
         return view.clients * self.settings.steps * self.settings.restarts

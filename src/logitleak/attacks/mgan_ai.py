@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
+from logitleak.attacks import rehearsal_models
 from logitleak.attacks.matching import GradientMatching, MatchingSettings, squared_distance
 from logitleak.attacks.multi_task import MultiTaskGAN, MultiTaskSettings, Seen
+from logitleak.attacks.rehearsal import noise
 from logitleak.files import model_state
 from logitleak.machine import forecast
-from logitleak.machine.forecast import Scale
+from logitleak.machine.forecast import Scale, Work
 from logitleak.metrics.image import total_variation
 from logitleak.models.heads import last_layer
 from logitleak.models.latent import GROUPS, LatentGenerator
@@ -125,6 +128,29 @@ class MGANAI(GradientMatching):
         )
         if gan:
             self._begun(view).load_state(gan)
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work]:
+        """See `Attack.work`: besides the matching, the GAN's steps in every round."""
+        brief = self.settings.gan.model_copy(update={"steps": 1})
+
+        @cache
+        def made() -> tuple[MultiTaskGAN, nn.Module, Seen]:
+            model, size = rehearsal_models.client_model(scale, self.device), (scale.side, scale.side)
+            width = last_layer(model, scale.classes).in_features
+            gan = MultiTaskGAN(brief, size, scale.classes, scale.clients, width, 0, self.device)
+            images = noise(BATCH, 3, *size).abs().clamp(0, 1).to(self.device)
+            labels = torch.arange(BATCH, device=self.device) % scale.classes
+            senders = torch.arange(BATCH, device=self.device) % scale.clients
+            return gan, model, Seen(images, labels, images, senders, labels)
+
+        def once() -> None:
+            gan, model, seen = made()
+            gan.learn(model, seen, 1, lambda step, value: None)
+
+        return [
+            *super().work(scale, rounds),
+            Work("step of the GAN", once, len(rounds) * self.settings.gan_steps),
+        ]
 
     def steps_planned(self, view: ServerView) -> int:
         return super().steps_planned(view) + self.settings.gan.steps

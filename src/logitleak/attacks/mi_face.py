@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from logitleak.attacks import rehearsal_models
 from logitleak.attacks.base import AttackSettings
 from logitleak.attacks.shared_models import ClientModelAttack
-from logitleak.machine.forecast import Scale
+from logitleak.machine.forecast import Scale, Work
 from logitleak.types import ServerView
 
 
@@ -86,6 +88,11 @@ class MIFace(ClientModelAttack):
     def memory(self, scale: Scale) -> int:
         """See `Attack.memory`: every client's model, and images with what their gradient keeps."""
         return super().memory(scale) + (scale.clients + 1) * scale.model + 8 * scale.targets * scale.image
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work]:
+        """See `Attack.work`: all steps on all targets, though many an image is ready before."""
+        times = scale.clients * len(rounds) * (self.settings.steps + 1)
+        return [rehearsal_models.asking(scale, scale.targets, self.device, times)]
 
     def steps_planned(self, view: ServerView) -> int:
         return view.clients * (self.settings.steps + 1)

@@ -60,7 +60,7 @@ def training(
     @cache
     def made() -> tuple[nn.Module, torch.optim.Optimizer, Tensor, Tensor]:
         learner = network().to(device).train()
-        inputs = _noise(batch, width).to(device)
+        inputs = noise(batch, width).to(device)
         with torch.no_grad():
             images = torch.rand_like(learner(inputs))
         return learner, torch.optim.Adam(learner.parameters(), fused=True), inputs, images
@@ -90,8 +90,8 @@ def solving(rows: int, widths: Sequence[int], targets: int, device: torch.device
 
     @cache
     def made() -> tuple[Tensor, Tensor]:
-        z = _noise(SIDE, SIDE).to(device)
-        return z - z.mean(0), _noise(TARGETS, SIDE).to(device)
+        z = noise(SIDE, SIDE).to(device)
+        return z - z.mean(0), noise(TARGETS, SIDE).to(device)
 
     def once() -> None:
         shares(*made(), 0.1).cpu()
@@ -106,9 +106,9 @@ def combining(scale: Scale, device: torch.device, times: float) -> Work:
 
     @cache
     def made() -> tuple[Departures, Tensor]:
-        images = _noise(IMAGES, 3, side, side).abs().mul(80).to(torch.uint8)
+        images = noise(IMAGES, 3, side, side).abs().mul(80).to(torch.uint8)
         public = PublicData(images, None, torch.ones(IMAGES, dtype=torch.bool))
-        return Departures(public, torch.arange(IMAGES), device), _noise(IMAGES, targets).to(device)
+        return Departures(public, torch.arange(IMAGES), device), noise(IMAGES, targets).to(device)
 
     def once() -> None:
         departures, weights = made()
@@ -124,13 +124,13 @@ def validating(rows: int, width: int, people: int, device: torch.device, times: 
 
     @cache
     def made() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        z = _noise(SIDE, SIDE).to(device)
+        z = noise(SIDE, SIDE).to(device)
         identities = torch.arange(SIDE, device=device) % TARGETS
         return (
             z - z.mean(0),
-            _noise(SIDE, PROJECTIONS).to(device),
+            noise(SIDE, PROJECTIONS).to(device),
             identities,
-            _noise(TARGETS, SIDE).to(device),
+            noise(TARGETS, SIDE).to(device),
         )
 
     def once() -> None:
@@ -153,7 +153,7 @@ def choosing(scale: Scale, beta: float, rounds: int) -> Work:
 
     @cache
     def made() -> Tensor:
-        return _noise(scale.clients, targets, 3, scale.side, scale.side).abs().clamp(0, 1)
+        return noise(scale.clients, targets, 3, scale.side, scale.side).abs().clamp(0, 1)
 
     def once() -> None:
         select(made(), torch.arange(targets), beta)
@@ -167,5 +167,6 @@ def _multiplied(rows: int, width: int, targets: int) -> float:
     return 0.625 * rows * width * side + side**3 / 6 + (side * side + rows * width) * targets
 
 
-def _noise(*shape: int) -> Tensor:
+def noise(*shape: int) -> Tensor:
+    """Normal numbers, the same every time."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -9,15 +12,17 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from logitleak.attacks import rehearsal_models
 from logitleak.attacks.base import AttackSettings
 from logitleak.attacks.shared_models import ClientModelAttack
 from logitleak.errors import UserError
 from logitleak.machine import forecast
-from logitleak.machine.forecast import Scale
+from logitleak.machine.forecast import Scale, Work
 from logitleak.models.latent import GROUPS, LatentGenerator
 from logitleak.priors.base import Prior
 from logitleak.priors.domains import shared_labels
-from logitleak.priors.wgan import PublicGAN, Wasserstein, WGANSettings
+from logitleak.priors.trained import build
+from logitleak.priors.wgan import SPREAD, PublicGAN, Wasserstein, WGANSettings
 from logitleak.seeds import derive
 from logitleak.types import LabelledPublicData, PublicData, ServerView
 
@@ -86,6 +91,7 @@ class SecretRevealer(ClientModelAttack):
     Settings = SecretRevealerSettings
     settings: SecretRevealerSettings
     needs = frozenset({"gradients", "labels"})
+    besides = ("its GAN, which is trained once",)
     assumptions = (
         *ClientModelAttack.assumptions,
         "The server has the sensitive public images (D_0), and time to train a GAN on them.",
@@ -182,6 +188,31 @@ class SecretRevealer(ClientModelAttack):
         s, batches = self.settings, -(-len(view.knowledge.target_labels) // BATCH)
         left = self._public_gan(view.knowledge.public.labelled()).steps_left(view.knowledge.public.labelled())
         return view.clients * batches * s.starts * s.steps + -(-left // view.rounds)
+
+    def work(self, scale: Scale, rounds: Sequence[int]) -> Sequence[Work]:
+        """See `Attack.work`: the search alone."""
+        s, batches = self.settings, math.ceil(scale.targets / BATCH)
+        rows = math.ceil(scale.targets / max(1, batches))
+        brief = SecretRevealer(
+            s.model_copy(update={"steps": 1, "starts": 1}), self.prior, self.seed, self.device
+        )
+
+        @cache
+        def made() -> tuple[Wasserstein, nn.Module]:
+            gan = build(
+                lambda: Wasserstein(s.gan, (scale.side, scale.side), False), derive(0, "rehearsal"), SPREAD
+            )
+            assert isinstance(gan, Wasserstein)
+            model = rehearsal_models.client_model(scale, self.device)
+            return gan.to(self.device).requires_grad_(False), model.requires_grad_(False)
+
+        def once() -> None:
+            gan, model = made()
+            brief.search(gan, model, torch.arange(rows, device=self.device) % scale.classes, None)
+
+        # one step is two images, since the start is one too
+        times = scale.clients * len(rounds) * batches * s.starts * (s.steps + 1) / 2
+        return [Work("search", once, times)]
 
     def memory(self, scale: Scale) -> int:
         """See `Attack.memory`: every client's model, and the larger of the GAN's training and the search."""

@@ -27,6 +27,7 @@ class Scale:
         clients, rounds, targets: K, T, and the target labels.
         people: labels that have public images.
         model: bytes of a client's weights.
+        network: what the first client's model is called.
     """
 
     public: int
@@ -38,6 +39,7 @@ class Scale:
     targets: int
     people: int
     model: int
+    network: str = "cnn"
 
     @property
     def image(self) -> int:

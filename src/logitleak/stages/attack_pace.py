@@ -184,7 +184,7 @@ def _control(config: Config, found: Checked, made: Attack, cost: Callable[[], fl
 
 def _left_out(made: Attack, entry: AttackConfig, tried: Sequence[Mapping[str, Any]]) -> list[str]:
     """What takes time besides."""
-    told = []
+    told = list(made.besides)
     if made.uses_prior and registry.load("prior", entry.prior).learns:
         told.append(f"what the prior {entry.prior} learns")
     if "shadows" in made.needs or any(settings.get("reference") == "shadow" for settings in tried):

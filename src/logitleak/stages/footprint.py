@@ -81,6 +81,7 @@ def scale_of(config: Config, size: Sizes) -> Scale:
         targets=size.targets,
         people=size.people,
         model=max(forecast.weights(model_of(name, d.image_size, size.classes)) for name in f.models),
+        network=f.models[0],
     )
 
 
