@@ -16,6 +16,7 @@ import torch
 
 import logitleak
 from logitleak import registry
+from logitleak.audits.identity import OFFLINE, ONLINE
 from logitleak.cli import main
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors
@@ -216,6 +217,12 @@ def test_without_the_truth_there_is_an_estimate(tiny: Tiny, people: People, tmp_
     logitleak.audit(run)
     found = json.loads((run / "audit.json").read_text())
     assert of(found, "identity")["estimate"]["game"]["area"]["positives"] >= 4
+    names = {
+        seen["onlooker"]: [one["variant"] for one in seen["variants"]]
+        for seen in of(found, "identity")["views"]
+    }
+    assert names["server"][-2:] == [OFFLINE, ONLINE]
+    assert names["sum"][:2] == [OFFLINE, ONLINE]
     assert "Estimate" in next(one.sentence for one in audit_findings(run) if one.audit == "identity")
     assert "Estimate" in (run / "audit.html").read_text()
 

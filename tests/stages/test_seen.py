@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
 
 from logitleak.attacks.differences import isolated
+from logitleak.audits.base import Asked, Played
 from logitleak.schemes.dsfl import mean_probabilities
+from logitleak.sealed.game import Game
+from logitleak.stages.audit_beside import calibrated
+from logitleak.stages.lab import MockTwins
 from logitleak.stages.seen import ONLOOKERS, AskedAbout, ClientView, onlookers_of, taking_part
 from logitleak.types import Event, Payload, PublicData, Summed, UploadKind
 from logitleak.wire.transcript import Transcript
@@ -184,3 +190,39 @@ def test_a_lab_is_asked_about_the_real_targets(tmp_path: Path) -> None:
     other = AskedAbout(view, torch.tensor([0, 4]))
     assert other.knowledge.target_labels.tolist() == [0, 4]
     assert view.knowledge.target_labels.tolist() == [1, 3]
+
+
+def test_who_of_the_servers_own_people_was_in(tmp_path: Path) -> None:
+    """By the coin of each, at the client that it is about; where a sum is seen, in the data of all that it shows."""
+    view = recorded(tmp_path / "wire", 4)
+    units, strata = torch.tensor([0, 2, 4]), torch.tensor([0, 2, 2])
+    coins = torch.tensor([[True, False, True]])
+    for unit in ("person", "person-at-client"):
+        game = Game("twins", units, strata, coins, unit)  # type: ignore[arg-type]
+        twins = cast(MockTwins, SimpleNamespace(views=[view], game=game))
+
+        def asked(who: str, twins: MockTwins = twins) -> list[Played]:
+            about = calibrated(Asked.nothing(), twins, ONLOOKERS[who], torch.tensor([1, 3]))
+            assert [one.knowledge.target_labels.tolist() for one in about.lab] == [[1, 3]] * len(about.lab)
+            assert all(one.view.knowledge.target_labels.tolist() == [0, 2, 4] for one in about.people)
+            return list(about.people)
+
+        (server,) = asked("server")
+        assert server.inside.nonzero().tolist() == [[0, 0], [2, 2]]
+        everywhere = [[0, 1], [1, 1], [2, 1], [3, 1]]
+        assert server.outside.nonzero().tolist() == (everywhere if unit == "person" else [[2, 1]])
+        (whole,) = asked("sum")
+        assert (whole.inside.tolist(), whole.outside.tolist()) == (
+            [[True, False, True]],
+            [[False, True, False]],
+        )
+        first, second = asked("sum, half colluding")
+        assert (first.inside.tolist(), second.inside.tolist()) == (
+            [[True, False, False]],
+            [[False, False, True]],
+        )
+        assert first.outside.tolist() == [[False, unit == "person", False]]
+    game = Game("twins", units, strata, coins, "image", torch.arange(3))
+    twins = cast(MockTwins, SimpleNamespace(views=[view], game=game))
+    about = calibrated(Asked.nothing(), twins, ONLOOKERS["server"], torch.tensor([1, 3]))
+    assert (len(about.lab), len(about.people)) == (1, 0)

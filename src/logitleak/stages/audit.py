@@ -22,7 +22,7 @@ from logitleak.progress import Progress, Quiet
 from logitleak.sealed.game import held_images
 from logitleak.seeds import derive_int
 from logitleak.stages.aggregation import aggregation_of
-from logitleak.stages.audit_beside import choices, estimate, told, unanswered, uncalibrated
+from logitleak.stages.audit_beside import calibrated, choices, estimate, told, unanswered, uncalibrated
 from logitleak.stages.audit_truth import Scored, judge, truth_of, write_scores
 from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
 from logitleak.stages.evaluate import describe_game, versions
@@ -30,7 +30,7 @@ from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.stages.knowing import as_read
 from logitleak.stages.lab import MockTwins, mock_twins
 from logitleak.stages.opening import finished
-from logitleak.stages.seen import ONLOOKERS, AskedAbout, onlookers_of
+from logitleak.stages.seen import ONLOOKERS, onlookers_of
 from logitleak.stages.students import train_students
 from logitleak.stages.threat import threat_model
 from logitleak.stages.worlds import attack_seed
@@ -104,7 +104,7 @@ class _Battery:
         config, view = self.config, self.views[0]
         twins = self._lab()
         why = uncalibrated(twins, view.knowledge.target_labels)
-        lab = twins.views if isinstance(twins, MockTwins) and why is None else ()
+        lab = twins if isinstance(twins, MockTwins) and why is None else None
         asked = self._asked()
         names = registry.names("audit")
         self.progress.stage("audits", len(names) * len(self.onlookers))
@@ -129,7 +129,7 @@ class _Battery:
         }
 
     def _question(
-        self, name: str, asked: Mapping[str, Sequence[Asked]], lab: Sequence[Any], twins: MockTwins | str
+        self, name: str, asked: Mapping[str, Sequence[Asked]], lab: MockTwins | None, twins: MockTwins | str
     ) -> dict[str, Any]:
         """One audit, for everybody who may look."""
         start = time.perf_counter()
@@ -154,7 +154,7 @@ class _Battery:
         }
 
     def _seen(
-        self, name: str, audit: Audit, who: str, asked: Sequence[Asked], lab: Sequence[Any]
+        self, name: str, audit: Audit, who: str, asked: Sequence[Asked], lab: MockTwins | None
     ) -> dict[str, Any] | None:
         """One audit for one onlooker, in all worlds; None where there is nothing to see."""
         look = self.onlookers[who]
@@ -167,10 +167,8 @@ class _Battery:
                 why = look.nothing(view)
                 return unanswered(who, look.sees, why) if why else None
             about = asked[number] if asked else Asked.nothing()
-            if lab:
-                targets = view.knowledge.target_labels
-                played = [sight.view for world in lab for sight in look.sights(world)]
-                about = replace(about, lab=[AskedAbout(one, targets) for one in played])
+            if lab is not None:
+                about = calibrated(about, lab, look, view.knowledge.target_labels)
             try:
                 found = [(sight.about, told(sight, audit.ask(sight.view, about))) for sight in sights]
             except UserError as said:  # one that cannot answer stops no other
