@@ -272,13 +272,24 @@ def test_the_command(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[s
         main(["audit", str(run), "--fast", "--quiet", "--fail-above", "identity=0.01"])
     assert ended.value.code == 1
     assert "is allowed" in capsys.readouterr().err
-    main(["audit", str(run), "--fast", "--quiet", "--fail-above", "identity=1", "epsilon=3"])
-    assert "epsilon was not answered" in capsys.readouterr().err
+    for limits, code, said in (
+        (["identity=0.01", "epsilon=3"], 1, "is allowed; epsilon was not answered"),
+        (["epsilon=3"], 2, "epsilon was not answered, so its limit says nothing: There is no bound"),
+        (["identity=0.999"], 2, "could not have been shown to be above 0.999"),
+        (["stealing=0.1"], 2, "leave out --fast"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["audit", str(run), "--fast", "--json", "--fail-above", *limits])
+        assert ended.value.code == code
+        out, err = capsys.readouterr()
+        assert said in err + out
+        assert set(json.loads(out)["answers"]) == set(told["answers"])
     for wrong, said in (
         (["--fail-above", "identty=0.5"], 'Did you mean "identity"'),
         (["--fail-above", "identity"], "is no limit"),
         (["--fail-above", "identity=high"], "is no limit"),
         (["--fail-above", "shares=0.3"], "there is no limit for it"),
+        (["--fail-above", "identity=1"], "allows everything"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["audit", str(run), "--fast", "--quiet", *wrong])
