@@ -23,7 +23,8 @@ from logitleak.sealed.game import held_images
 from logitleak.seeds import derive_int
 from logitleak.stages.aggregation import aggregation_of
 from logitleak.stages.audit_beside import calibrated, choices, estimate, told, unanswered, uncalibrated
-from logitleak.stages.audit_truth import Scored, judge, truth_of, write_scores
+from logitleak.stages.audit_scores import write_scores
+from logitleak.stages.audit_truth import Scored, judge, truth_of
 from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
 from logitleak.stages.evaluate import describe_game, versions
 from logitleak.stages.folder import RunFolder, choose_device
