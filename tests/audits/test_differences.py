@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from planted import PlantedView
 
-from logitleak.attacks.differences import DifferencesView, isolated, weights
+from logitleak.attacks.differences import DifferencesView, Weights, isolated
 from logitleak.attacks.views import SumView, ViewOf
 from logitleak.audits.base import create
 from logitleak.metrics.detection import area
@@ -61,7 +61,10 @@ def least_changing(sums: NDArray[np.float64], members: NDArray[np.bool_]) -> NDA
 def test_estimates_are_the_outputs_that_change_least(members: torch.Tensor) -> None:
     rng = np.random.default_rng(0)
     sums = rng.normal(size=len(members))
-    found = weights(members, torch.arange(len(members))).numpy() @ sums  # [K, T]
+    weights = Weights(members, torch.arange(len(members)))
+    found = np.array(
+        [[weights.of(k, t).numpy() @ sums for t in range(len(sums))] for k in range(members.shape[1])]
+    )
     alone, expected = isolated(members).numpy(), least_changing(sums, members.numpy())
     assert alone.any()
     np.testing.assert_allclose(found[alone].T, expected[:, alone], atol=1e-4)
@@ -87,7 +90,7 @@ def test_neighboring_rounds_count_more() -> None:
     """Client 0 is away once; what the others changed long after hardly matters."""
     members = there("1", "0", *("1" * 6)).expand(8, 3).clone()
     members[:, 1:] = True
-    found = weights(members, torch.arange(8))[0, 2].abs()
+    found = Weights(members, torch.arange(8)).of(0, 2).abs()
     assert found[2] > found[3:].max()
     assert found[1] > found[3:].max()
 

@@ -25,7 +25,7 @@ LEAST = 1e-6
 class DifferencesView(ViewOf):
     """The same federation as differences of sums show it: an estimate of every client's outputs.
 
-    It is the one that changes least from round to round of all that add up to what was seen (`weights`), so that
+    It is the one that changes least from round to round of all that add up to what was seen (`Weights`), so that
     neighboring rounds count most. Clients that are always there or away together have the same estimate, their mean.
     It supposes that outputs change little between rounds: what all others change while a client comes or goes is taken
     for the client's. Whom it tells something of is what `isolated` says.
@@ -42,7 +42,7 @@ class DifferencesView(ViewOf):
         self.clients = taking_part.shape[1]
         self._kept: tuple[Tensor, Tensor] | None = None
         self._heard = torch.nonzero(taking_part.any(1)).flatten()
-        self._weights = weights(taking_part[self._heard], self._heard)
+        self._weights = Weights(taking_part[self._heard], self._heard)
 
     def client_logits(self, client: int, round: int) -> tuple[Tensor, Tensor]:
         """The estimate of a client that took part in the round, on the public rows that have a sum in every round."""
@@ -52,7 +52,7 @@ class DifferencesView(ViewOf):
         if not bool(self.taking_part[round - 1, client]):
             return rows[:0], torch.empty(0, self.knowledge.num_classes)
         place = int(torch.searchsorted(self._heard, round - 1))
-        found = torch.tensordot(self._weights[client, place].to(sums.dtype), sums, dims=1)
+        found = torch.tensordot(self._weights.of(client, place).to(sums.dtype), sums, dims=1)
         as_probabilities = self.upload_kind == "probabilities"
         return rows, as_logits(found.clamp_min(LEAST) if as_probabilities else found, self.upload_kind)
 
@@ -75,26 +75,32 @@ class DifferencesView(ViewOf):
         return common, seen.mul_(self.taking_part[self._heard].sum(1)[:, None, None])
 
 
-def weights(taking_part: Tensor, when: Tensor) -> Tensor:
-    """What each sum weighs in the estimate of each client in each round, float64 [K, T, T].
+class Weights:
+    """What each sum weighs in the estimate of a client in a round.
 
     Outputs are taken as the mean b of all means plus what is the client's own, which begins anywhere (`LEVEL`) and then
     changes by steps that are alike and independent. The best linear estimate of that from sums s is
     b + C_k M⁻¹(s − |S| b), where c(t, u) = LEVEL − |t − u|/2, C_k(t, u) = c(t, u) [k in S_u], and
-    M(t, u) = c(t, u) |S_t ∩ S_u|, which has an inverse (Schur) if nobody's sum is empty.
+    M(t, u) = c(t, u) |S_t ∩ S_u|, which is positive definite (Schur) as nobody's sum is empty.
 
     Args:
         taking_part: bool [T, K], with somebody in each round.
         when: int64 [T], the number of each round.
     """
-    members = taking_part.double()
-    level = LEVEL + float(len(when) and when[-1] - when[0])
-    kernel = level - (when[:, None] - when[None]).abs().double() / 2
-    own = kernel * members.T[:, None]  # [K, T, T]
-    found = torch.linalg.solve(kernel * (members @ members.T), own.transpose(1, 2)).transpose(1, 2)
-    size = members.sum(1)
-    rest = 1 - (found * size).sum(2, keepdim=True)
-    return found + rest / (len(when) * size)
+
+    def __init__(self, taking_part: Tensor, when: Tensor) -> None:
+        self._members = taking_part.double()
+        level = LEVEL + float(len(when) and when[-1] - when[0])
+        self._kernel = level - (when[:, None] - when[None]).abs().double() / 2
+        self._factor = torch.linalg.cholesky(self._kernel * (self._members @ self._members.T))
+
+    def of(self, client: int, place: int) -> Tensor:
+        """Of all sums, for a client in one of the rounds by its place: float64 [T]."""
+        own = self._kernel[place] * self._members[:, client]
+        found = torch.cholesky_solve(own[:, None], self._factor)[:, 0]
+        size = self._members.sum(1)
+        weights: Tensor = found + (1 - found @ size) / (len(size) * size)
+        return weights
 
 
 def isolated(taking_part: Tensor) -> Tensor:
@@ -106,12 +112,12 @@ def isolated(taking_part: Tensor) -> Tensor:
     """
     members = taking_part.double()
     found = torch.zeros(members.shape[1], dtype=torch.bool)
+    back = torch.linalg.pinv(members)  # after `members`, the projection onto what sums tell
     groups = torch.unique(members.T, dim=0, return_inverse=True)[1]
     for group in range(int(groups.max()) + 1 if len(groups) else 0):
         mine = groups == group
         if 2 * int(mine.sum()) > len(mine) or not bool(taking_part[:, mine].any()):
             continue
-        wanted = mine.double()[:, None]
-        left = members.T @ (torch.linalg.pinv(members.T) @ wanted) - wanted
-        found |= mine & bool(left.abs().max() < 1e-8)
+        wanted = mine.double()
+        found |= mine & bool((back @ (members @ wanted) - wanted).abs().max() < 1e-8)
     return found

@@ -79,13 +79,17 @@ def _half_colluding(view: Transcript) -> list[Sight]:
 
 
 def taking_part(view: Transcript) -> Tensor:
-    """Who has outputs in which round's sum, bool [T, K]: the server, which sums, knows who answered."""
+    """Who has outputs in which round's sum, bool [T, K]: the server, which sums, knows who answered. Where everybody
+    always did, no upload is read to see of how many rows."""
     found = torch.ones(view.rounds, view.parties, dtype=torch.bool)
     for round in range(1, view.rounds + 1):
         absent = view.absent(round).get(view.manifest.uploads.action, {})
-        for client in range(view.parties):
-            seen = 0 if view.summed else client
-            found[round - 1, client] = client not in absent and len(view.client_logits(seen, round)[0]) > 0
+        found[round - 1, list(absent)] = False
+    if bool(found.all()):
+        return found
+    for index, client in torch.nonzero(found).tolist():
+        seen = 0 if view.summed else client
+        found[index, client] = len(view.client_logits(seen, index + 1)[0]) > 0
     return found
 
 
@@ -107,7 +111,8 @@ def _nothing_to_subtract(view: Transcript) -> str | None:
     members = taking_part(view)
     if bool(isolated(members).any()):
         return None
-    if bool((members == members[:1]).all()):
+    heard = members[members.any(1)]
+    if bool((heard == heard[:1]).all()):
         return "The sums of all rounds are of the same clients, so there is nothing to subtract."
     return "No difference of sums cuts out a client, or a group of at most half of them."
 
