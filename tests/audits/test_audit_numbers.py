@@ -12,7 +12,7 @@ from planted import PlantedView, asked_of
 
 from logitleak.attacks.views import HardLabels, LastRound, SumView
 from logitleak.audits.base import Asked, create
-from logitleak.audits.identity import standardized
+from logitleak.audits.identity import OFFLINE, standardized
 from logitleak.audits.records import lira, logit_scaled, ridge_weights
 
 
@@ -91,7 +91,7 @@ def test_a_ruler_takes_away_what_is_usual_for_a_target() -> None:
         one.logits[:4, :, :, 3] += 2.0
     asked = Asked(**{**Asked.nothing().__dict__, "lab": [SumView(one) for one in lab]})
     found = create("identity").ask(SumView(view), asked)
-    plain, ruled = found["all rounds"][0], found["all rounds, against shadows"][0]
+    plain, ruled = found["all rounds"][0], found[OFFLINE][0]
     assert int(plain.argmax()) == 3
     assert float((ruled[3] - ruled.mean()) / ruled.std()) < float((plain[3] - plain.mean()) / plain.std()) - 1
 

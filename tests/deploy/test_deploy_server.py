@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from loopback import Loopback, faithful
@@ -91,6 +92,45 @@ def test_attacks_and_scores(four_clients: Tiny, tmp_path: Path) -> None:
     assert scored["attacks"]["ridge"] == simulated["attacks"]["ridge"]
     assert scored["federation"]["bytes"] == simulated["federation"]["bytes"]
     assert scored["utility"] is None
+
+
+def identity(run: Path) -> dict[str, Any]:
+    found = logitleak.audit(run, fast=True, device="cpu").found["audits"]
+    return {
+        k: v for k, v in next(one for one in found if one["audit"] == "identity").items() if k != "seconds"
+    }
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_its_audit_is_that_of_the_simulation(
+    missing: bool, four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the truth it writes the same scores; with it the same panel. Sums are subtracted where a client was
+    away."""
+
+    def spoil(round: int, action: str, client: int, answer: Payload) -> Payload | Absence:
+        gone = missing and (round, client, action) == (1, 2, "upload")
+        return Absence("did not answer within 5 s") if gone else answer
+
+    def spoilt(self: InProcessChannel, action: str, round: int, message: Payload | None = None) -> Any:
+        return {k: spoil(round, action, k, answer) for k, answer in ask(self, action, round, message).items()}
+
+    values = four_clients("fedmd")
+    values["federation"]["minimum_clients"] = 3
+    config = deployment(values, tmp_path)
+    run = serve(config, lambda form: Loopback(config, spoil)).path
+    ask = InProcessChannel.ask
+    monkeypatch.setattr(InProcessChannel, "ask", spoilt)
+    simulated = logitleak.run(values, tmp_path / "simulated").path
+    blind, expected = identity(run), identity(simulated)
+    found, kept = (np.load(path / "audit" / "scores.npz") for path in (run, simulated))
+    for name in (name for name in kept if name.startswith("identity/")):
+        np.testing.assert_array_equal(found[name], kept[name])
+    assert "clients" not in blind["views"][0]["variants"][0]
+    shutil.copytree(simulated / "sealed", run / "sealed")
+    assert identity(run) == expected
+    differences = next(one for one in expected["views"] if one["onlooker"] == "sums, differences")
+    assert (differences["refused"] is None) == missing
 
 
 def test_who_was_missing_is_in_metrics_and_report(four_clients: Tiny, tmp_path: Path) -> None:

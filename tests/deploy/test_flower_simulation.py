@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -64,6 +65,14 @@ def test_equals_the_simulation_in_one_process(
             rows_expected, values_expected = expected.client_logits(k, round)
             assert torch.equal(rows, rows_expected)
             torch.testing.assert_close(values_found, values_expected, **TOLERANCE)
+    scores = []
+    for path in (tmp_path / "dep" / "run", tmp_path / "simulated"):
+        main(["audit", str(path), "--fast", "--quiet"])
+        kept = np.load(path / "audit" / "scores.npz")
+        scores.append({name: kept[name] for name in kept if name.startswith("identity/")})
+    assert set(scores[0]) == set(scores[1])
+    for name, value in scores[0].items():  # in units of their spread
+        np.testing.assert_allclose(value, scores[1][name], rtol=1e-2, atol=1e-2)
     rebuilt = [logitleak.attack(view, "ridge") for view in (found, expected)]
     torch.testing.assert_close(rebuilt[0].images, rebuilt[1].images, rtol=0, atol=1e-3)
     assert torch.equal(rebuilt[0].chosen, rebuilt[1].chosen)

@@ -16,6 +16,7 @@ import torch
 
 import logitleak
 from logitleak import registry
+from logitleak.audits.identity import OFFLINE, ONLINE
 from logitleak.cli import main
 from logitleak.errors import UserError
 from logitleak.files.storage import read_tensors
@@ -216,6 +217,12 @@ def test_without_the_truth_there_is_an_estimate(tiny: Tiny, people: People, tmp_
     logitleak.audit(run)
     found = json.loads((run / "audit.json").read_text())
     assert of(found, "identity")["estimate"]["game"]["area"]["positives"] >= 4
+    names = {
+        seen["onlooker"]: [one["variant"] for one in seen["variants"]]
+        for seen in of(found, "identity")["views"]
+    }
+    assert names["server"][-2:] == [OFFLINE, ONLINE]
+    assert names["sum"][:2] == [OFFLINE, ONLINE]
     assert "Estimate" in next(one.sentence for one in audit_findings(run) if one.audit == "identity")
     assert "Estimate" in (run / "audit.html").read_text()
 
@@ -265,13 +272,24 @@ def test_the_command(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[s
         main(["audit", str(run), "--fast", "--quiet", "--fail-above", "identity=0.01"])
     assert ended.value.code == 1
     assert "is allowed" in capsys.readouterr().err
-    main(["audit", str(run), "--fast", "--quiet", "--fail-above", "identity=1", "epsilon=3"])
-    assert "epsilon was not answered" in capsys.readouterr().err
+    for limits, code, said in (
+        (["identity=0.01", "epsilon=3"], 1, "is allowed; epsilon was not answered"),
+        (["epsilon=3"], 2, "epsilon was not answered, so its limit says nothing: There is no bound"),
+        (["identity=0.999"], 2, "could not have been shown to be above 0.999"),
+        (["stealing=0.1"], 2, "leave out --fast"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["audit", str(run), "--fast", "--json", "--fail-above", *limits])
+        assert ended.value.code == code
+        out, err = capsys.readouterr()
+        assert said in err + out
+        assert set(json.loads(out)["answers"]) == set(told["answers"])
     for wrong, said in (
         (["--fail-above", "identty=0.5"], 'Did you mean "identity"'),
         (["--fail-above", "identity"], "is no limit"),
         (["--fail-above", "identity=high"], "is no limit"),
         (["--fail-above", "shares=0.3"], "there is no limit for it"),
+        (["--fail-above", "identity=1"], "allows everything"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["audit", str(run), "--fast", "--quiet", *wrong])

@@ -71,6 +71,9 @@ def test_a_game_whose_owners_nobody_names_is_judged_by_the_highest_score(tmp_pat
     """That a class is at somebody is seen by everybody who looks, in whichever half of a sum it is."""
     identity = audited(recorded(tmp_path, owners=False))["identity"]
     for seen in identity["views"]:
+        if seen["refused"]:
+            assert "nothing to subtract" in seen["refused"]
+            continue
         result = seen["variants"][0]
         assert result["game"]["area"]["low"] > 0.7, seen["onlooker"]
         assert (result["game"]["area"]["positives"], result["game"]["area"]["negatives"]) == (20, 20)
@@ -85,3 +88,38 @@ def test_a_game_whose_owners_nobody_names_is_judged_by_the_highest_score(tmp_pat
     for unit in units["variants"][0]["game"]["per_unit"]:
         told = unit["in"] if unit["in"] is not None else unit["out"]
         assert told == pytest.approx(max(half[unit["place"]] for half in halves), rel=1e-5)
+
+
+def test_a_client_that_is_away_once_is_told_from_sums_alone(tmp_path: Path) -> None:
+    """Client 2 sends nothing in the second of three rounds; the others are asked about in no difference."""
+    rng, labels = np.random.default_rng(0), np.arange(ROWS) % CLASSES
+    owners = {str(label): int(OWNERS[label]) for label in range(CLASSES)}
+    sides = {"in": np.flatnonzero(TAKING_PART).tolist(), "out": np.flatnonzero(~TAKING_PART).tolist()}
+    private = {"owners": owners, "game": sides | {"share": 0.5}}
+    with CaptureWriter(
+        tmp_path / "capture", CLASSES, ROWS, labels=labels, private=private, noun="class", synthetic=True
+    ) as record:
+        said = 3 * np.eye(CLASSES)[labels] + rng.normal(size=(CLIENTS, ROWS, CLASSES))
+        for client in range(CLIENTS):
+            said[client][:, (client == OWNERS) & TAKING_PART] += 3.0
+        for round in (1, 2, 3):
+            for client in range(CLIENTS):
+                if (client, round) != (2, 2):
+                    record.upload(round, client, said[client] + 0.1 * rng.normal(size=(ROWS, CLASSES)))
+    views = audited(import_recorded(tmp_path / "capture", tmp_path / "run").path)["identity"]["views"]
+    seen = next(one for one in views if one["onlooker"] == "sums, differences")
+    found = seen["variants"][0]
+    assert found["game"]["area"] | {"low": 0, "high": 0} == {
+        "value": 1.0, "low": 0, "high": 0, "positives": 5, "negatives": 5,
+    }  # fmt: skip
+    heard = [unit["place"] for unit in found["game"]["per_unit"] if (unit["in"] or unit["out"]) is not None]
+    assert set(heard) == set(np.flatnonzero(OWNERS == 2).tolist())
+
+
+def test_where_nobody_is_ever_away_there_is_nothing_to_subtract(tmp_path: Path) -> None:
+    run = recorded(tmp_path)
+    seen = next(one for one in audited(run)["identity"]["views"] if one["onlooker"] == "sums, differences")
+    assert (
+        seen["refused"] == "The sums of all rounds are of the same clients, so there is nothing to subtract."
+    )
+    assert seen["refused"] in (run / "audit.html").read_text()

@@ -115,7 +115,8 @@ def test_what_is_said_and_measured_of_it(tiny_config: Tiny, tmp_path: Path) -> N
     found = logitleak.audit(result.path, fast=True).found
     assert found["data"]["clients"] == 2
     identity = next(one for one in found["audits"] if one["audit"] == "identity")
-    assert [seen["onlooker"] for seen in identity["views"]] == ["server", "last round"]
+    assert [seen["onlooker"] for seen in identity["views"]] == ["server", "last round", "differences"]
+    assert "nothing to subtract" in identity["views"][-1]["refused"]
     result_of_server = identity["views"][0]["variants"][0]
     assert result_of_server["game"]["pairs"]["trials"] > 0  # who is in anybody's data is asked,
     assert "clients" not in result_of_server  # and at whom is not

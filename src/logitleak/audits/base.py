@@ -26,6 +26,22 @@ class AuditSettings(Strict):
 
 
 @dataclass(frozen=True)
+class Played:
+    """A federation that the server played by itself, asked about the public people who played private ones in it. Who
+    of them was in is no secret: the server threw those coins.
+
+    Attributes:
+        view: its targets are those people.
+        inside: bool [K, M], that a client of the view trained on a person's images.
+        outside: bool [K, M], that it did not, where it might have.
+    """
+
+    view: ServerView
+    inside: Tensor
+    outside: Tensor
+
+
+@dataclass(frozen=True)
 class Asked:
     """What an audit is asked about, beside what the server's view holds. It says nothing of who is in.
 
@@ -41,6 +57,7 @@ class Asked:
         rivals: the same of models that stand for all clients, float32 [1, n, J]: of public labels, or the server's.
         lab: views of federations that the server played by itself with public people: nobody in them holds a private
             image of a target.
+        people: the same federations, asked about the people who played private ones.
     """
 
     images: Tensor
@@ -50,6 +67,7 @@ class Asked:
     students: Mapping[str, Tensor] = field(default_factory=dict)
     rivals: Mapping[str, Tensor] = field(default_factory=dict)
     lab: Sequence[ServerView] = ()
+    people: Sequence[Played] = ()
 
     @classmethod
     def nothing(cls) -> Asked:

@@ -19,13 +19,11 @@ from torch import Tensor
 from logitleak.attacks.features import tempered
 from logitleak.attacks.references import reference_of
 from logitleak.audits.base import Asked, Audit, AuditSettings
+from logitleak.audits.calibration import Differences, Feature, Sides, against, likelier, summed
 from logitleak.types import Domain, ServerView
 
-Feature = tuple[Literal["sensitive", "own"], float]
-"""A kind of public rows, and a softmax temperature."""
-
-Differences = dict[Feature, Tensor]
-"""By feature a number for every client and target, float64 [K, T], or for one client [T]; nan where no row is."""
+OFFLINE = "all rounds, against shadows (LiRA, offline)"
+ONLINE = "all rounds, against shadows (LiRA, online, pooled over people)"
 
 
 class IdentitySettings(AuditSettings):
@@ -68,14 +66,32 @@ class Identity(Audit):
         found = {"all rounds": summed([weights[round] * value for round, value in by_round.items()])}
         found |= {f"round {round}": value for round, value in by_round.items()}
         if asked.lab:
-            lab = [[self._differences(one, t) for t in range(1, one.rounds + 1)] for one in asked.lab]
-            ruled = []
-            for round, differences in seen.items():
-                usual = [played[min(round, len(played)) - 1] for played in lab]
-                ruled.append(weights[round] * against(differences, usual))
-            shadowed = {"all rounds, against shadows": summed(ruled)}
-            return found | shadowed if view.clients > 1 else shadowed | found
+            ruled = self._calibrated(seen, weights, asked)
+            return found | ruled if view.clients > 1 else ruled | found
         return found
+
+    def _calibrated(
+        self, seen: Mapping[int, Differences], weights: Mapping[int, float], asked: Asked
+    ) -> dict[str, Tensor]:
+        """All rounds against federations of the server's own, by how that is done; see `calibration`.
+
+        Args:
+            seen: by round.
+            weights: of the rounds; a ratio of likelihoods needs none.
+            asked: with a lab.
+        """
+        lab = [self._every_round(one) for one in asked.lab]
+        people = [(self._every_round(one.view), one) for one in asked.people]
+        offline, online = [], []
+        for round, differences in seen.items():
+            usual = [_at(played, round) for played in lab]
+            offline.append(weights[round] * against(differences, usual))
+            sides = [Sides(_at(played, round), one.inside, one.outside) for played, one in people]
+            online.append(likelier(differences, usual, sides))
+        return {OFFLINE: summed(offline)} | ({ONLINE: summed(online)} if asked.people else {})
+
+    def _every_round(self, view: ServerView) -> list[Differences]:
+        return [self._differences(view, round) for round in range(1, view.rounds + 1)]
 
     def _differences(self, view: ServerView, round: int) -> Differences:
         """How much more every client believes in every target, by feature."""
@@ -178,6 +194,11 @@ class Identity(Audit):
         return found
 
 
+def _at(played: Sequence[Differences], round: int) -> Differences:
+    """What was seen in a round of a federation of the server's own, which may have fewer: then in its last."""
+    return played[min(round, len(played)) - 1]
+
+
 def _beliefs(values: Tensor, less: Tensor | None, tau: float, chosen: Tensor) -> Tensor:
     """softmax(values/τ) of some rows, minus that of others where there are any."""
     beliefs = tempered(values[chosen], tau)
@@ -206,28 +227,6 @@ def _on(common: Tensor, rows: Tensor, values: Tensor) -> Tensor:
 def joined(found: Differences) -> Tensor:
     """All features of a round as one score [K, T], each in units of its own spread."""
     return summed([standardized(value) for value in found.values()])
-
-
-def against(found: Differences, usual: Sequence[Differences]) -> Tensor:
-    """The same, against what is usual for each target in federations in which nobody holds it, with one spread for all
-    targets (LiRA, offline, with a shared variance)."""
-    parts = []
-    for feature, value in found.items():
-        known = [played[feature] for played in usual if feature in played]
-        if known:
-            stacked = torch.cat(known)
-            mean = stacked.nanmean(0)
-            spread = (stacked - mean).square().nanmean().sqrt()
-            parts.append((value - mean) / spread.clamp_min(1e-12))
-    return summed(parts) if parts else torch.full_like(next(iter(found.values())), torch.nan)
-
-
-def summed(parts: Sequence[Tensor]) -> Tensor:
-    """The sum of what is known; nan where nothing is."""
-    stacked = torch.stack(list(parts))
-    total: Tensor = stacked.nansum(0)
-    total[stacked.isnan().all(0)] = torch.nan
-    return total
 
 
 def standardized(values: Tensor) -> Tensor:

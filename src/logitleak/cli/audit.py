@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -14,6 +14,9 @@ from logitleak.choices import Device
 from logitleak.cli.results import BRIEF, Flag, Refused
 from logitleak.errors import UserError, did_you_mean
 from logitleak.progress import progress_of
+
+if TYPE_CHECKING:  # the report is slow to import, and help needs none
+    from logitleak.report.audit.findings import Finding
 
 
 def audit(
@@ -34,7 +37,8 @@ def audit(
         fast: Train nothing: no students of the uploads, and no federation of the server's own.
         plan: Say how many targets or canaries would show which leak, and do nothing else.
         fail_above: Exit with 1 where it is shown that an audit finds more, such as identity=0.6 (area under the curve)
-            or epsilon=1: the lower end of its interval is above the value.
+            or epsilon=1: the lower end of its interval is above the value. With 2 where that is not shown, and one of
+            these was not answered, or by too few targets for any leak to be above the value.
         device: Where models are trained.
         quiet: Show nothing but the path of the report.
         json: Print one JSON object: every answer with its interval.
@@ -64,26 +68,57 @@ def audit(
         for one in () if quiet else found:
             print(f"{one.audit:<14} {one.sentence}")
         print(result.report)
-    for name in limits:
-        if next(one.value for one in found if one.audit == name) is None:
-            print(f"logitleak: {name} was not answered, so its limit says nothing.", file=sys.stderr)
-    above = [
-        f"{one.audit} is {one.value:.3g}, at least {one.low:.3g}, and {limits[one.audit]:g} is allowed"
-        for one in found
-        if one.audit in limits
-        and one.value is not None
-        and one.low is not None
-        and one.low > limits[one.audit]
-    ]
-    if above:
-        raise AboveLimit("; ".join(above) + ".", told if json else {})
+    held_against(limits, found, told if json else {})
     return told if json else None
+
+
+def held_against(limits: Mapping[str, float], found: Sequence[Finding], told: dict[str, Any]) -> None:
+    """Hold answers against limits. What was not answered, or could not have been above its limit whatever had leaked,
+    is no pass.
+
+    Args:
+        limits: by audit.
+        found: an answer for each of them, and perhaps others.
+        told: what is printed beside the error.
+
+    Raises:
+        AboveLimit: more is shown than is allowed.
+        NotAnswered: that is not so, and a limit says nothing.
+    """
+    answers = {one.audit: one for one in found}
+    above, silent = [], []
+    for name, limit in limits.items():
+        one = answers[name]
+        if one.value is None or one.low is None:
+            silent.append(f"{name} was not answered, so its limit says nothing: {one.sentence}")
+        elif one.low > limit:
+            above.append(f"{name} is {one.value:.3g}, at least {one.low:.3g}, and {limit:g} is allowed")
+        elif (most := _most(one)) is not None and most <= limit:
+            silent.append(
+                f"{name} could not have been shown to be above {limit:g} here, whatever had leaked: so few would show "
+                f"{most:.3g} at most. More targets would (see logitleak audit --plan), or a lower limit."
+            )
+    if above:
+        raise AboveLimit("; ".join([*above, *(text.rstrip(".") for text in silent)]) + ".", told)
+    if silent:
+        raise NotAnswered(" ".join(silent), told)
+
+
+def _most(one: Finding) -> float | None:
+    """The largest lower end that an answer could have had; None where that is not known."""
+    from logitleak.metrics.detection import interval
+
+    return one.ceiling if one.sizes is None else interval(1.0, *one.sizes)[0]
 
 
 class AboveLimit(Refused):
     """More was found than is allowed; the command ends with 1."""
 
     code = 1
+
+
+class NotAnswered(Refused):
+    """A limit was set for what nobody can say here; the command ends with 2."""
 
 
 def _limits(given: tuple[str, ...], names: list[str]) -> dict[str, float]:
@@ -108,6 +143,10 @@ def _limits(given: tuple[str, ...], names: list[str]) -> dict[str, float]:
             raise UserError(
                 "What is found of shares is an error, which is smaller where more is given away, and has no interval; "
                 "there is no limit for it."
+            )
+        if name != "epsilon" and value >= 1:
+            raise UserError(
+                f'"{one}" allows everything, since what is found is 1 at most; give less, or leave it out.'
             )
         limits[name] = value
     return limits

@@ -16,21 +16,22 @@ from logitleak.audits.base import Asked, Audit, create
 from logitleak.config import Config
 from logitleak.config.recorded import RecordedConfig, RunConfig
 from logitleak.errors import UserError
-from logitleak.files.storage import read_tensors, write_json
+from logitleak.files.storage import write_json
 from logitleak.formats import AuditFile
 from logitleak.progress import Progress, Quiet
 from logitleak.sealed.game import held_images
 from logitleak.seeds import derive_int
 from logitleak.stages.aggregation import aggregation_of
-from logitleak.stages.audit_truth import Scored, Truth, judge, truth_of, write_scores
+from logitleak.stages.audit_beside import calibrated, choices, estimate, told, unanswered, uncalibrated
+from logitleak.stages.audit_scores import write_scores
+from logitleak.stages.audit_truth import Scored, judge, truth_of
 from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
 from logitleak.stages.evaluate import describe_game, versions
 from logitleak.stages.folder import RunFolder, choose_device
-from logitleak.stages.identity import of_server
 from logitleak.stages.knowing import as_read
 from logitleak.stages.lab import MockTwins, mock_twins
 from logitleak.stages.opening import finished
-from logitleak.stages.seen import ONLOOKERS, AskedAbout, onlookers_of
+from logitleak.stages.seen import ONLOOKERS, onlookers_of
 from logitleak.stages.students import train_students
 from logitleak.stages.threat import threat_model
 from logitleak.stages.worlds import attack_seed
@@ -103,8 +104,8 @@ class _Battery:
         """Everything that ``audit.json`` holds."""
         config, view = self.config, self.views[0]
         twins = self._lab()
-        uncalibrated = _uncalibrated(twins, view.knowledge.target_labels)
-        lab = twins.views if isinstance(twins, MockTwins) and uncalibrated is None else ()
+        why = uncalibrated(twins, view.knowledge.target_labels)
+        lab = twins if isinstance(twins, MockTwins) and why is None else None
         asked = self._asked()
         names = registry.names("audit")
         self.progress.stage("audits", len(names) * len(self.onlookers))
@@ -124,12 +125,12 @@ class _Battery:
             "game": describe_game(game, None, view, one_domain),
             "data": self._data(),
             "fast": self.fast,
-            "lab": uncalibrated,
+            "lab": why,
             "audits": audits,
         }
 
     def _question(
-        self, name: str, asked: Mapping[str, Sequence[Asked]], lab: Sequence[Any], twins: MockTwins | str
+        self, name: str, asked: Mapping[str, Sequence[Asked]], lab: MockTwins | None, twins: MockTwins | str
     ) -> dict[str, Any]:
         """One audit, for everybody who may look."""
         start = time.perf_counter()
@@ -149,12 +150,12 @@ class _Battery:
             "assumptions": list(audit.assumptions),
             "settings": audit.settings.model_dump(mode="json"),
             "views": views,
-            "estimate": _estimate(audit, twins),
+            "estimate": estimate(audit, twins),
             "seconds": round(time.perf_counter() - start, 2),
         }
 
     def _seen(
-        self, name: str, audit: Audit, who: str, asked: Sequence[Asked], lab: Sequence[Any]
+        self, name: str, audit: Audit, who: str, asked: Sequence[Asked], lab: MockTwins | None
     ) -> dict[str, Any] | None:
         """One audit for one onlooker, in all worlds; None where there is nothing to see."""
         look = self.onlookers[who]
@@ -164,19 +165,17 @@ class _Battery:
                 break  # candidates are images of the first world alone
             sights = look.sights(view)
             if not sights:
-                return None
+                why = look.nothing(view)
+                return unanswered(who, look.sees, why) if why else None
             about = asked[number] if asked else Asked.nothing()
-            if lab:
-                targets = view.knowledge.target_labels
-                played = [sight.view for world in lab for sight in look.sights(world)]
-                about = replace(about, lab=[AskedAbout(one, targets) for one in played])
+            if lab is not None:
+                about = calibrated(about, lab, look, view.knowledge.target_labels)
             try:
-                found = [(sight.about, audit.ask(sight.view, about)) for sight in sights]
-            except UserError as why:  # one that cannot answer stops no other
-                said = str(why)
-                return {"onlooker": who, "sees": look.sees, "refused": said, "primary": None, "variants": []}
+                found = [(sight.about, told(sight, audit.ask(sight.view, about))) for sight in sights]
+            except UserError as said:  # one that cannot answer stops no other
+                return unanswered(who, look.sees, str(said))
             if audit.answer == "membership" and who == _EVERYBODY:
-                found[0][1].update(_choices(self.folder, number, len(found[0][0])))
+                found[0][1].update(choices(self.folder, number, len(found[0][0])))
             answers.append(found)
         variants = list(answers[0][0][1])
         results: list[dict[str, Any]] = []
@@ -269,32 +268,3 @@ class _Battery:
             "names": [truth.truth.names[int(j)] for j in knowledge.target_labels] if truth else None,
             "owners": truth.owners.tolist() if truth else None,
         }
-
-
-def _choices(folder: RunFolder, number: int, clients: int) -> dict[str, Tensor]:
-    """What finished attacks say of who holds whom, as rivals: the scores by which each chose its image (Eq. 11), of a
-    world after the last round, float64 [K, T]; higher is likelier."""
-    found = {}
-    for name in folder.attacks():
-        last = sorted(folder.worlds[number].attack(name).glob("round-*.safetensors"))[-1:]
-        scores = read_tensors(last[0])["scores"] if last else torch.empty(0)
-        if len(scores) == clients > 1:
-            found[f"choice of the attack {name}"] = -scores.double()
-    return found
-
-
-def _uncalibrated(twins: MockTwins | str, targets: Tensor) -> str | None:
-    """Why scores are not calibrated by federations of the server's own; None where they are."""
-    if isinstance(twins, str):
-        return twins
-    if bool(torch.isin(targets, twins.known.labels).any()):
-        return "in the server's own federation clients hold the targets' classes, and it shows none that does not"
-    return None
-
-
-def _estimate(audit: Audit, twins: MockTwins | str) -> dict[str, Any] | None:
-    """The audit of identities in the server's own federation, where everything is known; None for other audits, and
-    where there is none."""
-    if isinstance(twins, str) or audit.answer != "membership":
-        return None
-    return of_server(audit, twins.views, Truth.of_mock(twins))

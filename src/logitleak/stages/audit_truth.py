@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from logitleak.audits.base import Answer, Asked
-from logitleak.files.atomic import write_atomic
-from logitleak.files.storage import read_tensors, write_text
+from logitleak.files.storage import read_tensors
 from logitleak.metrics import exposure
 from logitleak.metrics.detection import area
 from logitleak.metrics.leak import rounded, significant
@@ -259,34 +255,3 @@ def _models(scored: Scored, truth: Truth) -> dict[str, Any] | None:
 
 
 _RIVALS = ("public labels", "student of the server", "server's own model")
-
-
-def write_scores(folder: Path, scored: Sequence[Scored]) -> None:
-    """Write every score, for other tools: ``scores.npz``, an array for each audit, onlooker, variant, world and group
-    of clients, and ``scores.csv``, a row for each number. They hold no truth."""
-    arrays, rows = {}, []
-    for one in scored:
-        for number, world in enumerate(one.worlds):
-            for group, (about, values) in enumerate(world):
-                arrays["/".join((one.audit, one.onlooker, one.variant, str(number), str(group)))] = (
-                    values.numpy()
-                )
-                if values.dim() == 1:
-                    rows += [(one.audit, one.onlooker, one.variant, number, "", place, f"{value:.9g}")
-                             for place, value in enumerate(values.tolist())]  # fmt: skip
-                    continue
-                for row, line in enumerate(values.tolist()):
-                    who = str(about[row]) if apart(about, values) else "+".join(map(str, about))
-                    rows += [(one.audit, one.onlooker, one.variant, number, who, place, f"{value:.9g}")
-                             for place, value in enumerate(line)]  # fmt: skip
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("audit", "onlooker", "variant", "world", "client", "place", "score"))
-    writer.writerows(rows)
-    write_text(folder / "scores.csv", table.getvalue())
-
-    def pack(target: Path) -> None:
-        with target.open("wb") as opened:
-            np.savez_compressed(opened, allow_pickle=False, **arrays)
-
-    write_atomic(folder / "scores.npz", pack)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from logitleak.attacks.differences import DifferencesView, isolated
 from logitleak.attacks.views import HardLabels, LastRound, SumView, ViewOf
 from logitleak.stages.knowing import as_read, undoable
 from logitleak.types import ServerView, as_logits
@@ -26,10 +27,12 @@ class Sight:
         view: what is seen.
         about: the clients that are asked about with it: its own clients one by one, or, where it shows only one
             "client", those whose data are in that.
+        aside: clients of the view that others are compared with, and of which it tells nothing itself.
     """
 
     view: ServerView
     about: Sequence[int]
+    aside: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,12 @@ class Onlooker:
         sees: what, in a sentence.
         sights: from a transcript to views that together ask about every client once; none where there is nothing to
             see.
+        nothing: what is said where there is nothing to see; None where the onlooker is then left out.
     """
 
     sees: str
     sights: Callable[[Transcript], list[Sight]]
+    nothing: Callable[[Transcript], str | None] = lambda view: None
 
 
 def parties(view: ServerView) -> range:
@@ -73,6 +78,45 @@ def _half_colluding(view: Transcript) -> list[Sight]:
     return [Sight(as_read(SumView(view, group)), group) for group in groups]
 
 
+def taking_part(view: Transcript) -> Tensor:
+    """Who has outputs in which round's sum, bool [T, K]: the server, which sums, knows who answered. Where everybody
+    always did, no upload is read to see of how many rows."""
+    found = torch.ones(view.rounds, view.parties, dtype=torch.bool)
+    for round in range(1, view.rounds + 1):
+        absent = view.absent(round).get(view.manifest.uploads.action, {})
+        found[round - 1, list(absent)] = False
+    if bool(found.all()):
+        return found
+    for index, client in torch.nonzero(found).tolist():
+        seen = 0 if view.summed else client
+        found[index, client] = len(view.client_logits(seen, index + 1)[0]) > 0
+    return found
+
+
+def _differences(view: Transcript) -> list[Sight]:
+    """Every client's outputs as differences of sums show them; those of whom none does stand aside."""
+    members = taking_part(view)
+    alone = isolated(members)
+    if not bool(alone.any()):
+        return []
+    means = view if view.summed else SumView(view)
+    aside = torch.nonzero(~alone).flatten().tolist()
+    return [Sight(DifferencesView(as_read(means), members), range(view.parties), aside)]
+
+
+def _nothing_to_subtract(view: Transcript) -> str | None:
+    """Why there is no difference that tells something of few clients."""
+    if view.parties < 2:
+        return None
+    members = taking_part(view)
+    if bool(isolated(members).any()):
+        return None
+    heard = members[members.any(1)]
+    if bool((heard == heard[:1]).all()):
+        return "The sums of all rounds are of the same clients, so there is nothing to subtract."
+    return "No difference of sums cuts out a client, or a group of at most half of them."
+
+
 def _curious(view: Transcript) -> list[Sight]:
     """Every client is asked about by the next one."""
     if view.clients < 2 or not any(
@@ -100,6 +144,12 @@ ONLOOKERS: dict[str, Onlooker] = {
         "The sum of the last round's uploads alone.",
         lambda view: [Sight(LastRound(one.view), one.about) for one in _sum(view)],
     ),
+    "sums, differences": Onlooker(
+        "The sums alone, and who took part in each: differences of rounds with other absentees. It is about the "
+        "clients that these cut out.",
+        _differences,
+        _nothing_to_subtract,
+    ),
     "another client": Onlooker(
         "What one other client gets: the consensus of every round; and what it said itself before.", _curious
     ),
@@ -109,6 +159,12 @@ ONLOOKERS: dict[str, Onlooker] = {
 ONLOOKERS_OF_MEANS: dict[str, Onlooker] = {
     "server": Onlooker("The mean of all uploads of every round, and no single one.", _everybody),
     "last round": Onlooker("The mean of the last round's uploads.", lambda view: _everybody(LastRound(view))),
+    "differences": Onlooker(
+        "The means, and who took part in each: differences of rounds with other absentees. It is about the "
+        "clients that these cut out.",
+        _differences,
+        _nothing_to_subtract,
+    ),
 }
 """The same for transcripts that hold means alone: of single uploads there is nothing to be seen."""
 

@@ -23,6 +23,8 @@ class Finding:
         grade: "clear", "likely", "none" (nothing was shown) or "unknown" (nobody can say).
         sentence: the answer.
         value, low, high: the number behind it and its interval; None where there is none.
+        sizes: how many members and others an area is of; None of other numbers.
+        ceiling: the largest bound on epsilon that its coins could show; None of other numbers.
     """
 
     audit: str
@@ -32,6 +34,8 @@ class Finding:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    sizes: tuple[int, int] | None = None
+    ceiling: float | None = None
 
 
 _TITLES = {
@@ -132,7 +136,8 @@ def detected(name: str, title: str, result: dict[str, Any], records: bool, noun:
             "still be there."
         )
     sentence = f"{said}: area under the curve {_area(area)}{rest}.{power}"
-    return Finding(name, title, grade, sentence, area["value"], area["low"], area["high"])
+    sizes = area["positives"], area["negatives"]
+    return Finding(name, title, grade, sentence, area["value"], area["low"], area["high"], sizes)
 
 
 def _shares(name: str, title: str, question: dict[str, Any], result: dict[str, Any], hidden: bool) -> Finding:
@@ -199,7 +204,7 @@ def _epsilon(found: dict[str, Any]) -> Finding:
         "A lower bound: a better attack may show more."
     )
     grade = "clear" if bound > 1 else "likely" if bound > 0 else "none"
-    return Finding("epsilon", title, grade, sentence, bound, bound)
+    return Finding("epsilon", title, grade, sentence, bound, bound, ceiling=epsilon["ceiling"])
 
 
 def _unit(epsilon: dict[str, Any], found: dict[str, Any]) -> str:

@@ -124,7 +124,9 @@ def _panel(question: dict[str, Any], answers: list[Finding], found: dict[str, An
     lines = []
     for seen in rows(question, "views"):
         if seen.get("refused"):
-            lines.append({"who": seen["onlooker"], "sees": seen["sees"], "refused": seen["refused"]})
+            lines.append(
+                {"who": seen["onlooker"], "sees": seen["sees"], "refused": seen["refused"], "primary": False}
+            )
             continue
         for result in rows(seen, "variants"):
             first = result["variant"] == seen.get("primary")
