@@ -15,7 +15,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests scripts benchmarks examples
 	$(BIN)/ruff format --check src tests scripts benchmarks examples
 	$(BIN)/mypy
-	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml bench.py growth.py whole_run.py twins.py aggregation.py
+	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml bench.py growth.py whole_run.py twins.py aggregation.py blind.py
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-docs
