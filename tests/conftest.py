@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,27 @@ def no_waiting_for_disks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda number: None)
         yield
+
+
+@pytest.fixture
+def plain_rights() -> Iterator[None]:
+    """Permissions hold in this thread, also for the superuser, who otherwise may write anywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    # SECBIT_NO_SETUID_FIXUP: else access() asks what the user may, not what this thread may
+    if not sys.platform.startswith("linux") or libc.prctl(28, libc.prctl(27) | 4) != 0:
+        pytest.skip("the superuser may write anywhere: run the tests as another user")
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3 of the call, this thread
+    held = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same of the higher numbers
+    assert libc.capget(header, held) == 0
+    fewer = (ctypes.c_uint32 * 6)(*held)
+    fewer[0] &= ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+    assert libc.capset(header, fewer) == 0
+    yield
+    assert libc.capset(header, held) == 0
+    assert libc.prctl(28, libc.prctl(27) & ~4) == 0
 
 
 def draw_face(identity: int, number: int, side: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from needs import require
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -130,9 +132,9 @@ def test_outputs_of_every_kind_are_shown() -> None:
 @each
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     for package in ("nbclient", "ipykernel", "matplotlib", "pandas"):
-        pytest.importorskip(package, reason='Jupyter is not installed; pip install -e ".[notebooks]"')
-    if path.stem.startswith("flower") and importlib.util.find_spec("flwr") is None:
-        pytest.skip('Flower is not installed; pip install -e ".[flower]"')
+        require(package)
+    if path.stem.startswith("flower"):
+        require("flwr")
     notebook = run_examples.execute(path, tmp_path)
     kept = [len(cell["outputs"]) for cell in _code(path)]
     assert [len(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"] == kept

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from needs import EXTRAS, require
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +31,7 @@ def run(*command: str, cwd: Path, **env: str) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for tool in ("build", "twine", "hatchling"):
-        pytest.importorskip(tool, reason='needs `pip install -e ".[release]"`')
+        require(tool)
     out = tmp_path_factory.mktemp("dist")
     run("-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT), cwd=out)
     return out
@@ -90,3 +93,8 @@ def test_it_runs_from_the_wheel(
         "-m", "logitleak", "run", str(config), "--out", "first", "--quiet", cwd=tmp_path, PYTHONPATH=str(home)
     )
     assert (tmp_path / "first" / "report.html").exists()
+
+
+def test_what_a_skipped_test_says_to_install_is_there() -> None:
+    offered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(EXTRAS.values()) <= set(offered)

@@ -17,6 +17,15 @@ def as_counted(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]
 
 
+def is_number(text: str) -> bool:
+    """Whether a cell of a table, or a label, is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 NOUN = r"^[a-z][a-z-]{0,29}$"
 """What a word for what is audited looks like: person, class, product."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from logitleak import registry
 from logitleak.aggregation.base import Aggregator, Hiding
 from logitleak.errors import UserError
 from logitleak.seeds import derive_bytes
+from needs import require
 
 KINDS = ("logits", "probabilities")
 HIDING = [
@@ -23,8 +23,8 @@ HIDING = [
 
 
 def made(name: str, kind: Any = "logits", clients: int = 4, **settings: Any) -> Hiding:
-    if name == "ckks" and find_spec("tenseal") is None:
-        pytest.skip("TenSEAL is not installed (pip install 'logitleak[he]')")
+    if name == "ckks":
+        require("tenseal")
     cls = registry.load("aggregator", name)
     parsed = registry.settings(f"aggregator {name}", cls.Settings, settings)
     hiding: Hiding = cls(parsed, kind, clients, partial(derive_bytes, 0, "contract"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("cryptography", reason='Keys need the extra "flower"')
+pytest.importorskip("cryptography", reason='cryptography is not installed: pip install -e ".[flower]"')
 
 from logitleak.aggregation.agreement import LOCK_BYTES, BadKey, KeyPair, lock, unlock
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -11,11 +10,9 @@ import torch
 
 from logitleak.aggregation.ckks import CKKS, CKKSSettings
 from logitleak.errors import UserError
+from needs import needs
 
-needs_tenseal = pytest.mark.skipif(
-    find_spec("tenseal") is None,
-    reason="TenSEAL is not installed (pip install 'logitleak[he]')",
-)
+needs_tenseal = needs("tenseal")
 
 
 def no_secrets(*names: str | int) -> bytes:

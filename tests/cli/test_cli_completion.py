@@ -85,14 +85,14 @@ def test_bash_falls_back_to_files(scripts: Path) -> None:
     assert "-o default" in (scripts / "bash").read_text()
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed: apt-get install zsh")
 @pytest.mark.parametrize(("line", "words"), [*CASES, ("run --device=c", {"cpu", "cuda"})])
 def test_zsh(scripts: Path, line: str, words: set[str]) -> None:
     found = told("zsh", "-f", "-c", IN_ZSH + ZSH, "zsh", str(scripts / "zsh"), *typed(line))
     assert words <= found if words else found == set()
 
 
-@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed: apt-get install fish")
 @pytest.mark.parametrize(("line", "words"), CASES)
 def test_fish(scripts: Path, line: str, words: set[str]) -> None:
     code = f"source {scripts / 'fish'}; complete -C 'logitleak {line}'"

@@ -23,7 +23,7 @@ def test_out_below_a_file(config_file: Callable[..., Path], fails: Fails, tmp_pa
         assert str(out) in fails("run", config_file(), "--out", out, "--quiet")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+@pytest.mark.usefixtures("plain_rights")
 def test_out_without_permission(config_file: Callable[..., Path], fails: Fails, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
     said = fails("run", config_file(), "--out", tmp_path / "closed" / "run", "--quiet")
@@ -58,7 +58,7 @@ def test_a_disk_that_does_not_take_it(
     assert not list((tmp_path / "run").rglob("*.partial"))
 
 
-@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no full disk to write to")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full")
 def test_a_disk_that_fills_up_while_tensors_are_written(
     config_file: Callable[..., Path], fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +79,7 @@ def test_a_disk_that_fills_up_while_tensors_are_written(
     assert (tmp_path / "run" / "report.html").exists()
 
 
-@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no full disk to write to")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full")
 def test_a_log_that_cannot_be_written_is_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from logitleak.data.images import Images, ImagesSettings
 from logitleak.data.overview import describe
 from logitleak.data.split import prepare
 from logitleak.errors import UserError
+from needs import require
 
 SIDE = 16
 CLASSES = ["cat", "dog", "emu"]
@@ -30,7 +31,7 @@ def source(root: Path, **settings: Any) -> Images:
 
 @pytest.fixture
 def library() -> Any:
-    return pytest.importorskip("datasets", reason='datasets is not installed; pip install -e ".[datasets]"')
+    return require("datasets")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from logitleak import registry
 from logitleak.data.base import DataSource, ImageSet
 from logitleak.data.lfw import FACE
 from logitleak.errors import UserError
+from needs import require
 
 SOURCES = registry.names("data")
 SIDES = {"synthetic": 64}
@@ -64,7 +65,7 @@ def make(tmp_path: Path, people: Callable[..., Path]) -> Make:
             people(tmp_path / "public", identities=4, images=3)
             return {}, tmp_path
         if name == "digits":
-            pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+            require("sklearn")
         return {}, None
 
     return lookalike

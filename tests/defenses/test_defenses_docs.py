@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from logitleak import config as configs
@@ -18,6 +17,7 @@ from logitleak.defenses.draws import System
 from logitleak.stages.check import check
 from logitleak.sweep.cells import combine
 from logitleak.sweep.config import Sweep
+from needs import require
 
 TEXT = (Path(__file__).parents[2] / "docs" / "defenses.md").read_text(encoding="utf-8")
 
@@ -61,7 +61,7 @@ def test_the_table_of_epsilons() -> None:
 
 
 def test_the_table_of_noise_in_training() -> None:
-    pytest.importorskip("opacus", reason='needs the extra "dp"')
+    require("opacus")
     (noises,) = re.findall(r"^\| n images \| `noise` (.*) \|$", TEXT, re.MULTILINE)
     rows = re.findall(r"^\| (\d+) \| ([\d.]+ \| .*) \|$", TEXT, re.MULTILINE)
     assert len(rows) == 4

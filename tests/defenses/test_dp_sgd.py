@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 from collections.abc import Callable
@@ -30,8 +29,9 @@ from logitleak.sealed.files import read_game, read_truth
 from logitleak.stages.check import check
 from logitleak.stages.verify import verify
 from logitleak.types import ClientData
+from needs import needs
 
-needs_opacus = pytest.mark.skipif(importlib.util.find_spec("opacus") is None, reason='needs the extra "dp"')
+needs_opacus = needs("opacus")
 DELTA = 1e-5
 Tiny = Callable[..., dict[str, Any]]
 

@@ -26,6 +26,7 @@ from logitleak.schemes.base import ClientContext
 from logitleak.seeds import derive
 from logitleak.stages.check import check
 from logitleak.types import ClientData, PublicData
+from needs import require
 
 Tiny = Callable[..., dict[str, Any]]
 NAMES = [
@@ -91,7 +92,7 @@ def test_nothing_done_is_plain_training_to_the_bit(count: int) -> None:
 def test_clients_without_images_and_with_one(name: str) -> None:
     for count in (0, 1):
         if name == "dp-sgd" and count:
-            pytest.importorskip("opacus", reason='needs the extra "dp"')
+            require("opacus")
         model = bank()
         learn(model, private(count), made(name))
         assert bool(weights(model).isfinite().all())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flower_processes import Processes, free_port, listening, wait_until
 
+from needs import require
 from quick_schemes import quick
 
 Tiny = Callable[..., dict[str, Any]]
@@ -38,7 +39,7 @@ def four_clients(tiny_config: Tiny, eight_people: Path) -> Tiny:
 @pytest.fixture(scope="module")
 def superlink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """A SuperLink for simulations, under the connection name "test"."""
-    pytest.importorskip("flwr", reason='Flower is not installed; pip install -e ".[flower]"')
+    require("flwr")
     folder, port = tmp_path_factory.mktemp("superlink"), free_port()
     home = folder / "home"
     home.mkdir()

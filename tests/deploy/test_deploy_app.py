@@ -18,6 +18,7 @@ from logitleak import config as configs
 from logitleak.cli.command import main
 from logitleak.deploy.config import flat, of_run, parse
 from logitleak.errors import UserError
+from needs import require
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -162,7 +163,7 @@ class TestConfig:
 class TestKeys:
     @pytest.fixture(autouse=True)
     def _cryptography(self) -> None:
-        pytest.importorskip("cryptography", reason="Flower, which brings it, is not installed")
+        require("cryptography")
 
     def test_secrets_are_their_owners_alone(self, tmp_path: Path) -> None:
         main(["deploy", "keys", str(tmp_path / "keys"), "--clients", "2"])

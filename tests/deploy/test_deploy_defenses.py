@@ -31,6 +31,7 @@ from logitleak.files.storage import read_tensors
 from logitleak.stages.run import attack_run
 from logitleak.stages.verify import verify
 from logitleak.types import ClientData, Payload
+from needs import require
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -73,7 +74,7 @@ def test_equals_the_simulation_where_nothing_is_drawn(
 ) -> None:
     """With chance a deployment is as valid, and no two are alike."""
     if name == "dp-sgd":
-        pytest.importorskip("opacus", reason='needs the extra "dp"')
+        require("opacus")
     entry = {"name": name, "clients": [0, 2]}
     values = four_clients(scheme) | {"defenses": [entry]}
     config = deployment(values, tmp_path)
@@ -107,7 +108,7 @@ def test_the_report_says_which(four_clients: Tiny, tmp_path: Path) -> None:
 def test_what_training_keeps_goes_on_with_the_client(four_clients: Tiny, tmp_path: Path) -> None:
     """A client is made anew for every message: it learns from the same part each time, and from no more epochs than its
     noise is for."""
-    pytest.importorskip("opacus", reason='needs the extra "dp"')
+    require("opacus")
     defenses = [{"name": "dp-sgd", "clients": [0]}, {"name": "nfdp", "clients": [1]}]
     config = deployment(four_clients("fedmd") | {"defenses": defenses}, tmp_path)
     loop = Loopback(config)
@@ -166,7 +167,7 @@ def test_a_flower_client_sends_what_a_simulated_one_does(
     four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The handlers of the client app, without a network around them."""
-    app = pytest.importorskip("flwr.app", reason='Flower is not installed; pip install -e ".[flower]"')
+    app = require("flwr.app")
     from logitleak.deploy import flower, records
 
     monkeypatch.setattr(flower, "Message", lambda content, reply_to: SimpleNamespace(content=content))

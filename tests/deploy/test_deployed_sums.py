@@ -6,7 +6,6 @@ import json
 import logging
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +29,13 @@ from logitleak.stages.run import attack_run
 from logitleak.stages.verify import verify
 from logitleak.types import Absence, Payload
 from logitleak.wire.transcript import Transcript
+from needs import needs, require
 
-pytest.importorskip("cryptography", reason='Keys need the extra "flower"')
+require("cryptography")
 
 Tiny = Callable[..., dict[str, Any]]
 
-KINDS = ["secure-sum", pytest.param("ckks", marks=pytest.mark.skipif(
-    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"))]  # fmt: skip
+KINDS = ["secure-sum", pytest.param("ckks", marks=needs("tenseal"))]  # fmt: skip
 
 
 class Spied(Loopback):
@@ -308,9 +307,7 @@ def test_words_that_are_noise_end_the_federation_in_one_line(four_clients: Tiny,
     assert list(config.out.rglob("upload.safetensors")) == []  # no garbage is kept as a mean
 
 
-@pytest.mark.skipif(
-    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"
-)
+@needs("tenseal")
 def test_ciphertexts_that_are_none_are_absent(
     four_clients: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -327,9 +324,7 @@ def test_ciphertexts_that_are_none_are_absent(
     assert "client 2 decrypted other numbers than the rest" in caplog.text
 
 
-@pytest.mark.skipif(
-    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"
-)
+@needs("tenseal")
 def test_ciphertexts_of_another_key_end_the_federation_in_one_line(
     four_clients: Tiny, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from flower_processes import Processes, free_port, listening, wait_until
 from logitleak.cli.command import main
 from logitleak.deploy.guide import node_config
 from logitleak.wire.transcript import Transcript
+from needs import require
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -25,7 +26,7 @@ KILLED = 3
 @pytest.mark.flower
 @pytest.mark.parametrize("aggregation", ["plain", "secure-sum"])
 def test_a_supernode_is_killed_in_round_1(aggregation: str, four_clients: Tiny, tmp_path: Path) -> None:
-    pytest.importorskip("flwr", reason='Flower is not installed; pip install -e ".[flower]"')
+    require("flwr")
     dep, port = tmp_path / "dep", free_port()
     values = four_clients("dsfl")
     values["federation"]["aggregation"] = aggregation

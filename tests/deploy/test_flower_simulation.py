@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from flower_processes import Processes, wait_until
 import logitleak
 from logitleak.cli.command import main
 from logitleak.wire.transcript import Transcript
+from needs import needs
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -32,8 +32,7 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
         ("dsfl", "plain"),
         ("fedgems", "plain"),
         ("fedmd", "secure-sum"),
-        pytest.param("dsfl", "ckks", marks=pytest.mark.skipif(
-            find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')")),
+        pytest.param("dsfl", "ckks", marks=needs("tenseal")),
     ],
 )  # fmt: skip
 def test_equals_the_simulation_in_one_process(

@@ -17,8 +17,9 @@ from logitleak import CaptureWriter
 from logitleak.cli.command import main
 from logitleak.stages.verify import verify
 from logitleak.wire.transcript import Transcript
+from needs import require
 
-flwr = pytest.importorskip("flwr", reason='Flower is not installed; pip install -e ".[flower]"')
+flwr = require("flwr")
 
 ROOT = Path(__file__).parents[2]
 N, J = 12, 4

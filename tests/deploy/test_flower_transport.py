@@ -17,12 +17,13 @@ from logitleak.config import FederationConfig
 from logitleak.deploy.config import DeployConfig
 from logitleak.stages.banks import scheme_of
 from logitleak.types import Absence, Payload
+from needs import require
 
 if TYPE_CHECKING:
     from logitleak.deploy.flower import FlowerTransport
 
 pytestmark = pytest.mark.flower
-flwr = pytest.importorskip("flwr.app", reason='Flower is not installed; pip install -e ".[flower]"')
+flwr = require("flwr.app")
 
 ROWS, CLASSES = 5, 3
 LOGITS = torch.arange(15.0).view(ROWS, CLASSES)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
 import torch
 
-pytest.importorskip("cryptography", reason='Keys need the extra "flower"')
+from needs import needs
+
+pytest.importorskip("cryptography", reason='cryptography is not installed: pip install -e ".[flower]"')
 
 from logitleak.aggregation.agreement import KeyPair
 from logitleak.config import FederationConfig
@@ -19,8 +20,7 @@ from logitleak.deploy.told import Told
 from logitleak.stages.banks import scheme_of
 from logitleak.types import Payload
 
-KINDS = ["secure-sum", pytest.param("ckks", marks=pytest.mark.skipif(
-    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"))]  # fmt: skip
+KINDS = ["secure-sum", pytest.param("ckks", marks=needs("tenseal"))]  # fmt: skip
 
 UPLOAD = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 
@@ -181,9 +181,7 @@ def test_who_was_shown_another_roster_shares_no_secret() -> None:
     assert parties[0].secrets("x")[1] != parties[1].secrets("x")[0]
 
 
-@pytest.mark.skipif(
-    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"
-)
+@needs("tenseal")
 def test_the_key_of_all_is_dealt_once_and_opens_for_clients_alone() -> None:
     parties = agreed("ckks", 3)
     for step, message in ((DEAL, Payload()), (TAKE, Payload())):
@@ -204,9 +202,7 @@ def test_the_key_of_all_is_dealt_once_and_opens_for_clients_alone() -> None:
     assert torch.equal(fresh[1].kept["context"], fresh[0].kept["context"])
 
 
-@pytest.mark.skipif(
-    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"
-)
+@needs("tenseal")
 def test_one_ciphertext_of_a_round_is_opened() -> None:
     parties = agreed("ckks", 3)
     first, second = (one.seal(1, UPLOAD).tensors["sealed"] for one in parties[:2])

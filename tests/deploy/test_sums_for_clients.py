@@ -23,9 +23,10 @@ from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.stages.run import attack_run
 from logitleak.types import Absence, Payload
 from logitleak.wire.transcript import Transcript
+from needs import require
 
-pytest.importorskip("tenseal", reason="TenSEAL is not installed (pip install 'logitleak[he]')")
-pytest.importorskip("cryptography", reason='Keys need the extra "flower"')
+require("tenseal")
+require("cryptography")
 
 Tiny = Callable[..., dict[str, Any]]
 

@@ -154,7 +154,7 @@ def test_a_folder_is_no_tensor_file(tmp_path: Path) -> None:
             read(tmp_path)
 
 
-@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no full disk to write to")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full")
 def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
     """The temporary file stands for a device that is always full."""
     (tmp_path / f".a.safetensors.{os.getpid()}.partial").symlink_to("/dev/full")
@@ -216,7 +216,7 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
             write()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+@pytest.mark.usefixtures("plain_rights")
 def test_a_folder_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError):

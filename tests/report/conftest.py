@@ -12,6 +12,8 @@ import pytest
 from browser import FLAGS
 from fabricate import fabricate
 
+from needs import require
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
@@ -38,7 +40,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not chromedriver:
         pytest.skip("chromium and chromedriver are not installed")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    webdriver = require("selenium.webdriver")
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()

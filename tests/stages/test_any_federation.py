@@ -19,6 +19,7 @@ from logitleak.sealed.files import read_game, read_truth
 from logitleak.stages.check import check
 from logitleak.stages.federate import draw
 from logitleak.wire.transcript import Transcript
+from needs import require
 
 Tiny = Callable[..., dict[str, Any]]
 People = Callable[..., Path]
@@ -222,7 +223,7 @@ def test_who_looks_at_no_upload_leaks_nothing(
 @pytest.mark.parametrize("unit", ["person-at-client", "person"])
 def test_the_digits_tell_which_client_used_them(unit: str, tmp_path: Path) -> None:
     """What must be found: with ten classes at four clients, whether one of them used a class shows in its logits."""
-    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    require("sklearn")
     path = Path(__file__).parents[2] / "configs" / "digits.yaml"
     partition = "iid" if unit == "person-at-client" else "identity"
     overrides = [

@@ -26,6 +26,7 @@ from logitleak.stages.threat import threat_model
 from logitleak.stages.verify import verify
 from logitleak.stages.worlds import attack_seed
 from logitleak.wire.transcript import Transcript
+from needs import require
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -59,7 +60,7 @@ def test_runs_to_the_end_and_goes_on_alike(
     name: str, scheme: str, tiny_config: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "dp-sgd":
-        pytest.importorskip("opacus", reason='needs the extra "dp"')
+        require("opacus")
     given = values(tiny_config, scheme, defenses=[name])
     straight = logitleak.run(given, tmp_path / "straight")
     assert doubts(straight.path) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,11 @@ from logitleak.stages.plan import plan
 from logitleak.stages.simulation import Simulation
 from logitleak.stages.verify import verify
 from logitleak.wire.transcript import Transcript
+from needs import needs
 
 Tiny = Callable[..., dict[str, Any]]
 
-KINDS = ["secure-sum", pytest.param("ckks", marks=pytest.mark.skipif(
-    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"))]  # fmt: skip
+KINDS = ["secure-sum", pytest.param("ckks", marks=needs("tenseal"))]  # fmt: skip
 
 
 def values(
@@ -186,9 +185,7 @@ def test_candidates_and_comparisons_of_clients_are_refused(tiny_config: Tiny) ->
         check(configs.parse(values(tiny_config, attacks=others)))
 
 
-@pytest.mark.skipif(
-    find_spec("tenseal") is None, reason="TenSEAL is not installed (pip install 'logitleak[he]')"
-)
+@needs("tenseal")
 def test_no_key_is_in_a_run_folder_and_a_pure_aggregator_has_nothing(
     tiny_config: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from logitleak.sweep import ray_pool
 from logitleak.sweep.config import load
 from logitleak.sweep.ray_pool import RayPool
 from logitleak.sweep.run import run_sweep
+from needs import require
 
 WriteSweep = Callable[..., Path]
 
@@ -32,7 +33,7 @@ WriteSweep = Callable[..., Path]
     ],
 )
 def test_a_ray_address_where_nobody_listens(address: str, message: str, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="needs the extra ray")
+    require("ray")
     begin = time.monotonic()
     with pytest.raises(UserError, match=message):
         RayPool(address, tmp_path, 1)
@@ -42,7 +43,7 @@ def test_a_ray_address_where_nobody_listens(address: str, message: str, tmp_path
 @pytest.mark.ray
 def test_ray_gives_the_same_table(write_sweep: WriteSweep, tmp_path: Path) -> None:
     """A cluster of two workers, started as a user starts one."""
-    pytest.importorskip("ray", reason="needs the extra ray")
+    require("ray")
     ray = str(Path(sys.executable).with_name("ray"))
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
     head = [ray, "start", "--head", "--port", "6399", "--num-cpus", "2", "--include-dashboard", "false"]
@@ -71,7 +72,7 @@ class Notes(Quiet):
 @contextmanager
 def two_machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
     """A cluster of two nodes, a core each, that are processes of their own; the cluster, and the second node."""
-    pytest.importorskip("ray", reason="needs the extra ray")
+    require("ray")
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from logitleak.cli.command import main
+from needs import require
 
 WriteSweep = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -63,7 +64,7 @@ def test_a_grid_that_cannot_be(
 
 
 def test_ray_where_nobody_listens(write_sweep: WriteSweep, tmp_path: Path, capsys: Capture) -> None:
-    pytest.importorskip("ray", reason="needs the extra ray")
+    require("ray")
     ray = ["--on", "ray", "--ray-address", "127.0.0.1:9"]
     assert "Nobody listens" in fails(capsys, str(write_sweep()), "--out", str(tmp_path / "out"), *ray)
 

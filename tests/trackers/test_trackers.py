@@ -14,6 +14,7 @@ from logitleak.errors import UserError
 from logitleak.trackers.mlflow import MLflow
 from logitleak.trackers.record import Record
 from logitleak.trackers.wandb import WandB
+from needs import require
 
 TOLD = Record(
     "first",
@@ -149,7 +150,7 @@ def test_the_command_writes_and_says_what_next(
 
 
 def test_mlflow_itself_reads_what_was_written(tmp_path: Path) -> None:
-    mlflow = pytest.importorskip("mlflow", reason='MLflow is not installed; pip install -e ".[mlflow]"')
+    mlflow = require("mlflow")
     for _ in range(2):  # a folder that is there is added to
         MLflow().write([TOLD], tmp_path / "store", "audits")
     client = mlflow.MlflowClient(tracking_uri=(tmp_path / "store").as_uri())
@@ -163,7 +164,7 @@ def test_mlflow_itself_reads_what_was_written(tmp_path: Path) -> None:
 
 
 def test_wandb_itself_writes_an_offline_run(tmp_path: Path) -> None:
-    pytest.importorskip("wandb", reason='Weights & Biases is not installed; pip install -e ".[wandb]"')
+    require("wandb")
     WandB().write([TOLD], tmp_path / "out", "audits")
     (run,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
     (record,) = run.glob("*.wandb")

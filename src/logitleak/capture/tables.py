@@ -15,6 +15,7 @@ import numpy as np
 from logitleak.capture.arrays import Wanted
 from logitleak.errors import UserError
 from logitleak.files.given import Array
+from logitleak.text import is_number
 
 _CELL = 64  # characters of a number with its comma
 _LINE = 10_000  # characters of a line of the public table
@@ -39,7 +40,7 @@ def read_csv(path: Path, wanted: Wanted) -> tuple[Array, Array | None]:
             cells = [cell.strip().strip('"') for cell in line.split(",")]
             if number == 1:
                 _check_signs(cells, line, wanted.classes)
-            if number == 1 and not _is_number(cells[0]):
+            if number == 1 and not is_number(cells[0]):
                 at = cells.index(wanted.rows) if wanted.rows in cells else None
                 if len(set(cells)) < len(cells):
                     raise UserError("line 1: two columns have one name.")
@@ -132,14 +133,6 @@ def _lines(file: IO[str], most: int) -> Iterator[str]:
         if len(line) > most:
             raise UserError(f"line {number}: is longer than the columns can be ({most} characters).")
         yield from io.StringIO(line)  # a lone carriage return ends a line too
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_signs(cells: list[str], line: str, classes: int) -> None:

@@ -30,6 +30,27 @@ def whisker(
         canvas.line(end, y - 4, end, y + 4, stroke=color, stroke_width=width)
 
 
+def beside(index: int, count: int) -> float:
+    """How far the whiskers of one line out of some are moved: over each other they could not be told apart."""
+    return (index - (count - 1) / 2) * 6
+
+
+def curve(
+    canvas: Canvas, places: Sequence[tuple[float, float]], look: tuple[str, str, str]
+) -> tuple[float, str]:
+    """A line with its marks, in a color, a dash pattern and a marker; the height where it ends, and its color."""
+    color, dash, shape = look
+    canvas.polyline(places, stroke=color, stroke_width=2, stroke_dasharray=dash)
+    for place, height in places:
+        canvas.mark(shape, place, height, color)
+    return places[-1][1], color
+
+
+def upright(canvas: Canvas, place: float, low: float, high: float, color: str) -> None:
+    """The interval at one mark of a curve."""
+    canvas.line(place, low, place, high, stroke=color, stroke_width=1.5, stroke_opacity=0.55)
+
+
 def end_labels(canvas: Canvas, ends: Sequence[tuple[str, float, str]], x: float) -> None:
     """Names of lines where they end, moved apart."""
     for (name, _, color), place in zip(ends, spread([end[1] for end in ends], 14, TOP, BOTTOM), strict=True):

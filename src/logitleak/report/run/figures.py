@@ -11,7 +11,18 @@ from typing import Any
 
 from logitleak.report.parts.games import share
 from logitleak.report.parts.load import Attack, Run, rows, table
-from logitleak.report.parts.series import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, end_labels, style
+from logitleak.report.parts.series import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    TOP,
+    WIDTH,
+    beside,
+    curve,
+    end_labels,
+    style,
+    upright,
+)
 from logitleak.report.parts.svg import CLIENTS, MID_GRAY, SERVER, Canvas, Scale, axes, short
 from logitleak.report.run import curves, leak_figures
 from logitleak.report.run.accuracy import accuracy
@@ -98,16 +109,12 @@ def _over_rounds(
         canvas.line(x.start, y(level), x.end, y(level), stroke=MID_GRAY, stroke_dasharray=style(run, name)[1])
         ends.append((name, y(level), MID_GRAY))
     for index, (name, points) in enumerate(series.items()):
-        color, dash, shape = style(run, name)
-        # Whiskers of one round stand side by side: over each other they could not be told apart.
-        shift = (index - (len(series) - 1) / 2) * 6 if percent else 0
+        look = style(run, name)
+        shift = beside(index, len(series)) if percent else 0
         places = [(x(round_) + shift, y(value)) for round_, value, _, _ in points]
         for (place, _), (_, _, low, high) in zip(places, points, strict=True):
-            canvas.line(place, y(low), place, y(high), stroke=color, stroke_width=1.5, stroke_opacity=0.55)
-        canvas.polyline(places, stroke=color, stroke_width=2, stroke_dasharray=dash)
-        for place, height in places:
-            canvas.mark(shape, place, height, color)
-        ends.append((name, places[-1][1], color))
+            upright(canvas, place, y(low), y(high), look[0])
+        ends.append((name, *curve(canvas, places, look)))
     end_labels(canvas, ends, x.end + 8)
     return canvas.render()
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from logitleak.report.parts.games import Comparison, Gap, central, game, leak
 from logitleak.report.parts.load import Attack, Run
-from logitleak.report.parts.series import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, end_labels, style, whisker
+from logitleak.report.parts.series import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    TOP,
+    WIDTH,
+    beside,
+    curve,
+    end_labels,
+    style,
+    upright,
+    whisker,
+)
 from logitleak.report.parts.svg import Canvas, Scale, axes, short
 
 Point = tuple[int, Gap]
@@ -100,22 +112,15 @@ def rounds_leak(run: Run) -> str | None:
     canvas.line(x.start, y(0), x.end, y(0), stroke_opacity=0.8)
     ends: list[tuple[str, float, str]] = []
     for index, (name, (chosen, owner)) in enumerate(series.items()):
-        color, dash, shape = style(run, name)
-        # Whiskers of one round stand side by side: over each other they could not be told apart.
-        shift = (index - (len(series) - 1) / 2) * 6
+        look = style(run, name)
+        shift = beside(index, len(series))
         for round_, gap in chosen:
             if gap.low is not None and gap.high is not None:
-                place = x(round_) + shift
-                canvas.line(
-                    place, y(gap.low), place, y(gap.high), stroke=color, stroke_width=1.5, stroke_opacity=0.55
-                )
+                upright(canvas, x(round_) + shift, y(gap.low), y(gap.high), look[0])
         thin = [(x(round_) + shift, y(gap.value)) for round_, gap in owner]
-        canvas.polyline(thin, stroke=color, stroke_width=1, stroke_opacity=0.6)
+        canvas.polyline(thin, stroke=look[0], stroke_width=1, stroke_opacity=0.6)
         places = [(x(round_) + shift, y(gap.value)) for round_, gap in chosen]
-        canvas.polyline(places, stroke=color, stroke_width=2, stroke_dasharray=dash)
-        for place, height in places:
-            canvas.mark(shape, place, height, color)
-        ends.append((name, places[-1][1], color))
+        ends.append((name, *curve(canvas, places, look)))
     end_labels(canvas, ends, x.end + 8)
     return canvas.render()
 

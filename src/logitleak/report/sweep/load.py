@@ -19,7 +19,7 @@ from logitleak.report.parts.load import (
     rows,
     table,
 )
-from logitleak.text import noun_of
+from logitleak.text import is_number, noun_of
 
 NONE = "–"
 """The label of a cell on an axis that does not concern it."""
@@ -108,7 +108,7 @@ class Sweep:
         if label == NONE:
             return f"no {axis}"
         named = axis in ("attack", "scheme", "data", "source") or isinstance(self.grid.get(axis), dict)
-        return spelled(axis, label) if named and not _number(label) else f"{axis} {label}"
+        return spelled(axis, label) if named and not is_number(label) else f"{axis} {label}"
 
     def phrase(self, axes: Iterable[str], labels: Iterable[str]) -> str:
         """A combination of labels in one line; axes that do not concern it are named only if no other does."""
@@ -185,14 +185,6 @@ def text(value: Any) -> str:
 def spelled(axis: str, label: str) -> str:
     """A label as it is shown."""
     return SCHEMES.get(label, label) if axis == "scheme" else label
-
-
-def _number(label: str) -> bool:
-    try:
-        float(label)
-    except ValueError:
-        return False
-    return True
 
 
 def _cells(path: Path) -> list[Cell]:
