@@ -63,7 +63,10 @@ TABLES: dict[str, dict[str, Entry]] = {
     # what rebuilds images from what travelled: outputs
     "attack": _table("attacks", {
         "pli": ("pli:PLI", "Paired-logits inversion: a network per client, Eq. 1 to 11"),
-        # shared models
+        "ridge": ("ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"),
+        "gap": ("gap:Gap", "Confidence-gap inversion: what a client believes and others do not"),
+        "tbi": ("tbi:TBI", "Training-based inversion: the baseline, client logits only"),
+        # and shared models
         "gs": ("gs:GS", "Inverting gradients: direction and smoothness, for shared weights"),
         "gradients": ("gs:GS", "Another name of gs"),
         "dlg": ("dlg:DLG", "Deep leakage: images and soft labels from gradients, by L-BFGS"),
@@ -73,10 +76,6 @@ TABLES: dict[str, dict[str, Entry]] = {
         "mgan-ai": ("mgan_ai:MGANAI", "A GAN taught by the shared model which client is which"),
         "gan-attack": ("gan_attack:GANAttack", "What a malicious participant's generator has learnt"),
         "secret-revealer": ("secret_revealer:SecretRevealer", "GMI: a public GAN searched by the client's own weights"),
-        # outputs again
-        "ridge": ("ridge:Ridge", "Closed-form PLI: the best linear inversion, no training"),
-        "gap": ("gap:Gap", "Confidence-gap inversion: what a client believes and others do not"),
-        "tbi": ("tbi:TBI", "Training-based inversion: the baseline, client logits only"),
     }),
     # questions that scores answer, and no image
     "audit": _table("audits", {

@@ -8,6 +8,7 @@ import pytest
 
 from logitleak.errors import UserError
 from logitleak.sweep.cells import ATTACK, Cell, expand
+from logitleak.sweep.compute import seconds_of
 from logitleak.sweep.config import load
 
 WriteSweep = Callable[..., Path]
@@ -147,3 +148,13 @@ def test_a_message_names_the_attack_and_its_place(write_sweep: WriteSweep) -> No
         UserError, match=r'^scheme dsfl: The attack "pli, prior paired" has a prior that needs labels'
     ):
         cells(write_sweep(grid=grid))
+
+
+@pytest.mark.parametrize("said", ["[]", '{"attack": "long"}'])
+def test_damaged_seconds(tmp_path: Path, said: str) -> None:
+    assert seconds_of(tmp_path) is None
+    (tmp_path / "seconds.json").write_text('{"attack": 2.5}')
+    assert seconds_of(tmp_path) == 2.5
+    (tmp_path / "seconds.json").write_text(said)
+    with pytest.raises(UserError, match="says no seconds; remove it"):
+        seconds_of(tmp_path)

@@ -62,6 +62,9 @@ class Task:
 RESULT = {"federation": "metrics.json", "cell": "result.json", "audit": "audit.json"}
 """The file that a finished task leaves."""
 
+SECONDS = "seconds.json"
+"""What a cell's attack took, which no two runs have alike."""
+
 
 def folder_of(sweep: Path, kind: str, id: str) -> Path:
     """The folder of a federation, of its audit, or of a cell."""
@@ -144,9 +147,8 @@ def _cell(task: Task) -> None:
 
     start = time.perf_counter()
     attack_worlds(run, config, name, config.device, Quiet(), home, sweep / "priors")
-    timing = task.folder / "seconds.json"
-    spent = read_json(timing)["attack"] if timing.exists() else 0.0
-    write_json(timing, {"attack": round(spent + time.perf_counter() - start, 2)})
+    spent = (seconds_of(task.folder) or 0.0) + time.perf_counter() - start
+    write_json(task.folder / SECONDS, {"attack": round(spent, 2)})
     view, folders = Transcript(worlds[0].path), [home(world) for world in worlds]
     game = read_game(run.sealed)
     known = references(read_truth(run.sealed), view.knowledge.public, game)
@@ -175,6 +177,22 @@ def _note(task: Task, seconds: float) -> None:
         os.write(journal, (json.dumps(line) + "\n").encode())  # one write: lines of workers do not mix
     finally:
         os.close(journal)
+
+
+def seconds_of(folder: Path) -> float | None:
+    """What a cell's attack took so far, all commands together; None where that is not written down.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / SECONDS
+    if not path.exists():
+        return None
+    found = read_json(path)
+    seconds = found.get("attack") if isinstance(found, dict) else None
+    if not isinstance(seconds, (int, float)):
+        raise UserError(f"{path} says no seconds; remove it, which loses nothing but times.")
+    return float(seconds)
 
 
 def failure_of(folder: Path) -> str | None:

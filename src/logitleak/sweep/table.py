@@ -13,7 +13,7 @@ from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_text
 from logitleak.formats import Metrics, ResultFile
 from logitleak.formats.reading import read_file
-from logitleak.sweep.compute import failure_of, folder_of
+from logitleak.sweep.compute import failure_of, folder_of, seconds_of
 
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
@@ -90,7 +90,7 @@ def _numbers(out: Path, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
         "utility_server": utility.get("server") and utility["server"]["value"],
         "utility_clients": round(sum(clients) / len(clients), 6) if clients else None,
         "bytes_per_client_round": round(sum(sent) / len(sent)) if sent else None,
-        "seconds": read_json(folder / "seconds.json")["attack"],
+        "seconds": seconds_of(folder),
         "plugin": result["attack"],
         "needs": " ".join(sorted(registry.load("attack", result["attack"]).needs)),
     }

@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from logitleak import registry
+from needs import require
 
-pytest.importorskip("flwr_datasets", reason='needs flwr-datasets: pip install -e ".[oracles]"')
+require("flwr_datasets")
 
 from datasets import Dataset
 from flwr_datasets import partitioner as theirs
