@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 EXTRAS = {
-    "cryptography": "flower", "datasets": "datasets", "flwr": "flower", "flwr_datasets": "oracles", "mlflow": "mlflow", "opacus": "dp",
-    "ray": "ray", "selenium": "dev", "sklearn": "dev", "tenseal": "he", "wandb": "wandb",
+    "cryptography": "flower", "datasets": "datasets", "flwr": "flower", "flwr_datasets": "oracles", "mlflow": "mlflow",
+    "opacus": "dp", "ray": "ray", "selenium": "dev", "sklearn": "dev", "tenseal": "he", "wandb": "wandb",
     "build": "release", "hatchling": "release", "twine": "release",
     "ipykernel": "notebooks", "matplotlib": "notebooks", "nbclient": "notebooks", "pandas": "notebooks",
 }  # fmt: skip

@@ -11,10 +11,8 @@ from scipy import stats
 from logitleak import registry
 from needs import require
 
-require("flwr_datasets")
-
-from datasets import Dataset
-from flwr_datasets import partitioner as theirs
+theirs = require("flwr_datasets.partitioner")
+datasets = require("datasets")
 
 Table = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -30,7 +28,7 @@ def our_table(name: str, values: dict[str, Any], labels: Table, clients: int, se
 
 
 def their_table(partitioner: Any, labels: Table, clients: int) -> Table:
-    partitioner.dataset = Dataset.from_dict({"label": labels.tolist()})
+    partitioner.dataset = datasets.Dataset.from_dict({"label": labels.tolist()})
     parts = [np.asarray(partitioner.load_partition(client)["label"], np.int64) for client in range(clients)]
     return np.stack([np.bincount(part, minlength=int(labels.max()) + 1) for part in parts])
 
