@@ -13,6 +13,11 @@ class UserError(ValueError):
     """
 
 
+def to_install(extra: str) -> str:
+    """How an extra is installed, for the end of a message."""
+    return f'pip install ".[{extra}]" in the checkout, or pip install "logitleak[{extra}]"'
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion such as `` Did you mean "ridge"?``, or the list of what there is."""
     known = sorted(known)

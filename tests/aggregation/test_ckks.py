@@ -96,5 +96,5 @@ def test_the_scale_gives_way_to_many_clients() -> None:
 
 def test_without_tenseal_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tenseal", None)
-    with pytest.raises(UserError, match=r"pip install 'logitleak\[he\]'"):
+    with pytest.raises(UserError, match=r'pip install "logitleak\[he\]"'):
         summing()

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 
-from logitleak.errors import UserError
+from logitleak.errors import UserError, to_install
 
 try:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -15,7 +15,7 @@ try:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 except ImportError:
-    raise UserError('Keys need what Flower brings; pip install "logitleak[flower]".') from None
+    raise UserError(f"Keys need what Flower brings; {to_install('flower')}.") from None
 
 KEY_BYTES = 32
 """Bytes of a public key, of a private one and of a shared secret."""

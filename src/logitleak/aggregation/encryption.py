@@ -12,7 +12,7 @@ from pydantic import Field, PositiveFloat
 
 from logitleak.aggregation.base import AggregatorSettings
 from logitleak.aggregation.fixed_point import FixedPoint, Whole, range_of
-from logitleak.errors import UserError
+from logitleak.errors import UserError, to_install
 from logitleak.types import UploadKind
 
 MOST_BITS = {4096: 109, 8192: 218, 16384: 438}
@@ -249,7 +249,5 @@ def _tenseal() -> Any:
     try:
         import tenseal
     except ImportError:
-        raise UserError(
-            "The aggregator ckks needs TenSEAL; install it with: pip install 'logitleak[he]'."
-        ) from None
+        raise UserError(f"The aggregator ckks needs TenSEAL; {to_install('he')}.") from None
     return tenseal

@@ -9,7 +9,7 @@ import numpy as np
 
 from logitleak.data.base import Dataset, DataSource, ImageSet, Survey
 from logitleak.data.decode import square
-from logitleak.errors import UserError
+from logitleak.errors import UserError, to_install
 
 _COUNTS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 _TOP = 16
@@ -45,6 +45,6 @@ def _digits():  # type: ignore[no-untyped-def]
         from sklearn.datasets import load_digits
     except ImportError:
         raise UserError(
-            "The digits come with scikit-learn, which is not installed; pip install 'logitleak[examples]'."
+            f"The digits come with scikit-learn, which is not installed; {to_install('examples')}."
         ) from None
     return load_digits()

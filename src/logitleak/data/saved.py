@@ -17,7 +17,7 @@ import numpy as np
 
 from logitleak.data.base import UNLABELLED, ImageSet, Skipped
 from logitleak.data.decode import decode
-from logitleak.errors import UserError, did_you_mean
+from logitleak.errors import UserError, did_you_mean, to_install
 from logitleak.text import printable
 
 NO_SPLIT = "none"
@@ -139,7 +139,7 @@ def _library() -> Any:
     except ImportError as error:
         raise UserError(
             f"A dataset that was saved to disk needs the library datasets, which cannot be imported ({error}); "
-            'pip install "logitleak[datasets]".'
+            f"{to_install('datasets')}."
         ) from None
 
 

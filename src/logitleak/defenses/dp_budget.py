@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from logitleak.defenses.accounting import gaussian_epsilon
-from logitleak.errors import UserError
+from logitleak.errors import UserError, to_install
 
 Accountant = Literal["prv", "rdp"]
 
@@ -34,7 +34,7 @@ def has_opacus() -> bool:
 def check_opacus() -> None:
     """Raise a `UserError` unless Opacus is installed."""
     if not has_opacus():
-        raise UserError("The defense dp-sgd needs Opacus; install it: pip install 'logitleak[dp]'.")
+        raise UserError(f"The defense dp-sgd needs Opacus; {to_install('dp')}.")
 
 
 @cache

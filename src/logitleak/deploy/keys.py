@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from logitleak.errors import UserError
+from logitleak.errors import UserError, to_install
 from logitleak.federation.answers import printable
 
 try:
@@ -18,7 +18,7 @@ try:
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 except ImportError:
-    raise UserError('Keys need what Flower brings; pip install "logitleak[flower]".') from None
+    raise UserError(f"Keys need what Flower brings; {to_install('flower')}.") from None
 
 _DAYS = 30
 

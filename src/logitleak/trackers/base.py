@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from logitleak.errors import UserError
+from logitleak.errors import UserError, to_install
 from logitleak.trackers.record import Record
 
 
@@ -44,5 +44,5 @@ class Tracker(ABC):
             return importlib.import_module(self.package)
         except ImportError as error:
             raise UserError(
-                f'{self.package} cannot be imported ({error}); pip install "logitleak[{self.package}]".'
+                f"{self.package} cannot be imported ({error}); {to_install(self.package)}."
             ) from None
