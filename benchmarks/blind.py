@@ -21,8 +21,8 @@ from rich.table import Table
 from torch import Tensor
 
 from logitleak.config import AttackConfig, Config
-from logitleak.config.recorded import RunConfig
 from logitleak.errors import UserError
+from logitleak.files.lock import alone
 from logitleak.formats import AttackFile
 from logitleak.formats.reading import read_file
 from logitleak.metrics.attack import References, judge, references
@@ -48,9 +48,9 @@ def tried(entry: AttackConfig, clients: int, rounds: int) -> list[dict[str, Any]
     return [dict(zip(open_, values, strict=True)) for values in itertools.product(*open_.values())]
 
 
-def seen(view: Transcript, run: RunFolder, config: RunConfig, seed: int, world: int) -> ServerView:
+def seen(view: Transcript, run: RunFolder, config: Config, seed: int, world: int) -> ServerView:
     """A world with shadows where there is a single client, whose reference they may be."""
-    if view.clients > 1 or not isinstance(config, Config):
+    if view.clients > 1:
         return view
     name = run.worlds[world].path.name if world else "0"
     return with_shadows(view, config, seed, run.lab / "shadows" / name, Quiet())
@@ -83,27 +83,35 @@ def main() -> None:
     given = parser.parse_args()
     run = RunFolder(given.run)
     config = run.config()
-    entry = config.attacks[given.attack]
+    if given.attack not in config.attacks or not isinstance(config, Config) or config.game.design != "twins":
+        raise SystemExit(f"{given.run} is no run in twin worlds with an attack {given.attack}.")
+    with alone(run.path):
+        show(run, config, given.attack, given.owner)
+
+
+def show(run: RunFolder, config: Config, name: str, owner: bool) -> None:
+    """Try every setting of an attack of a run, and print the chosen ones beside the best."""
+    entry = config.attacks[name]
     transcripts = [Transcript(world.path) for world in run.worlds]
     seed = attack_seed(config.seed)
     views = [as_attacked(seen(view, run, config, seed, i), entry) for i, view in enumerate(transcripts)]
     truth, game = read_truth(run.sealed), read_game(run.sealed)
-    assert game is not None
+    assert game is not None  # twin worlds have one
     known = references(truth, transcripts[0].knowledge.public, game)
-    chosen = read_file(run.worlds[0].attack(given.attack) / "attack.json", AttackFile)["settings"]
+    chosen = read_file(run.worlds[0].attack(name) / "attack.json", AttackFile)["settings"]
     found = []
     for settings in tried(entry, views[0].clients, views[0].rounds):
         try:
-            said = leak_of(entry, {**entry.settings, **settings}, seed, views, known, game, given.owner)
+            said = leak_of(entry, {**entry.settings, **settings}, seed, views, known, game, owner)
         except UserError:  # what cannot be done here could not be chosen either
             continue
         found.append((said["leak"]["value"], said, settings))
-    blind = leak_of(entry, chosen, seed, views, known, game, given.owner)
+    blind = leak_of(entry, chosen, seed, views, known, game, owner)
     found.sort(key=lambda one: -one[0])
-    table = Table(title=f"{given.attack}, {len(found)} settings, {len(known.labels)} targets")
+    table = Table(title=f"{name}, {len(found)} settings, {len(known.labels)} targets")
     for column in ("", "leak", "in", "out", "wins", "settings"):
         table.add_column(column)
-    named = {name: chosen[name] for name in (found[0][2] if found else {})}
+    named = {key: chosen[key] for key in (found[0][2] if found else {})}
     for place, (said, settings) in enumerate([(blind, named), *((one, s) for _, one, s in found[:SHOWN])]):
         what = "chosen blind" if place == 0 else f"best {place}"
         leak, wins = said["leak"], said["wins"]

@@ -124,3 +124,10 @@ def test_printed_is_what_is_written(scripts: Path, capsys: pytest.CaptureFixture
         for asked in (["--tyro-print-completion", shell], ["--tyro-write-completion", shell, "-"]):
             cli.main(asked)
             assert capsys.readouterr().out == (scripts / shell).read_text()
+
+
+def test_another_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--tyro-print-completion", "tcsh"])
+    assert end.value.code == 2
+    assert "no completion for tcsh. There is: bash, zsh, fish" in capsys.readouterr().err

@@ -121,6 +121,35 @@ def test_a_damaged_truth(run_folder: Path, fails: Fails) -> None:
     assert 'holds no tensor called "labels"' in fails("report", run_folder, "--quiet")
 
 
+@pytest.mark.parametrize(("file", "text"), [("config.yaml", "{"), ("run.json", "[]")])
+def test_a_run_that_nobody_can_open_is_not_valid(
+    file: str, text: str, run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run_folder / file).write_text(text)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["validate", str(run_folder)])
+    assert end.value.code == 2
+    assert file in capsys.readouterr().out
+
+
+def test_a_folder_where_a_file_is_wanted(fails: Fails, tmp_path: Path) -> None:
+    for command in ("run", "sweep"):
+        assert "is a folder; give the YAML file" in fails(command, tmp_path)
+    (tmp_path / "file.txt").write_text("text")
+    for arguments in (["init"], ["data", "prepare", "images", "--root"]):
+        assert "is a file; data.root is a folder" in fails(*arguments, tmp_path / "file.txt")
+    assert "is no folder; give the folder of a capture" in fails(
+        "import", tmp_path / "file.txt", "--out", tmp_path / "o"
+    )
+
+
+def test_metrics_go_into_a_folder(run_folder: Path, fails: Fails, tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_text("text")
+    assert "is a file; give --out a folder" in fails(
+        "export-metrics", run_folder, "--to", "mlflow", "--out", tmp_path / "file.txt"
+    )
+
+
 def test_a_report_that_cannot_be_written(run_folder: Path, fails: Fails) -> None:
     shutil.rmtree(run_folder / "figures")
     (run_folder / "figures").write_text("in the way")

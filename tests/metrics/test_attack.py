@@ -97,6 +97,12 @@ def test_owner_named_counts_the_chosen_client() -> None:
     known = references(truth, public)
     images = known.private.expand(2, *known.private.shape)
     chosen = torch.tensor([0, 1, 1])
-    found = score(Reconstructions(images, known.labels, chosen, torch.zeros(2, 3)), known)
+    scores = torch.tensor([[0.0, 2.0, 2.0], [1.0, 1.0, 1.0]])
+    found = score(Reconstructions(images, known.labels, chosen, scores), known)
     assert found["owner_named"]["successes"] == 2
     assert [row["chosen"] for row in found["per_target"]] == [0, 1, 1]
+    scores[:, 0] = 1.0  # a tie names nobody
+    tied = score(Reconstructions(images, known.labels, chosen, scores), known)
+    assert (tied["owner_named"]["successes"], tied["owner_named"]["trials"]) == (1, 3)
+    nobody = Reconstructions(images, known.labels, chosen, torch.zeros(2, 3))
+    assert score(nobody, known)["owner_named"] is None

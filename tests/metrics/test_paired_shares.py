@@ -109,6 +109,7 @@ def test_paired_difference() -> None:
     expected = stats.ttest_rel(a, b).confidence_interval(0.95)
     assert (found["low"], found["high"]) == pytest.approx(tuple(expected))
     assert paired.paired_difference([0.5], [0.2])["low"] is None
+    assert paired.paired_difference([1.0, 1.0], [0.0, 0.0]) == {"difference": 1.0, "low": None, "high": None}
 
 
 def test_independent_difference() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
+import yaml
 
 from logitleak import config as configs
 from logitleak import registry, report
@@ -18,12 +21,13 @@ from logitleak.defenses.dp_budget import has_opacus
 from logitleak.errors import UserError
 from logitleak.files.storage import read_json, read_tensors, write_json
 from logitleak.formats.defend import DefendFile
+from logitleak.report.defend.page import _steps
 from logitleak.sealed.files import read_game, read_truth
 from logitleak.sealed.game import taking_part
 from logitleak.sweep.cells import combine
 from logitleak.sweep.config import Sweep
 from logitleak.sweep.defend import CONFIGURED, NONE, SUM, plan
-from logitleak.sweep.frontier import _leak, write_frontier
+from logitleak.sweep.frontier import _about_a_client, _bound, _leak, _pooled, write_frontier
 from logitleak.sweep.recommend import hidden, kept, recommend
 from logitleak.sweep.table import table
 
@@ -280,8 +284,87 @@ def test_where_everything_ties_nothing_is_shown() -> None:
     row = {
         "both": 1, "only_in": 0, "only_out": 0, "neither": 9, "wins": None, "ties": 10, "targets": 10,
     }  # fmt: skip
-    found = _leak([row, row])
+    found = _leak([row, row], "")
     assert found is not None
     assert (found["value"], found["wins"], found["of"], found["wins_p"]) == (0.0, 0, 0, 1.0)
-    assert _leak([row | {"ties": None}]) is None
-    assert _leak([]) is None
+    assert _leak([row | {"ties": None}], "") is None
+    assert _leak([], "") is None
+
+
+def test_the_image_of_the_client_that_a_coin_is_about_counts() -> None:
+    """The chosen one is another client's, who knows the person well; the asked client's shows what its images did."""
+    chosen = {"both": 9, "only_in": 0, "only_out": 1, "neither": 0, "wins": 0.4, "ties": 0, "targets": 10}
+    owner = {"owner_both": 0, "owner_only_in": 8, "owner_only_out": 0, "owner_neither": 2, "owner_wins": 1.0,
+             "owner_ties": 0}  # fmt: skip
+    found = _leak([chosen | owner], "owner_")
+    assert found is not None
+    assert (found["value"], found["wins"], found["of"]) == (0.8, 10, 10)
+    for unit, about in (("person", False), ("person-at-client", True), ("image", True), (None, False)):
+        game = None if unit is None else {"unit": unit}
+        assert _about_a_client(cast(Any, SimpleNamespace(metrics={"game": game}))) is about
+
+
+def test_areas_of_seeds_keep_the_shape_of_their_intervals() -> None:
+    """By hand: what is below adds up as squares, and what is above does."""
+    one = {"value": 0.72, "low": 0.462, "high": 0.879}
+    alone = _pooled([one], "server", "all rounds")
+    assert alone is not None
+    assert (alone["low"], alone["high"]) == (0.462, 0.879)
+    other = {"value": 1.0, "low": 0.8, "high": 1.0}
+    found = _pooled([one, other], "server", "all rounds")
+    assert found is not None
+    assert found["value"] == pytest.approx(0.86)
+    assert found["low"] == pytest.approx(0.86 - (0.258**2 + 0.2**2) ** 0.5 / 2, abs=1e-6)
+    assert found["high"] == pytest.approx(0.86 + 0.159 / 2, abs=1e-6)
+
+
+def test_one_bound_is_taken_and_not_the_largest() -> None:
+    def result(bound: float | None) -> dict[str, Any]:
+        return {"epsilon": None if bound is None else {"bound": bound}}
+
+    identity = {
+        ("server", "named"): result(0.5),
+        ("sum", "named"): result(3.0),
+        ("server", "another"): result(None),
+    }
+    found = {"identity": identity, "never-queried": {("server", "named"): result(2.0)}}
+    assert _bound(cast(Any, SimpleNamespace(results=lambda audit: found[audit]))) == 0.5
+    found["identity"] = {("server", "named"): result(None)}
+    assert _bound(cast(Any, SimpleNamespace(results=lambda audit: found[audit]))) == 2.0
+    found["never-queried"] = {}
+    assert _bound(cast(Any, SimpleNamespace(results=lambda audit: found[audit]))) is None
+
+
+def test_what_failed_is_said_beside_what_was_found(
+    tiny_config: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny_config()))
+    failed = SimpleNamespace(failed={"cell gap": "the loss is not finite"}, unaudited={})
+    monkeypatch.setattr("logitleak.sweep.run.run_sweep", lambda *_, **__: failed)
+    monkeypatch.setattr("logitleak.sweep.frontier.write_frontier", lambda out: {"lines": [1]})
+    monkeypatch.setattr("logitleak.report.build_defend", lambda out: out / "defend.html")
+    with pytest.raises(SystemExit) as end:
+        main(["defend", str(tmp_path / "config.yaml"), "--json", "--out", str(tmp_path / "out")])
+    assert end.value.code == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {
+        "report": str(tmp_path / "out" / "defend.html"), "lines": [1],
+        "error": "1 of its parts failed; the same command tries them again.",
+    }  # fmt: skip
+    assert "cell gap failed: the loss is not finite" in said.err
+
+
+def test_the_command_that_confirms_a_setting() -> None:
+    """It can be pasted into a shell, and tries this setting alone."""
+    entry = {"name": "toward-public", "settings": {"share": 1.0}, "clients": None}
+    found = {"seeds": [0], "fast": False, "lines": [
+        {"setting": "toward-public, share 1", "defenses": [entry]}, {"setting": SUM, "defenses": []},
+    ]}  # fmt: skip
+    for setting, wanted in (("toward-public, share 1", CONFIGURED), (SUM, SUM)):
+        *_, command = next(iter(_steps(found, {"kind": "use", "setting": setting})))
+        words = shlex.split(command or "")
+        assert words[:4] == ["logitleak", "defend", "CONFIG", "--only"]
+        assert words[4] == wanted
+        assert words[-4:] == ["--seeds", "1", "2", "3"]
+        if wanted == CONFIGURED:
+            assert json.loads(words[6].removeprefix("defenses=")) == [entry]

@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(json.dumps({"error": message}))
         sys.exit(130)
     except SystemExit as end:  # the argument parser has said what is wrong
-        if as_json and end.code:
+        if as_json and end.code == 2:
             print(json.dumps({"error": "The arguments are not valid; standard error says why."}))
         raise
 

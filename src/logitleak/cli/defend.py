@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from logitleak.choices import Device
-from logitleak.cli.results import BRIEF, Flag
+from logitleak.cli.results import BRIEF, Flag, Refused
 from logitleak.cli.run import Overrides
 from logitleak.errors import UserError
 from logitleak.progress import progress_of
@@ -65,13 +65,21 @@ def defend(
     page = report.build_defend(out)
     if not (quiet or json):
         print(found["recommendation"]["sentence"])
-    for task, reason in {**result.failed, **result.unaudited}.items():
+    failed = {**result.failed, **result.unaudited}
+    for task, reason in failed.items():
         print(f"logitleak: {task} failed: {reason}", file=sys.stderr)
     if not json:
         print(page)
-    if result.failed or result.unaudited:
-        sys.exit(1)
-    return {"report": str(page), **found} if json else None
+    told = {"report": str(page), **found} if json else None
+    if failed:
+        raise Unfinished(f"{len(failed)} of its parts failed; the same command tries them again.", told or {})
+    return told
+
+
+class Unfinished(Refused):
+    """Some cells or audits failed; the command ends with 1."""
+
+    code = 1
 
 
 def _loaded(path: Path, overrides: list[str]) -> Config:

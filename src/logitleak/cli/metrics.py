@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from logitleak.cli.results import BRIEF, Flag
+from logitleak.errors import UserError
 
 
 def export_metrics(
@@ -34,6 +35,8 @@ def export_metrics(
 
     tracker = registry.load("tracker", to)()
     found = records(run_folder)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; give --out a folder.")
     command = tracker.write(found, out, project or "logitleak")
     if not quiet:
         print(f"{len(found)} {'run' if len(found) == 1 else 'runs'} written; next: {command}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 from logitleak.cli.completion import Commands, Completed, Value, places
+from logitleak.errors import UserError
 from logitleak.files.atomic import write_atomic
 
 Places = Mapping[str, Completed]
@@ -150,7 +151,12 @@ def answer(arguments: Sequence[str], commands: Commands, groups: Mapping[str, Co
 
     Returns:
         whether they did.
+
+    Raises:
+        UserError: there is no script for this shell.
     """
+    if arguments[0].endswith("-completion") and len(arguments) > 1 and arguments[1] not in SHELLS:
+        raise UserError(f"There is no completion for {arguments[1]}. There is: {', '.join(SHELLS)}.")
     match arguments:
         case ["--tyro-print-completion", shell] | ["--tyro-write-completion", shell, "-"] if shell in SHELLS:
             print(SHELLS[shell](places(commands, groups)), end="")

@@ -176,6 +176,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml_text.parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"There is no config file {path}.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; give the YAML file of a configuration.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text ({error.reason}); save it as such.") from None
     except UserError as error:

@@ -135,7 +135,7 @@ class DataSource(ABC):
         if root is None and self.needs_root:
             raise self.wrong_folder(f"This data source needs a folder; set data.root ({self.layout}).")
         if root is not None and not root.is_dir():
-            raise self.wrong_folder(f"There is no folder {root}; check data.root.")
+            raise self.wrong_folder(no_folder(root))
         self.root = root
 
     def wrong_folder(self, message: str) -> UserError:
@@ -168,5 +168,14 @@ def existing_folder(path: Path) -> Path:
         UserError: it is not.
     """
     if not path.is_dir():
-        raise UserError(f"There is no folder {path}; check data.root.")
+        raise UserError(no_folder(path))
     return path
+
+
+def no_folder(path: Path) -> str:
+    """What is wrong with a path that is no folder."""
+    return (
+        f"{path} is a file; data.root is a folder."
+        if path.exists()
+        else f"There is no folder {path}; check data.root."
+    )

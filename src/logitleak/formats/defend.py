@@ -59,7 +59,8 @@ class Line(Record):
         strongest: the same by whichever score and onlooker is farthest from one half; of many, so it is never exactly
             one half.
         records: which single images were used, never asked about; null without such an audit.
-        epsilon: the largest lower bound of an audit, over seeds; null where no coins allow one.
+        epsilon: the lower bound of the first audit that has one, by the score that was named beforehand, for who sees
+            most, in the first seed; null where no coins allow one.
         promised: by defense, in words.
         accuracy, server: of clients and of the server on held-out images of classes that somebody holds privately, a
             mean over clients and seeds.

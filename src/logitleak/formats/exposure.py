@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -136,18 +136,23 @@ class OfModels(Record):
     Attributes:
         agreement: over clients and images; the interval counts images once.
         gain: agreement minus that of the best model that nobody stole; null for such models.
+        against: which model that is; null for such models.
     """
+
+    older: ClassVar = {"against": "server's own model"}
 
     agreement: Share
     gain: Gain | None
+    against: str | None
 
 
 class Lead(Record):
-    """How much larger the area of the primary variant is than this one's, on the same scores (DeLong)."""
+    """How much larger the area of the primary variant is than this one's, on the same scores (DeLong); no interval where
+    no variance is seen."""
 
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class Result(Record):

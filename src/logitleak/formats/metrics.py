@@ -196,7 +196,7 @@ class Attack(Record):
         summary: one line.
         settings, assumptions, choices, losses: as in attack.json.
         accuracy, too_close_to_public: the paper's measure over the targets, with a game over those that are in.
-        owner_named: null for one client and for rivals.
+        owner_named: null for one client, for rivals, and where an attack prefers nobody.
         mean: of each image metric.
         per_target: every target.
         leak: null for rivals and without a game.

@@ -179,7 +179,9 @@ def summarize(
     values["ssim"] = verdicts.ssim
     owned = len(result.images) > 1 and bool((known.owners >= 0).all())
     holds = known.holds(len(result.images))  # naming any of a target's holders is right
-    named = holds[torch.arange(len(holds)), result.chosen][kept].tolist()
+    # a tie names nobody: an attack whose images are the same whoever is asked about has no say in it
+    certain = (result.scores == result.scores.amin(0)).sum(0) == 1
+    named = (holds[torch.arange(len(holds)), result.chosen] & certain)[kept].tolist()
     per_target = []
     for i, label in enumerate(known.labels.tolist()):
         row = {
@@ -201,7 +203,7 @@ def summarize(
     return {
         "accuracy": share(verdicts.success[kept].tolist()),
         "too_close_to_public": share(verdicts.too_close[kept].tolist()),
-        "owner_named": share(named) if owned else None,
+        "owner_named": share(named) if owned and bool(certain.any()) else None,
         "mean": {name: number(column[kept].double().mean()) for name, column in values.items()},
         "per_target": per_target,
     }

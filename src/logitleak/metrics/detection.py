@@ -58,9 +58,9 @@ def area(members: Sequence[float], others: Sequence[float]) -> Area:
 
 def gain(
     members: tuple[Sequence[float], Sequence[float]], others: tuple[Sequence[float], Sequence[float]]
-) -> tuple[float, float, float]:
+) -> tuple[float, float | None, float | None]:
     """How much larger the area of one score is than that of another on the same members and non-members, with its
-    95 % interval (DeLong, DeLong and Clarke-Pearson, 1988).
+    95 % interval (DeLong, DeLong and Clarke-Pearson, 1988); none where no variance is seen, which would make it a point.
 
     Args:
         members: both scores of the members, in the same order.
@@ -75,6 +75,8 @@ def gain(
         raise ValueError("two scores of the same members and non-members are compared, at least two of each")
     difference = float(above.mean() - above_2.mean())
     variance = (above - above_2).var(ddof=1) / len(above) + (below - below_2).var(ddof=1) / len(below)
+    if variance == 0:
+        return difference, None, None
     half = Z95 * math.sqrt(variance)
     return difference, difference - half, difference + half
 

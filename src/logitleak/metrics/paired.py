@@ -137,9 +137,10 @@ def wins(inside: Sequence[float], outside: Sequence[float]) -> Wins:
 
 
 def paired_difference(inside: Sequence[float], outside: Sequence[float]) -> Difference:
-    """Mean paired difference, with Student's interval."""
+    """Mean paired difference, with Student's interval; none where all differences are alike, which would make it a
+    point."""
     difference = np.asarray(inside, float) - np.asarray(outside, float)
-    if len(difference) < 2:
+    if len(difference) < 2 or np.ptp(difference) == 0:
         return Difference(difference=float(difference.mean()), low=None, high=None)
     half = float(
         stats.t.ppf(0.975, len(difference) - 1) * difference.std(ddof=1) / math.sqrt(len(difference))

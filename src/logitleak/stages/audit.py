@@ -89,8 +89,8 @@ class _Battery:
         self.views = [Transcript(world.path) for world in folder.worlds]
         if self.views[0].upload_kind in MODEL_KINDS:
             raise UserError(
-                "This federation shares models, not outputs on a public set; its audit is `logitleak attack RUN "
-                "gradients`."
+                "This federation shares models, not outputs on a public set; what these give away is `logitleak "
+                "attack RUN --attack gradients`."
             )
         self.onlookers = onlookers_of(self.views[0])
         self.seed = derive_int(attack_seed(config.seed), "audit")
@@ -178,21 +178,19 @@ class _Battery:
                 found[0][1].update(choices(self.folder, number, len(found[0][0])))
             answers.append(found)
         variants = list(answers[0][0][1])
-        results: list[dict[str, Any]] = []
-        primary = None
-        for variant in variants:
-            scored = Scored(name, who, variant, audit.answer, [
+        scored = [
+            Scored(name, who, variant, audit.answer, [
                 [(about, found[variant]) for about, found in world] for world in answers
-            ])  # fmt: skip
-            self.scored.append(scored)
-            primary = primary or scored
-            results.append(judge(scored, self.truth, primary))
+            ])
+            for variant in variants
+        ]  # fmt: skip
+        self.scored += scored
         return {
             "onlooker": who,
             "sees": look.sees,
             "refused": None,
             "primary": variants[0],
-            "variants": results,
+            "variants": [judge(one, self.truth, scored) for one in scored],
         }
 
     def _lab(self) -> MockTwins | str:

@@ -63,13 +63,17 @@ def unanswered(who: str, sees: str, why: str) -> dict[str, Any]:
 
 def choices(folder: RunFolder, number: int, clients: int) -> dict[str, Tensor]:
     """What finished attacks say of who holds whom, as rivals: the scores by which each chose its image (Eq. 11), of a
-    world after the last round, float64 [K, T]; higher is likelier."""
+    world after the last round, float64 [K, T]; higher is likelier, nan where a client gave nothing to choose."""
     found = {}
     for name in folder.attacks():
-        last = sorted(folder.worlds[number].attack(name).glob("round-*.safetensors"))[-1:]
-        scores = read_tensors(last[0])["scores"] if last else torch.empty(0)
+        files = {
+            int(file.stem.removeprefix("round-")): file
+            for file in folder.worlds[number].attack(name).glob("round-*.safetensors")
+        }
+        scores = read_tensors(files[max(files)])["scores"].double() if files else torch.empty(0)
         if len(scores) == clients > 1:
-            found[f"choice of the attack {name}"] = -scores.double()
+            # a client of whom nothing came back has an infinite score there: nobody knows
+            found[f"choice of the attack {name}"] = torch.where(scores.isfinite(), -scores, torch.nan)
     return found
 
 

@@ -116,15 +116,16 @@ def truth_of(folder: RunFolder, view: ServerView) -> Truth | None:
     return Truth.of_run(read_truth(folder.sealed), read_game(folder.sealed), folder, view)
 
 
-def judge(scored: Scored, truth: Truth | None, primary: Scored) -> dict[str, Any]:
+def judge(scored: Scored, truth: Truth | None, beside: Sequence[Scored]) -> dict[str, Any]:
     """What one variant's numbers are worth; its name alone without the truth.
 
     Args:
         scored: the numbers.
         truth: None where nobody has it.
-        primary: the variant that was named beforehand: the only one that a bound on ε is taken from, and what others
-            are compared with.
+        beside: all variants of the same answer. The first was named beforehand: it is the only one that a bound on ε is
+            taken from, and what others are compared with.
     """
+    primary = beside[0]
     first = scored is primary
     found: dict[str, Any] = {}
     if truth is not None and scored.answer == "membership":
@@ -134,7 +135,7 @@ def judge(scored: Scored, truth: Truth | None, primary: Scored) -> dict[str, Any
     elif truth is not None and scored.answer == "shares":
         found = {"shares": _shares(scored, truth)}
     elif truth is not None:
-        found = {"models": _models(scored, truth)}
+        found = {"models": _models(scored, truth, beside)}
     return {"variant": scored.variant} | found
 
 
@@ -239,19 +240,27 @@ def _shares(scored: Scored, truth: Truth) -> dict[str, Any] | None:
     }
 
 
-def _models(scored: Scored, truth: Truth) -> dict[str, Any] | None:
-    """How often a substitute says what the client's model says, and how much more often than the server's own model."""
+def _models(scored: Scored, truth: Truth, beside: Sequence[Scored]) -> dict[str, Any] | None:
+    """How often a substitute says what the client's model says, and how much more often than the best model that nobody
+    stole: else nothing but the public set was stolen."""
     if truth.predicted is None:
         return None
-    ((_, said),) = scored.worlds[0]
-    same = (said == truth.predicted["clients"]).double()
-    server = (truth.predicted["server"] == truth.predicted["clients"]).double()
-    clients, images = same.shape
-    gain = paired_difference(same.mean(0).tolist(), server.mean(0).tolist())
+    clients = truth.predicted["clients"]
+
+    def same(said: Tensor) -> Tensor:
+        return (said == clients).double()
+
+    rivals = {_SERVER: same(truth.predicted["server"])}
+    rivals |= {one.variant: same(one.worlds[0][0][1]) for one in beside if one.variant in _RIVALS}
+    against = max(rivals, key=lambda name: float(rivals[name].sum()))
+    ours, stolen = same(scored.worlds[0][0][1]), scored.variant not in _RIVALS
+    gain = paired_difference(ours.mean(0).tolist(), rivals[against].mean(0).tolist())
     return {
-        "agreement": rounded(clustered(int(same.sum()), clients * images, images)),
-        "gain": rounded(dict(gain)) if scored.variant not in _RIVALS else None,
+        "agreement": rounded(clustered(int(ours.sum()), ours.numel(), ours.shape[1])),
+        "gain": rounded(dict(gain)) if stolen else None,
+        "against": against if stolen else None,
     }
 
 
-_RIVALS = ("public labels", "student of the server", "server's own model")
+_SERVER = "server's own model"
+_RIVALS = ("public labels", "student of the server", _SERVER)

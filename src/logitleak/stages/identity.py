@@ -39,4 +39,4 @@ def of_server(audit: Audit, views: Sequence[ServerView], truth: Truth) -> dict[s
     first = next(iter(answers[0]))
     worlds = [[(parties(view), found[first])] for view, found in zip(views, answers, strict=True)]
     scored = Scored("", "server", first, audit.answer, worlds)
-    return judge(scored, truth, scored)
+    return judge(scored, truth, [scored])

@@ -116,7 +116,8 @@ def _noun(path: Path) -> str:
 
 def _check_out(source: Path, out: Path, overwrite: bool) -> None:
     if not source.is_dir():
-        raise UserError(f"There is no folder {source}; give the folder of a capture.")
+        there = f"{source} is no folder" if source.exists() else f"There is no folder {source}"
+        raise UserError(f"{there}; give the folder of a capture.")
     own, other = source.resolve(), out.resolve()
     if own == other or own.is_relative_to(other) or other.is_relative_to(own):
         raise UserError(f"{out} overlaps {source}, which is read; choose another --out.")

@@ -15,6 +15,7 @@ from logitleak.capture.outputs import check_kind, oddities
 from logitleak.errors import UserError
 from logitleak.sealed.files import read_truth
 from logitleak.stages.defended import Known, fits, last_of_each, marks
+from logitleak.stages.folder import RunFolder
 from logitleak.text import printable
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
@@ -44,6 +45,11 @@ def verify(path: Path) -> Checked:
             f"{path} is neither a capture (there is no capture.yaml in it) nor the folder of a run."
         )
     findings = Findings()
+    if (path / "config.yaml").exists():  # what every command reads of a run; a transcript alone has none
+        with findings.at("run"):
+            run = RunFolder(path)
+            run.config()
+            run.status()
     with findings.at("wire"):
         return Checked(_check_transcript(Transcript(path), path, findings), findings)
     return Checked([], findings)

@@ -108,7 +108,7 @@ def _line(
     leaks = {}
     for name in dict.fromkeys(row["axes"]["attack"] for row in rows):
         mine = [row for row in rows if row["axes"]["attack"] == name and row["status"] == "finished"]
-        if leak := _leak(mine):
+        if leak := _leak(mine, "owner_" if done and _about_a_client(done[0]) else ""):
             leaks[name] = leak
     said = promised(Transcript(done[0].run.worlds[0].path)) if done else {}
     records = _mean(done, _RECORDS)
@@ -120,7 +120,8 @@ def _line(
         "identity": _pooled([area for area in identity if area], "server", "all rounds"),
         "strongest": _strongest(done),
         "records": records[0] if records else None,
-        "epsilon": max((bound for one in done for bound in _bounds(one)), default=None),
+        # of the first seed: the largest of several would have to be paid for
+        "epsilon": _bound(done[0]) if done else None,
         "promised": said,
         "accuracy": _rounded([_mean_of(right) for right in ours.values()]),
         "server": _rounded([_mean_of(one.right(one.predicted.get("server"))) for one in done]),
@@ -141,17 +142,30 @@ def _difference(pairs: Sequence[tuple[Tensor | None, Tensor | None]]) -> dict[st
     return dict(rounded(dict(paired_difference(ours, theirs))))
 
 
-def _leak(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Of one attack; pairs are pooled over targets and seeds."""
-    if not rows or any(row["ties"] is None for row in rows):  # no game was played
+def _about_a_client(one: TriedFederation) -> bool:
+    """Whether a coin was about one client, so that its image counts and not the one that an attack chose."""
+    return ((one.metrics["game"] or {}).get("unit") or "person") != "person"
+
+
+def _leak(rows: Sequence[dict[str, Any]], image: str) -> dict[str, Any] | None:
+    """Of one attack; pairs are pooled over targets and seeds.
+
+    Args:
+        rows: of the sweep's table.
+        image: what columns of the image that counts begin with: "owner_", or nothing for the chosen one.
+    """
+    ties, wins = f"{image}ties", f"{image}wins"
+    if not rows or any(row[ties] is None for row in rows):  # no game was played
         return None
-    counts = {name: [row[name] for row in rows] for name in ("both", "only_in", "only_out", "neither")}
+    counts = {
+        name: [row[f"{image}{name}"] for row in rows] for name in ("both", "only_in", "only_out", "neither")
+    }
     found: dict[str, Any] = {"value": None, "low": None, "high": None, "p": None}
     if all(count is not None for column in counts.values() for count in column):
         leak = counted_leak(**{name: sum(column) for name, column in counts.items()})
         found = {key: significant(leak[key]) for key in found}  # type: ignore[literal-required]
-    of = sum(row["targets"] - row["ties"] for row in rows)
-    won = round(sum(row["wins"] * (row["targets"] - row["ties"]) for row in rows if row["wins"] is not None))
+    of = sum(row["targets"] - row[ties] for row in rows)
+    won = round(sum(row[wins] * (row["targets"] - row[ties]) for row in rows if row[wins] is not None))
     p = float(stats.binomtest(won, of, 0.5).pvalue) if of else 1.0
     return found | {"wins": won, "of": of, "wins_p": significant(p), "shown": False}
 
@@ -164,12 +178,14 @@ def _shown(leak: dict[str, Any], measure: str) -> bool:
 
 
 def _pooled(areas: Sequence[dict[str, Any]], onlooker: str, variant: str) -> dict[str, Any] | None:
-    """The mean over seeds; the halves of their intervals add up as independent errors do."""
+    """The mean over seeds. What their intervals leave below adds up as independent errors do, and so does what they
+    leave above, since an area's interval is no symmetric one (Zou and Donner, 2008): a single seed keeps its own."""
     if not areas:
         return None
     value = fmean(area["value"] for area in areas)
-    half = math.sqrt(sum(((area["high"] - area["low"]) / 2) ** 2 for area in areas)) / len(areas)
-    found = {"value": value, "low": max(0.0, value - half), "high": min(1.0, value + half)}
+    below = math.hypot(*(area["value"] - area["low"] for area in areas)) / len(areas)
+    above = math.hypot(*(area["high"] - area["value"] for area in areas)) / len(areas)
+    found = {"value": value, "low": max(0.0, value - below), "high": min(1.0, value + above)}
     seeds = [area["value"] for area in areas]
     return {**rounded(found), "seeds": seeds, "onlooker": onlooker, "variant": variant}
 
@@ -189,11 +205,14 @@ def _strongest(federations: Sequence[TriedFederation]) -> dict[str, Any] | None:
     return max(_mean(federations, _IDENTITY), key=lambda area: abs(area["value"] - 0.5), default=None)
 
 
-def _bounds(one: TriedFederation) -> list[float]:
-    """Lower bounds on ε, of scores that were named beforehand."""
-    results = [result for audit in (_IDENTITY, _RECORDS) for result in one.results(audit).values()]
-    bounds = [(result.get("epsilon") or {}).get("bound") for result in results]
-    return [bound for bound in bounds if bound is not None]
+def _bound(one: TriedFederation) -> float | None:
+    """The lower bound on ε of the first audit that has one, by the score that was named beforehand, for who sees most."""
+    for audit in (_IDENTITY, _RECORDS):
+        named = next(iter(one.results(audit).values()), {})
+        bound: float | None = (named.get("epsilon") or {}).get("bound")
+        if bound is not None:
+            return bound
+    return None
 
 
 def _missing(federations: Sequence[TriedFederation], rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -19,6 +19,7 @@ COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
     "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
     "out_targets", "ssim_out", "owner_leak", "owner_wins", "owner_ties",
+    "owner_both", "owner_only_in", "owner_only_out", "owner_neither",
     "prior_accuracy", "prior_ssim", "identity", "identity_low", "identity_high", "utility_server", "utility_clients",
     "bytes_per_client_round", "seconds", "plugin", "needs",
 )  # fmt: skip
@@ -116,6 +117,7 @@ def _leak(leak: dict[str, Any] | None) -> dict[str, Any]:
     found = (leak or {}).get("chosen") or {}
     both_ways, counts, wins = found.get("leak") or {}, found.get("table") or {}, found.get("wins") or {}
     owner = (leak or {}).get("owner") or {}
+    owner_counts = owner.get("table") or {}
     return {
         "out": found["out"]["value"] if found else None,
         "out_targets": found["out"]["trials"] if found else None,
@@ -130,4 +132,5 @@ def _leak(leak: dict[str, Any] | None) -> dict[str, Any]:
         "owner_leak": owner["leak"]["value"] if owner else None,
         "owner_wins": (owner.get("wins") or {}).get("value"),
         "owner_ties": (owner.get("wins") or {}).get("ties"),
+        **{f"owner_{name}": owner_counts.get(name) for name in ("both", "only_in", "only_out", "neither")},
     }

@@ -174,10 +174,17 @@ def _models(name: str, title: str, result: dict[str, Any], hidden: bool) -> Find
     said = f"A student of the last {of_what} model says for {percent(agreement['value'])} of held-out images"
     if low is not None:
         said += (
-            f", {100 * gain['difference']:+.0f} points [{100 * low:+.0f} to {100 * gain['high']:+.0f}] against the "
-            "server's own model"
+            f", {100 * gain['difference']:+.0f} points [{100 * low:+.0f} to {100 * gain['high']:+.0f}] against "
+            f"{_UNSTOLEN.get(str(models.get('against')), 'the best model that nobody stole')}"
         ).replace("-", "−")
     return Finding(name, title, grade, f"{said}.", gain.get("difference"), low, gain.get("high"))
+
+
+_UNSTOLEN = {
+    "server's own model": "the server's own model",
+    "student of the server": "a student of the server's model",
+    "public labels": "a student of the public labels",
+}
 
 
 def _epsilon(found: dict[str, Any]) -> Finding:

@@ -219,6 +219,8 @@ def _point(point: dict[str, Any] | None) -> str:
 def _lead(lead: dict[str, Any]) -> str:
     if not lead:
         return "–"
+    if lead["low"] is None:
+        return f"{lead['difference']:+.3f}".replace("-", "−")
     return f"{lead['difference']:+.3f} [{lead['low']:+.2f} to {lead['high']:+.2f}]".replace("-", "−")
 
 

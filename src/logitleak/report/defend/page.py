@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import Any
 
 from markupsafe import Markup
@@ -74,16 +76,25 @@ def _figure(found: dict[str, Any], lines: list[dict[str, Any]], kinds: list[str]
     return frontier(points, found["hidden"], floor, alone)
 
 
+def _alone(found: dict[str, Any], setting: str) -> str:
+    """The arguments that try one setting and nothing else."""
+    line = next((line for line in rows(found, "lines") if line.get("setting") == setting), {})
+    given = line.get("defenses")
+    if not given:
+        return f"--only {shlex.quote(setting)}"
+    return f"--only 'as configured' --set {shlex.quote(f'defenses={json.dumps(given)}')}"
+
+
 def _steps(found: dict[str, Any], advice: dict[str, Any]) -> list[tuple[str, str, str | None]]:
     """What to do next: a title, a sentence, and a command or None."""
     steps: list[tuple[str, str, str | None]] = []
     if advice.get("kind") == "use":
         used = max(found.get("seeds") or [0])
-        name = str(advice.get("setting")).partition(",")[0]
         steps.append((
-            "Confirm it on other seeds", "Of many settings the best looks better than it is. Try this defense alone, "
-            "on seeds that had no part in choosing it.",
-            f"logitleak defend CONFIG --only {name} --seeds {used + 1} {used + 2} {used + 3}",
+            "Confirm it on other seeds", "Of many settings the best looks better than it is. Try this one alone, on "
+            "seeds that had no part in choosing it.",
+            f"logitleak defend CONFIG {_alone(found, str(advice.get('setting')))} "
+            f"--seeds {used + 1} {used + 2} {used + 3}",
         ))  # fmt: skip
     if found.get("fast"):
         steps.append((

@@ -76,8 +76,9 @@ def pooled(cells: Sequence[Cell], name: str) -> Value | None:
         return None
     if name in SHARES:
         return _share(once, column)
-    if name == LEAK and all(_known(cell, count, False) for cell in once for count in TABLE):
-        return _leak(once)
+    table = [f"{name.removesuffix(LEAK)}{count}" for count in TABLE]
+    if name in LEAKS and all(_known(cell, count, False) for cell in once for count in table):
+        return _leak(once, table)
     values = [float(cell.row[column]) for cell in once]
     least, most = min(values), max(values)
     unit = "federations" if name in OF_FEDERATIONS else "cells"
@@ -90,9 +91,9 @@ def distinct(cells: Sequence[Cell], name: str) -> list[Cell]:
     return list(own.values())
 
 
-def _leak(cells: Sequence[Cell]) -> Value:
+def _leak(cells: Sequence[Cell], table: Sequence[str]) -> Value:
     """Pairs pooled over targets and seeds. Targets of one federation share its models: the interval does not know."""
-    seeds = [_counted(group) for group in grouped(cells, ["seed"]).values()]
+    seeds = [_counted(group, table) for group in grouped(cells, ["seed"]).values()]
     values = [(only_in - only_out) / sum(row) for row in seeds for _, only_in, only_out, _ in (row,)]
     both, only_in, only_out, neither = (sum(column) for column in zip(*seeds, strict=True))
     found = counted_leak(both, only_in, only_out, neither)
@@ -102,8 +103,8 @@ def _leak(cells: Sequence[Cell]) -> Value:
     )  # fmt: skip
 
 
-def _counted(cells: Sequence[Cell]) -> tuple[int, int, int, int]:
-    both, only_in, only_out, neither = (sum(int(cell.row[name]) for cell in cells) for name in TABLE)
+def _counted(cells: Sequence[Cell], table: Sequence[str]) -> tuple[int, int, int, int]:
+    both, only_in, only_out, neither = (sum(int(cell.row[name]) for cell in cells) for name in table)
     return both, only_in, only_out, neither
 
 

@@ -11,7 +11,6 @@ from logitleak.report.parts.words import percent
 from logitleak.report.sweep import paper
 from logitleak.report.sweep.load import Cell, Show, Sweep, spelled
 from logitleak.report.sweep.pooling import (
-    LEAK,
     LEAKS,
     NAMES,
     SHARES,
@@ -53,7 +52,7 @@ def caption(sweep: Sweep, show: Show, cells: Sequence[Cell]) -> str:
     elif show.value in LEAKS:
         where = "as a whisker" if bars else "in brackets"
         pairs = f"; with Newcombe’s 95% interval {where} where every target was seen in and out"
-        sentences = [f"{said}, in percentage points{pairs if show.value == LEAK else ''}."]
+        sentences = [f"{said}, in percentage points{pairs}."]
     else:
         where = "the whisker goes" if bars else "below it"
         sentences = [f"{said}; of several cells the mean, and {where} from the least to the greatest."]
