@@ -66,7 +66,7 @@ def train_students(
 
     clients = [f.model_of(k) for k in range(view.clients)]
     found["last round"] = fitted(
-        clients, (_uploads(view, k, [last]) for k in range(view.clients)), "last round"
+        clients, (_uploads(view, k, [_newest(view, k)]) for k in range(view.clients)), "last round"
     )
     if several:
         rounds = list(range(1, last + 1))
@@ -97,6 +97,12 @@ class Lesson:
         if len(self.rows):
             bank.fit([public.images[self.rows]], [self.targets], self.loss, self.epochs, ("student", why))
         return bank.predict(images)[0]
+
+
+def _newest(view: ServerView, client: int) -> int:
+    """The last round, or the last one that a client took part in."""
+    rounds = range(view.rounds, 0, -1)
+    return next((t for t in rounds if len(view.client_logits(client, t)[0])), view.rounds)
 
 
 def _uploads(view: ServerView, client: int, rounds: Sequence[int]) -> Lesson:
