@@ -91,7 +91,8 @@ def _recorded(view: Transcript) -> dict[str, Any]:
 
 def _rounds(view: Transcript) -> str:
     """In which rounds clients send something."""
-    return f"in each of {view.rounds} rounds" + (" for which it is drawn" if drawn_in(view) else "")
+    which = "those" if drawn_in(view) else "each"
+    return f"in {which} of {view.rounds} rounds" + (" for which it is drawn" if drawn_in(view) else "")
 
 
 def _drawn(view: Transcript) -> list[str]:
