@@ -121,6 +121,18 @@ def test_the_audit_subtracts_sums(kind: str, four: Federate, tmp_path: Path) -> 
     assert line["variants"]
 
 
+def test_somebody_who_was_never_drawn(four: Federate, tmp_path: Path) -> None:
+    """Nothing was heard of it, so no attack chooses it, and no audit has a number for it."""
+    values = four(participation=0.25) | {"attacks": dict(ATTACKS), "baselines": True}
+    run = logitleak.run(values, tmp_path / "run")
+    away = missing(Transcript(run.path))
+    (never,) = set(range(4)) - {k for t in range(3) for k in range(4) if k not in away[t]}
+    last = read_tensors(run.path / "attacks" / "ridge" / "round-03.safetensors")
+    assert not (last["chosen"] == never).any()
+    found = logitleak.audit(run.path, device="cpu").found["audits"]
+    assert {one["audit"] for one in found} >= {"identity", "never-queried", "stealing"}
+
+
 def test_sums_are_of_those_who_were_drawn(four: Federate, tmp_path: Path) -> None:
     one = Transcript(logitleak.run(four(rounds=1), tmp_path / "plain").path)
     summed = Transcript(logitleak.run(four(rounds=1, aggregation="secure-sum"), tmp_path / "sum").path)

@@ -63,13 +63,13 @@ def unanswered(who: str, sees: str, why: str) -> dict[str, Any]:
 
 def choices(folder: RunFolder, number: int, clients: int) -> dict[str, Tensor]:
     """What finished attacks say of who holds whom, as rivals: the scores by which each chose its image (Eq. 11), of a
-    world after the last round, float64 [K, T]; higher is likelier."""
+    world after the last round, float64 [K, T]; higher is likelier, nan of clients that were never heard."""
     found = {}
     for name in folder.attacks():
         last = sorted(folder.worlds[number].attack(name).glob("round-*.safetensors"))[-1:]
         scores = read_tensors(last[0])["scores"] if last else torch.empty(0)
         if len(scores) == clients > 1:
-            found[f"choice of the attack {name}"] = -scores.double()
+            found[f"choice of the attack {name}"] = -scores.double().where(scores.isfinite(), torch.nan)
     return found
 
 
