@@ -161,7 +161,8 @@ def test_a_plan_in_numbers(config_file: Callable[..., Path], asks: Asks) -> None
     assert found["data"]["people"] == 6
     assert found["data"]["targets"] == 2
     assert found["data"]["public_images"] + found["data"]["private_images"] == 24
-    assert found["federation"] == {"scheme": "fedmd", "clients": 2, "rounds": 2, "models": ["cnn"]}
+    expected = {"scheme": "fedmd", "clients": 2, "drawn": 2, "rounds": 2, "models": ["cnn"]}
+    assert found["federation"] == expected
     assert found["game"] == {"design": "decoys", "worlds": 1, "share": 0.25}
     assert found["attacks"] == {"ridge": "ridge", "pli": "pli", "tbi": "tbi"}
     assert set(found["disk"]) == {"transcript", "checkpoint"}

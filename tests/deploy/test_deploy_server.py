@@ -51,6 +51,22 @@ def test_equals_the_simulation(scheme: str, four_clients: Tiny, tmp_path: Path) 
     assert not (tmp_path / "run" / "sealed").exists()
 
 
+@pytest.mark.parametrize("scheme", ["fedmd", "fedkd"])
+def test_equals_the_simulation_where_clients_are_drawn(
+    scheme: str, four_clients: Tiny, tmp_path: Path
+) -> None:
+    values = four_clients(scheme)
+    values["federation"] |= {"participation": 0.5, "rounds": 3}
+    config = deployment(values, tmp_path)
+    assert parse(flat(config)) == config
+    serve(config, lambda form: Loopback(config))
+    logitleak.run(values, tmp_path / "simulated")
+    assert len(Transcript(tmp_path / "run").absent(3)) == (3 if scheme == "fedmd" else 2)
+    for path in sorted((tmp_path / "simulated" / "wire").rglob("*.*")):
+        twin = tmp_path / "run" / "wire" / path.relative_to(tmp_path / "simulated" / "wire")
+        assert twin.read_bytes() == path.read_bytes()
+
+
 @pytest.mark.parametrize("scheme", registry.names("scheme"))
 def test_equals_the_simulation_where_a_client_sends_no_numbers(
     scheme: str, four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

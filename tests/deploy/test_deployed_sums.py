@@ -90,6 +90,23 @@ def test_equals_the_simulation(kind: str, scheme: str, four_clients: Tiny, tmp_p
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_equals_the_simulation_where_clients_are_drawn(kind: str, four_clients: Tiny, tmp_path: Path) -> None:
+    values = summed(four_clients, kind, participation=0.75)
+    config = deployment(values, tmp_path)
+    serve(config, lambda form: Loopback(config))
+    logitleak.run(values, tmp_path / "simulated")
+    assert_same_transcript(tmp_path / "run" / "wire", tmp_path / "simulated" / "wire")
+    assert [len(Transcript(tmp_path / "run").absent(t)["upload"]) for t in (1, 2)] == [1, 1]
+
+
+def test_no_client_opens_the_sum_of_a_minority(four_clients: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match="sums of a majority alone, and federation.participation draws 2 of 4"
+    ):
+        deployment(summed(four_clients, "secure-sum", participation=0.5), tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_equals_the_simulation_where_a_client_sends_no_numbers(
     kind: str, four_clients: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

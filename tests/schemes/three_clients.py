@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from logitleak.federation.bank import ModelBank, Optimization
 from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder
+from logitleak.federation.draws import DrawnTransport
 from logitleak.federation.rounds import play
 from logitleak.models.base import build
 from logitleak.schemes.base import ClientContext, Scheme, Server
@@ -60,8 +61,12 @@ class Tape:
         assert len(self.own) == round  # a round is whole once the server's own outputs are there
 
 
-def simulate(scheme: Scheme, clients: int, models: list[str]) -> tuple[list[Event], list[Tensor]]:
-    """Through the real channel, in float64; one bank for each architecture.
+def simulate(
+    scheme: Scheme, clients: int, models: list[str], drawn: int | None = None, stacked: bool = False,
+    rounds: int = ROUNDS,
+) -> tuple[list[Event], list[Tensor]]:  # fmt: skip
+    """Through the real channel, in float64; one bank for each architecture. Of the clients so many are drawn for each
+    round, by default all.
 
     Returns every exchange, and the server's own logits after each round.
     """
@@ -70,16 +75,20 @@ def simulate(scheme: Scheme, clients: int, models: list[str]) -> tuple[list[Even
     tape = Tape()
 
     def bank(model: str, members: list[int] | list[str]) -> ModelBank:
-        return ModelBank(model, (SIDE, SIDE), CLASSES, members, optimization, 9, dtype=torch.float64)
+        return ModelBank(
+            model, (SIDE, SIDE), CLASSES, members, optimization, 9, dtype=torch.float64, stacked=stacked
+        )
 
     by_model: dict[str, list[int]] = {}
     for k in range(clients):
         by_model.setdefault(models[k % len(models)], []).append(k)
     groups = [ClientGroup(bank(m, ks), ks, [data[k] for k in ks]) for m, ks in by_model.items()]
     form = partial(scheme.form, public=len(public), num_classes=CLASSES, dtype=torch.float64)
-    channel = Recorder(InProcessChannel(scheme, groups, ClientContext(public)), tape, form, clients)
+    everybody = InProcessChannel(scheme, groups, ClientContext(public))
+    transport = everybody if drawn is None else DrawnTransport(everybody, drawn, 9)
+    channel = Recorder(transport, tape, form, clients)
     server = Server(bank("cnn", ["server"]), public)
-    assert list(play(scheme, channel, server, tape, ROUNDS)) == list(range(ROUNDS + 1))
+    assert list(play(scheme, channel, server, tape, rounds)) == list(range(rounds + 1))
     return tape.events, tape.own
 
 

@@ -15,6 +15,7 @@ from logitleak import registry
 from logitleak.data.split import prepare
 from logitleak.defenses import dp_sgd
 from logitleak.federation.bank import ModelBank
+from logitleak.federation.draws import planned
 from logitleak.progress import Quiet
 from logitleak.schemes.mutual import teach
 from logitleak.stages.banks import scheme_of
@@ -68,6 +69,24 @@ def test_images_learnt_are_those_that_are_shown(
         len(split.truth.labels),
     )
     federate(config, RunFolder(tmp_path / "run"), Quiet())
+    assert foretold == sum(shown)
+
+
+@pytest.mark.parametrize("scheme", registry.names("scheme"))
+def test_who_is_not_drawn_learns_nothing(
+    tiny_config: Config, scheme: str, tmp_path: Path, shown: list[int]
+) -> None:
+    """Four clients that hold one image each, so that it does not matter which of them are drawn."""
+    values = tiny_config(targets=4, max_images=2) | {"attacks": []}
+    values["federation"] = {
+        "clients": 4, "rounds": 3, "scheme": scheme, "batch": 4, "settings": quick(scheme), "participation": 0.5,
+    }  # fmt: skip
+    config = configs.parse(values)
+    split = prepare(config.data, 4, config.seed).split
+    epochs = planned(scheme_of(config.federation), 4, 3, 2)
+    foretold = images_learnt(config, epochs, len(split.public), len(split.truth.labels))
+    federate(config, RunFolder(tmp_path / "run"), Quiet())
+    assert len(split.truth.labels) == 4
     assert foretold == sum(shown)
 
 

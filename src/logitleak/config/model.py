@@ -225,7 +225,7 @@ def parse(values: Mapping[str, Any]) -> Config:
     registry.check("aggregator", config.federation.aggregation.kind)
     registry.check("data", config.data.source)
     check_models(config.federation)
-    check_minimum(config.federation.minimum_clients, config.federation.clients)
+    check_minimum(config.federation.minimum_clients, config.federation)
     check_defenses(config.defenses)
     if config.candidates and config.defenses:
         raise UserError(
@@ -246,10 +246,15 @@ def check_models(federation: FederationConfig) -> None:
             registry.check("model", model)
 
 
-def check_minimum(minimum: int | None, clients: int) -> None:
-    """Raise a `UserError` where more clients must answer than there are."""
-    if minimum is not None and minimum > clients:
-        raise UserError(f"minimum_clients is {minimum}, and there are {clients} clients; lower it.")
+def check_minimum(minimum: int | None, f: FederationConfig) -> None:
+    """Raise a `UserError` where more clients must answer than are asked."""
+    if minimum is not None and minimum > f.clients:
+        raise UserError(f"minimum_clients is {minimum}, and there are {f.clients} clients; lower it.")
+    if minimum is not None and minimum > f.drawn:
+        raise UserError(
+            f"minimum_clients is {minimum}, and federation.participation draws {f.drawn} of {f.clients} clients for "
+            "each round; lower the one, or raise the other."
+        )
 
 
 def check_attacks(config: Attacked) -> None:

@@ -118,6 +118,8 @@ class FederationConfig(Section):
         minimum_clients: how many clients must answer validly in every exchange; the federation goes on without the
             others, and ends where fewer are left. Null: all in a simulation, one in a deployment.
         aggregation: what the server sees of uploads; by default every single one.
+        participation: the share of clients that are drawn anew for each round, at least one; the others neither learn
+            nor send nor receive anything in it. What comes before round 1 everybody does.
     """
 
     scheme: str = "fedmd"
@@ -132,13 +134,21 @@ class FederationConfig(Section):
     precision: Literal["float32", "bf16"] = "float32"
     minimum_clients: PositiveInt | None = None
     aggregation: Annotated[AggregationConfig, BeforeValidator(_kind)] = AggregationConfig()
+    participation: float = Field(default=1.0, gt=0, le=1)
 
     @model_serializer(mode="wrap")
     def _aggregated(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = write(self)
         if self.aggregation == AggregationConfig():  # such runs are what they were before there were others
             values.pop("aggregation", None)
+        if self.participation == 1:
+            values.pop("participation", None)
         return values
+
+    @property
+    def drawn(self) -> int:
+        """How many clients take part in a round."""
+        return max(1, round(self.participation * self.clients))
 
     def model_of(self, client: int) -> str:
         """The architecture of a client."""

@@ -102,7 +102,7 @@ def parse(table: Mapping[str, Any], node: Mapping[str, Any] | None = None) -> De
         config = DeployConfig.model_validate(own | {"federation": parsed})
     except ValidationError as error:
         raise UserError(registry.describe(error, "The app's config", DeployConfig)) from None
-    check_minimum(config.minimum_clients, parsed.clients)
+    check_minimum(config.minimum_clients, parsed)
     check_models(parsed)
     check_defenses(config.defenses, scheme_of(parsed), parsed.clients)
     registry.check("aggregator", parsed.aggregation.kind)

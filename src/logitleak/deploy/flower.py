@@ -38,11 +38,12 @@ from logitleak.deploy.records import (
     to_records,
 )
 from logitleak.deploy.server import next_step, serve
-from logitleak.deploy.sums.server import Forms, Reach
+from logitleak.deploy.sums.server import Forms
 from logitleak.deploy.sums.steps import STEPS
 from logitleak.deploy.told import Told
 from logitleak.errors import UserError
 from logitleak.federation.answers import printable
+from logitleak.federation.draws import Reach
 from logitleak.machine.allocator import own_process
 from logitleak.types import Absence, Payload
 

@@ -11,10 +11,11 @@ from logitleak import config as configs
 from logitleak.deploy.config import DeployConfig
 from logitleak.deploy.folders import Facts, check_facts, read_facts, read_public
 from logitleak.deploy.sums.make import sums_of
-from logitleak.deploy.sums.server import Forms, Reach
+from logitleak.deploy.sums.server import Forms
 from logitleak.errors import UserError
 from logitleak.federation.answers import printable
 from logitleak.federation.channel import Recorder, TooFewClients
+from logitleak.federation.draws import DrawnTransport, Reach
 from logitleak.federation.rounds import play
 from logitleak.files.lock import alone
 from logitleak.schemes.base import Scheme, Server
@@ -93,7 +94,9 @@ def _serve(world: _World, run: RunFolder, connect: Connect) -> None:
     writer = TranscriptWriter(World(run.path).wire, manifest, world.public)
     if sums is not None:
         log.info(sums.said_beforehand(len(world.public) * classes))
-    transport = connect(form if sums is None else sums.form)
+    f, transport = config.federation, connect(form if sums is None else sums.form)
+    if f.drawn < f.clients:
+        transport = DrawnTransport(transport, f.drawn, config.seed)
     channel = Recorder(transport, writer, form, config.minimum_clients, sums=sums)
     _rounds(world, run, writer, channel, None if sums is None else partial(sums.agree, transport))
     run.update(federated=True, ended=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from logitleak.defenses.shield import Shield
 from logitleak.errors import UserError
 from logitleak.federation.answers import Form
 from logitleak.federation.bank import ModelBank
+from logitleak.federation.draws import NotDrawn
 from logitleak.federation.sums import SimulatedSums, SumLost, Sums, had
 from logitleak.schemes.base import Average, ClientContext, Scheme
 from logitleak.text import printable
@@ -37,6 +38,14 @@ class ClientGroup:
     bank: ModelBank
     clients: Sequence[int]
     data: Sequence[ClientData]
+
+    def part(self, chosen: Collection[int]) -> ClientGroup:
+        """Those of the clients that are chosen, with their models; this one where all are."""
+        places = [place for place, client in enumerate(self.clients) if client in chosen]
+        if len(places) == len(self.clients):
+            return self
+        clients, data = [self.clients[p] for p in places], [self.data[p] for p in places]
+        return ClientGroup(self.bank.part(places), clients, data)
 
 
 def predictions(groups: Sequence[ClientGroup], images: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -72,20 +81,25 @@ class InProcessChannel:
         """K, the number of clients."""
         return sum(len(group.clients) for group in self._groups)
 
-    def ask(self, action: str, round: int, message: Payload | None = None) -> Mapping[int, Payload]:
-        """Have every client do a named action of the scheme.
+    def ask(
+        self, action: str, round: int, message: Payload | None = None, only: Collection[int] | None = None
+    ) -> Mapping[int, Payload]:
+        """Have every client do a named action of the scheme, or some of them.
 
         Returns:
             the payload of each client that answered, by client number.
         """
         message = message or Payload()
         answers: dict[int, Payload] = {}
-        for group in self._groups:
-            context = self._context.at(round, group.clients)
-            payloads = self._scheme.actions[action](group.bank, group.data, message, context)
-            answers.update(zip(group.clients, payloads, strict=True))
+        for whole in self._groups:
+            group = whole if only is None else whole.part(only)
+            if group.clients:
+                context = self._context.at(round, group.clients)
+                payloads = self._scheme.actions[action](group.bank, group.data, message, context)
+                answers.update(zip(group.clients, payloads, strict=True))
         for client, shield in self._shields.items():
-            answers[client] = shield.guard(action, round, message, answers[client])
+            if client in answers:
+                answers[client] = shield.guard(action, round, message, answers[client])
         return dict(sorted(answers.items()))
 
     def mean(self, action: str, round: int, average: Average, message: Payload | None = None) -> Tensor:
@@ -116,7 +130,7 @@ class Recorder:
         transport: how clients are reached.
         sink: where events go.
         form: from an action and its message to what a valid answer looks like.
-        minimum: how many clients must answer validly.
+        minimum: how many clients must answer validly, or all of whom anything was asked where these are fewer.
         hiding: what shows the mean of uploads and no single one, where all clients are in this process; None where
             each upload is seen.
         sums: the same where clients are elsewhere, each with its own keys.
@@ -150,13 +164,13 @@ class Recorder:
         """
         message = message or Payload()
         sent, recorded = (message, message) if self._sums is None else self._sums.closed(message)
-        received, absent = self._apart(action, round, self._checked(action, round, sent))
+        received, absent, asked = self._apart(action, round, self._checked(action, round, sent))
         if self._sums is not None and any(payload.tensors for payload in received.values()):
             raise ValueError(
                 f"the answers to {action} must not be seen one by one; a scheme asks for their mean"
             )
         self._sink.write(Event(round, action, recorded, received, absent))
-        self._refuse_too_few(action, round, len(received), absent, self._minimum)
+        self._refuse_too_few(action, round, len(received), absent, min(self._minimum, asked))
         return received
 
     def mean(self, action: str, round: int, average: Average, message: Payload | None = None) -> Tensor:
@@ -172,8 +186,8 @@ class Recorder:
         if self._sums is None:
             return _averaged(self.ask(action, round, message), average)
         message = message or Payload()
-        sealed, absent = self._apart(action, round, self._sums.collect(action, round, message))
-        least = max(self._sums.least, self._minimum)
+        sealed, absent, asked = self._apart(action, round, self._sums.collect(action, round, message))
+        least = max(self._sums.least, min(self._minimum, asked))
         if len(sealed) < least:
             self._sink.write(Event(round, action, message, {}, absent))
         self._refuse_too_few(action, round, len(sealed), absent, least)
@@ -198,18 +212,22 @@ class Recorder:
 
     def _apart(
         self, action: str, round: int, replies: Mapping[int, _Answer | Absence]
-    ) -> tuple[dict[int, _Answer], dict[int, str]]:
-        """The valid answers, and why the others are missing."""
+    ) -> tuple[dict[int, _Answer], dict[int, str], int]:
+        """The valid answers, why the others are missing, and of how many clients anything was asked."""
         received: dict[int, _Answer] = {}
         absent: dict[int, str] = {}
+        asked = self.clients
         for client in range(self.clients):
             reply = replies.get(client, Absence("gave no answer"))
             if isinstance(reply, Absence):
                 absent[client] = printable(reply.reason)
+                if isinstance(reply, NotDrawn):
+                    asked -= 1
+                    continue
                 log.warning("round %d, %s: client %d is absent: %s", round, action, client, absent[client])
             else:
                 received[client] = reply
-        return received, absent
+        return received, absent, asked
 
     def _refuse_too_few(
         self, action: str, round: int, answered: int, absent: Mapping[int, str], minimum: int

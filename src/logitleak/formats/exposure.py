@@ -147,8 +147,8 @@ class OfModels(Record):
 
 
 class Lead(Record):
-    """How much larger the area of the primary variant is than this one's, on the same scores (DeLong); no interval where
-    no variance is seen."""
+    """How much larger the area of the primary variant is than this one's, on the same scores (DeLong); no interval
+    where no variance is seen."""
 
     difference: float
     low: float | None

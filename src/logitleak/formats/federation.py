@@ -6,6 +6,9 @@ from typing import ClassVar
 
 from logitleak.formats.parts import Ended, Loss, Record
 
+NOT_DRAWN = "was not drawn for this round"
+"""Why a client is absent that was not meant to take part; see `federation.participation`."""
+
 
 class Bytes(Record):
     """Bytes of tensors in a round, seen from the server."""
@@ -17,7 +20,7 @@ class Bytes(Record):
 
 
 class Absent(Record):
-    """A client that did not answer."""
+    """A client that did not answer, or was not asked (`NOT_DRAWN`)."""
 
     round: int
     action: str

@@ -60,7 +60,8 @@ def gain(
     members: tuple[Sequence[float], Sequence[float]], others: tuple[Sequence[float], Sequence[float]]
 ) -> tuple[float, float | None, float | None]:
     """How much larger the area of one score is than that of another on the same members and non-members, with its
-    95 % interval (DeLong, DeLong and Clarke-Pearson, 1988); none where no variance is seen, which would make it a point.
+    95 % interval (DeLong, DeLong and Clarke-Pearson, 1988); none where no variance is seen, which would make it a
+    point.
 
     Args:
         members: both scores of the members, in the same order.

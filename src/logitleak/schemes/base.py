@@ -191,7 +191,8 @@ class Scheme(ABC):
 
     @abstractmethod
     def planned_epochs(self, clients: int, rounds: int) -> Epochs:
-        """How long all models train in all, for the progress bar and the plan."""
+        """How long all models train in all, for the progress bar and the plan; with two clients or more, each adds as
+        much as any other."""
 
     def outside_work(
         self, scale: Scale, model: Callable[[], nn.Module], device: torch.device

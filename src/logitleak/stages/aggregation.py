@@ -58,6 +58,11 @@ def check_sum(f: FederationConfig, scheme: Scheme, secrets: Secrets) -> Hiding |
         raise UserError(
             f"A sum of one client is its upload, and {kind} would hide nothing; raise federation.clients."
         )
+    if hides and f.drawn < 2:
+        raise UserError(
+            f"A sum of one client is its upload, and federation.participation draws one of {f.clients} for each round; "
+            "raise it."
+        )
     hiding = hiding_of(f, scheme.upload_kind, secrets)
     if hiding is not None and hiding.seen_by == "client" and not scheme.own_model_is_null:
         raise UserError(

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logitleak.config import Config
+from logitleak.config import Config, FederationConfig
 from logitleak.federation.bank import ModelBank
 from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.metrics.leak import rounded
@@ -38,7 +38,7 @@ def train_baselines(
     scheme, truth, public = scheme_of(config.federation), split.truth, split.public
     used, kept = taking_part(truth, game)
     held = truth.held_images[kept]
-    epochs = of_one_client(scheme, config.federation.rounds)
+    epochs = of_one_client(scheme, rounds_of_one(config.federation))
     groups, _ = build_banks(config, split, used)
     everybody = bank_of(
         config.federation, config.federation.model_of(0), [CENTRAL], public.image_size, split.num_classes, config.seed,
@@ -55,6 +55,11 @@ def train_baselines(
     central = everybody.predict(held)[0].argmax(1)
     progress.advance("one model on all images")
     write_tensors(run.baselines, {"alone": alone, CENTRAL: central})
+
+
+def rounds_of_one(f: FederationConfig) -> int:
+    """In how many rounds a client takes part, about."""
+    return max(1, round(f.rounds * f.drawn / f.clients))
 
 
 def of_one_client(scheme: Scheme, rounds: int) -> Epochs:

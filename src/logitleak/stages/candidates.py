@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from logitleak.federation.channel import ClientGroup, Transport, predictions
+from logitleak.federation.draws import NotDrawn
 from logitleak.files.storage import read_tensors, write_tensors
 from logitleak.sealed.game import Game, taking_part
 from logitleak.sealed.truth import GroundTruth
@@ -107,7 +108,9 @@ def _pairs(truth: GroundTruth, used: Tensor, seed: int) -> list[tuple[int, int]]
 
 
 class AskingTransport:
-    """A way to the clients that also keeps what each would say of the candidates whenever it uploads.
+    """A way to the clients that also keeps what each would say of the candidates whenever it uploads. A client of which
+    nothing is asked in a round says what it said before: nothing else is known of it. One that was never asked says the
+    same of every class.
 
     Args:
         inner: the way to the clients.
@@ -130,8 +133,15 @@ class AskingTransport:
         if action == self._upload:
             said = dict(predictions(self._groups, self._images))
             replies = torch.stack([said[k] for k in range(self.clients)])
-            write_tensors(self._folder / f"round-{round:02d}.safetensors", {"replies": replies})
+            silent = [k for k, answer in answers.items() if isinstance(answer, NotDrawn)]
+            if silent:
+                before = self._file(round - 1)
+                replies[silent] = read_tensors(before)["replies"][silent] if before.is_file() else 0.0
+            write_tensors(self._file(round), {"replies": replies})
         return answers
+
+    def _file(self, round: int) -> Path:
+        return self._folder / f"round-{round:02d}.safetensors"
 
 
 def read_replies(folder: Path, rounds: int) -> dict[int, Tensor]:

@@ -108,11 +108,20 @@ def played(config: Config, most: int, seed: int) -> Config:
     clients = real.clients
     if partition_of(config.data).exclusive:  # in each world every client needs somebody who is in
         clients = min(clients, most if unit == "image" else most // 2)
-    minimum = None if real.minimum_clients is None else min(real.minimum_clients, clients)
-    changed = {"clients": clients, "rounds": min(real.rounds, ROUNDS), "minimum_clients": minimum}
+    share = real.participation
+    if clients:  # where real clients have company in a round, or a sum needs it, mock clients have it too
+        share = min(1.0, max(share, min(2, real.drawn) / clients))
+    smaller = real.model_copy(
+        update={"clients": clients, "rounds": min(real.rounds, ROUNDS), "participation": share}
+    )
+    minimum = None if real.minimum_clients is None else min(real.minimum_clients, smaller.drawn)
     game = config.game.model_copy(update={"design": "twins", "worlds": 2, "unit": unit})
     return config.model_copy(
-        update={"federation": real.model_copy(update=changed), "game": game, "seed": seed}
+        update={
+            "federation": smaller.model_copy(update={"minimum_clients": minimum}),
+            "game": game,
+            "seed": seed,
+        }
     )
 
 

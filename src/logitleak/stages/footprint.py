@@ -53,7 +53,7 @@ def footprint(config: Config, scheme: Scheme, size: Sizes, hiding: Hiding | None
     scale = scale_of(config, size)
     shown = scale if hiding is None else _behind_a_sum(scale)
     data = 3 * (public + private) * scale.image // FLOAT  # decoded, divided, and as it travels
-    sealed = 0 if hiding is None else f.clients * hiding.nbytes(public * size.classes)
+    sealed = 0 if hiding is None else f.drawn * hiding.nbytes(public * size.classes)
     stages = {"federation": _federation(config, scheme, scale, made) + sealed}
     for name, entry in config.attacks.items():
         attack = create(entry.attack, entry.settings, prior=entry.prior, prior_settings=entry.prior_settings)
@@ -122,7 +122,7 @@ def _federation(config: Config, scheme: Scheme, scale: Scale, models: dict[str, 
     outside = scheme.outside_memory(scale, models[f.server_model])
     shares_models = scheme.upload_kind in MODEL_KINDS
     upload = scale.model if shares_models else scale.outputs
-    uploads = (scheme.uploads_at_once * scale.clients + 2) * upload + scale.outputs
+    uploads = (scheme.uploads_at_once * f.drawn + 2) * upload + scale.outputs
     return held + max(step, asked) + uploads + outside
 
 

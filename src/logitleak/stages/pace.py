@@ -16,11 +16,12 @@ from logitleak.config import Config, DefenseConfig
 from logitleak.defenses.draws import System
 from logitleak.defenses.training import Schedule, TrainingDefense
 from logitleak.federation.bank import ModelBank
+from logitleak.federation.draws import planned
 from logitleak.federation.trainer import Trainer
 from logitleak.machine.forecast import Work
 from logitleak.schemes.base import Epochs
 from logitleak.stages.banks import bank_of
-from logitleak.stages.baselines import of_one_client
+from logitleak.stages.baselines import of_one_client, rounds_of_one
 from logitleak.stages.check import Checked
 from logitleak.stages.folder import choose_device
 from logitleak.stages.footprint import scale_of
@@ -82,19 +83,17 @@ def foretell(config: Config, found: Checked, pace: Pace) -> float:
         pace: as `pace_of` found it.
     """
     f, size = config.federation, found.sizes
-    learnt = images_learnt(
-        config, found.scheme.planned_epochs(f.clients, f.rounds), size.public, size.private
-    )
+    epochs = planned(found.scheme, f.clients, f.rounds, f.drawn)
+    learnt = images_learnt(config, epochs, size.public, size.private)
     if config.baselines:
-        one = of_one_client(found.scheme, f.rounds)
+        one = of_one_client(found.scheme, rounds_of_one(f))
         learnt += (f.clients + 1) * one.labels * size.public + 2 * one.private * size.private
     worlds, beside = config.game.simulations, beside_clients(config)
     if beside:  # they learn the public set as their clients do, in each world
-        one = of_one_client(found.scheme, f.rounds)
+        one = of_one_client(found.scheme, rounds_of_one(f))
         learnt += worlds * beside * (one.labels + one.public) * size.public
         learnt += worlds * _taught(config) * one.private * size.private / f.clients
-    predicted = worlds * f.rounds * (f.clients + 1 + beside) * size.public
-    epochs = found.scheme.planned_epochs(f.clients, f.rounds)
+    predicted = worlds * f.rounds * (f.drawn + 1 + beside * f.drawn / f.clients) * size.public
     private = worlds * _private_learnt(config, epochs, size.private)
     of_clients = (learnt + predicted / STEP_TO_FORWARD) * pace.own + learnt * pace.beside + private * pace.led
     return of_clients + worlds * f.rounds * pace.outside

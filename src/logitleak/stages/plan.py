@@ -38,10 +38,12 @@ class PlannedData:
 
 @dataclass(frozen=True)
 class PlannedFederation:
-    """Who takes part; ``models`` are the architectures that are dealt out to clients."""
+    """Who takes part; ``drawn`` is how many clients do in each round, ``models`` are the architectures that are dealt
+    out to them."""
 
     scheme: str
     clients: int
+    drawn: int
     rounds: int
     models: list[str]
 
@@ -121,7 +123,8 @@ class Plan:
         if d.left_out:
             yield f"            {d.left_out} {plural(d.noun)} are left out, for want of images"
         models = ", ".join(f.models)
-        yield f"federation  {f.scheme}, K = {f.clients} clients ({models}), T = {f.rounds} rounds"
+        drawn = f", {f.drawn} of {f.clients} clients a round" if f.drawn < f.clients else ""
+        yield f"federation  {f.scheme}, K = {f.clients} clients ({models}), T = {f.rounds} rounds{drawn}"
         if self.aggregation is not None:
             yield (
                 f"aggregation {self.aggregation.kind}: the mean of the uploads is seen, and no single one; about "
@@ -156,7 +159,7 @@ def plan(config: Config) -> Plan:
     outputs = size.public * size.classes * FLOAT
     weights = _weights(config, size.classes, f.models[0])
     upload = weights if found.scheme.upload_kind in MODEL_KINDS else outputs
-    recorded = f.clients if found.hiding is None else 1
+    recorded = f.drawn if found.hiding is None else 1
     wire = f.rounds * ((recorded + 1) * upload + outputs)
     memory = footprint(config, found.scheme, size, found.hiding)
     models = f.clients + 1 + beside_clients(config)
@@ -166,7 +169,7 @@ def plan(config: Config) -> Plan:
         data=PlannedData(
             d.source, size.people, found.left_out, size.public, size.private, size.targets, config.noun
         ),
-        federation=PlannedFederation(f.scheme, f.clients, f.rounds, f.models),
+        federation=PlannedFederation(f.scheme, f.clients, f.drawn, f.rounds, f.models),
         aggregation=_aggregation(f.aggregation.kind, found, size.public * size.classes),
         game=PlannedGame(g.design, g.simulations, g.share if g.design == "decoys" else None),
         attacks={name: entry.attack for name, entry in config.attacks.items()},

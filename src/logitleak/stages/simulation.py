@@ -18,6 +18,7 @@ from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.batches import PREDICTED
 from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, Transport, predictions
+from logitleak.federation.draws import DrawnTransport, planned
 from logitleak.federation.memo import Memo
 from logitleak.federation.rounds import play
 from logitleak.federation.trainer import Trainer
@@ -70,7 +71,7 @@ class Simulation:
         number: int = 0,
         asked: tuple[Tensor, Path] | None = None,
     ) -> None:
-        self.rounds = config.federation.rounds
+        self.rounds, self.drawn = config.federation.rounds, config.federation.drawn
         self.world, self.split, self.progress, self.name = world, split, progress, name
         self.used = torch.ones(len(split.truth.labels), dtype=torch.bool) if used is None else used
         held = torch.ones(len(split.truth.held_labels), dtype=torch.bool) if held is None else held
@@ -90,7 +91,9 @@ class Simulation:
         device = choose_device(config.device)
         self.insides = insides_of(config, self.scheme, private, split.public, split.num_classes, device)
         shields = shields_of(config.defenses, self.scheme, private, draws, self.insides)
-        channel: Transport = InProcessChannel(self.scheme, self.groups, context, shields)
+        channel: Transport = (everybody := InProcessChannel(self.scheme, self.groups, context, shields))
+        if f.drawn < f.clients:
+            channel = DrawnTransport(everybody, f.drawn, config.seed)
         if asked is not None:
             channel = AskingTransport(channel, self.groups, self.scheme.uploads[0], *asked)
         labels = split.truth.target_labels.tolist()
@@ -114,7 +117,7 @@ class Simulation:
     def go_on(self) -> None:
         """Every round that is not finished yet."""
         self._resume()
-        total = self.scheme.planned_epochs(self.channel.clients, self.rounds).total
+        total = planned(self.scheme, self.channel.clients, self.rounds, self.drawn).total
         self.progress.stage(self.name, total)
         self.progress.advance(steps=len(self.losses))
         for round in play(self.scheme, self.channel, self.server, self.writer, self.rounds, self.done):

@@ -65,9 +65,7 @@ def train_students(
         return torch.stack(said)
 
     clients = [f.model_of(k) for k in range(view.clients)]
-    found["last round"] = fitted(
-        clients, (_uploads(view, k, [last]) for k in range(view.clients)), "last round"
-    )
+    found["last round"] = fitted(clients, (_newest(view, k) for k in range(view.clients)), "last round")
     if several:
         rounds = list(range(1, last + 1))
         found["all rounds"] = fitted(
@@ -97,6 +95,16 @@ class Lesson:
         if len(self.rows):
             bank.fit([public.images[self.rows]], [self.targets], self.loss, self.epochs, ("student", why))
         return bank.predict(images)[0]
+
+
+def _newest(view: ServerView, client: int) -> Lesson:
+    """A client's upload of the last round, or of the last one that it took part in."""
+    found = _uploads(view, client, [view.rounds])
+    for round in range(view.rounds - 1, 0, -1):
+        if len(found.rows):
+            break
+        found = _uploads(view, client, [round])
+    return found
 
 
 def _uploads(view: ServerView, client: int, rounds: Sequence[int]) -> Lesson:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from logitleak.formats.federation import NOT_DRAWN
 from logitleak.stages import aggregation, knowing
 from logitleak.stages.aggregation import adversary
 from logitleak.stages.defended import described
@@ -51,7 +52,8 @@ def threat_model(
         "scheme": view.manifest.scheme,
         "adversary": adversary(view),
         "sees": [
-            *_uploads(view, f"in each of {view.rounds} rounds"),
+            *_uploads(view, _rounds(view)),
+            *_drawn(view),
             *_participant(view),
             *described(view, held),
         ],
@@ -85,6 +87,30 @@ def _recorded(view: Transcript) -> dict[str, Any]:
             "Anything that was not recorded. The server of this federation may see more, such as weights.",
         ],
     }  # fmt: skip
+
+
+def _rounds(view: Transcript) -> str:
+    """In which rounds clients send something."""
+    which = "those" if drawn_in(view) else "each"
+    return f"in {which} of {view.rounds} rounds" + (" for which it is drawn" if drawn_in(view) else "")
+
+
+def _drawn(view: Transcript) -> list[str]:
+    """How many clients take part in a round, where that is not everybody."""
+    drawn = drawn_in(view)
+    if drawn is None:
+        return []
+    return [
+        f"Who takes part in which round: for each {drawn} of {view.parties} clients are drawn, and the server knows "
+        "them."
+    ]
+
+
+def drawn_in(view: Transcript) -> int | None:
+    """How many clients were drawn for a round; None where nothing was drawn."""
+    absent = view.absent(1).get(view.manifest.uploads.action, {})
+    idle = sum(reason == NOT_DRAWN for reason in absent.values())
+    return view.parties - idle if idle else None
 
 
 def _uploads(view: Transcript, rounds: str) -> list[str]:

@@ -206,7 +206,8 @@ def _strongest(federations: Sequence[TriedFederation]) -> dict[str, Any] | None:
 
 
 def _bound(one: TriedFederation) -> float | None:
-    """The lower bound on ε of the first audit that has one, by the score that was named beforehand, for who sees most."""
+    """The lower bound on ε of the first audit that has one, by the score that was named beforehand, for who sees
+    most."""
     for audit in (_IDENTITY, _RECORDS):
         named = next(iter(one.results(audit).values()), {})
         bound: float | None = (named.get("epsilon") or {}).get("bound")

@@ -8,6 +8,7 @@ from logitleak.aggregation.ckks import CKKS
 from logitleak.aggregation.secure_sum import SecureSum
 from logitleak.config import FederationConfig
 from logitleak.deploy.sums.server import Forms, RemoteSums
+from logitleak.deploy.sums.steps import majority
 from logitleak.errors import UserError
 from logitleak.schemes.base import Scheme
 from logitleak.stages.aggregation import check_sum, hiding_of
@@ -23,6 +24,11 @@ def check_deployed(f: FederationConfig, scheme: Scheme) -> None:
         raise UserError(
             f"The aggregator {f.aggregation.kind} is simulated only; over Flower use "
             "federation.aggregation=secure-sum, or ckks."
+        )
+    if hiding is not None and f.drawn < majority(f.clients):
+        raise UserError(
+            f"Over Flower clients open sums of a majority alone, and federation.participation draws {f.drawn} of "
+            f"{f.clients} clients for each round; raise it, or use federation.aggregation=plain."
         )
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
 
 import torch
 
@@ -14,6 +13,7 @@ from logitleak.aggregation.base import Hiding, Sealed
 from logitleak.deploy.sums.steps import FAULT, KEYS, PUBLIC_KEY, ROSTER, SEALED, STEPS, majority
 from logitleak.federation.answers import Form, Shape
 from logitleak.federation.channel import TooFewClients
+from logitleak.federation.draws import Reach
 from logitleak.federation.sums import SumLost
 from logitleak.text import printable
 from logitleak.types import Absence, Payload, Summed
@@ -21,17 +21,6 @@ from logitleak.types import Absence, Payload, Summed
 log = logging.getLogger(__name__)
 
 Forms = Callable[[str, Payload], Form]
-
-
-class Reach(Protocol):
-    """Carries a message to some clients, and says for each what came back, or why nothing did."""
-
-    @property
-    def clients(self) -> int: ...
-
-    def ask(
-        self, action: str, round: int, message: Payload | None = None, only: Collection[int] | None = None
-    ) -> Mapping[int, Payload | Absence]: ...
 
 
 class RemoteSums(ABC):

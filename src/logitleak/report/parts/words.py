@@ -168,3 +168,15 @@ def role(run: Run) -> str:
     """What the server used."""
     own = ", the public set and its own model." if run.own_model else " and the public set."
     return f"The server needed only what its role gives it: the {run.shared}{own}"
+
+
+def size(count: int | None) -> str:
+    """Bytes in decimal units."""
+    if count is None:
+        return "–"
+    if count < 1000:
+        return f"{count} B"
+    for factor, unit in ((1e9, "GB"), (1e6, "MB")):
+        if count >= factor:
+            return f"{count / factor:.2f} {unit}"
+    return f"{count / 1e3:.1f} kB"

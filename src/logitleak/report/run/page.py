@@ -11,7 +11,7 @@ from logitleak.report.parts import marks
 from logitleak.report.parts.load import SCHEMES, Attack, Run, rows, table
 from logitleak.report.parts.series import style
 from logitleak.report.parts.words import many, one, percent
-from logitleak.report.run import gallery, leak_page, next_steps, utility
+from logitleak.report.run import exchange, gallery, leak_page, next_steps, utility
 from logitleak.report.run.verdict import judge
 
 Row = tuple[str, str]
@@ -64,8 +64,8 @@ def context(run: Run, figures: dict[str, str], grids: list[str]) -> dict[str, An
         "clients": run.data.get("clients"),
         "utility": utility.of_models(run),
         "baselines": utility.baselines(run),
-        "bytes": _bytes(run),
-        "absent": _absent(run),
+        "bytes": exchange.received(run),
+        "absent": exchange.absent(run),
         "ended": table(table(run.metrics, "federation"), "ended"),
         "details": _details(run),
         "settings": [_settings(attack) for attack in run.attacks],
@@ -117,6 +117,7 @@ def _facts(run: Run) -> list[Row]:
         ("Nature of the data", _nature(data.get("synthetic"))),
         ("Protocol", data.get("protocol")),
         ("Clients (K)", data.get("clients")),
+        ("Clients a round", exchange.drawn(run)),
         ("Rounds (T)", rounds),
         ("Targets", len(run.labels) or data.get("targets")),
         *leak_page.facts(run),
@@ -175,48 +176,6 @@ def _attack_row(run: Run, attack: Attack) -> dict[str, Any]:
         "mse": fixed(mean.get("mse"), 4),
         "nulls": leak_page.null_rows(run, attack),
     }
-
-
-def _bytes(run: Run) -> dict[str, Any] | None:
-    """Bytes that the server received: a row for each round, a column for each client. What it sent, and what the
-    clients of FedAvg would have sent in as many rounds, are for comparison."""
-    federation = table(run.metrics, "federation")
-    entries = [row for row in rows(federation, "bytes") if row.get("received") is not None]
-    if not entries:
-        return None
-    clients = sorted({row["client"] for row in entries})
-    rounds = sorted({row["round"] for row in entries})
-    cells = {(row["round"], row["client"]): row["received"] for row in entries}
-    lines = [(round_, [size(cells.get((round_, client))) for client in clients]) for round_ in rounds]
-    totals = [size(sum(cells.get((round_, client), 0) for round_ in rounds)) for client in clients]
-    sent = [row["sent"] for row in entries if isinstance(row.get("sent"), int)]
-    weights = federation.get("weights")
-    known = isinstance(weights, list) and len(weights) == len(clients)
-    fedavg = [each * len(rounds) for each in weights] if known and weights else []
-    return {
-        "clients": clients,
-        "lines": lines,
-        "totals": totals,
-        "all": size(sum(cells.values())),
-        "aggregation": run.data.get("aggregation", "plain"),
-        "sent": size(sum(sent)) if sent else None,
-        "fedavg": [size(each) for each in fedavg],
-        "fedavg_all": size(sum(fedavg)),
-    }
-
-
-def _absent(run: Run) -> list[dict[str, Any]]:
-    """Who was missing, an entry for each round and client: in which exchanges, and why."""
-    found: dict[tuple[int, int], dict[str, Any]] = {}
-    for row in rows(table(run.metrics, "federation"), "absent"):
-        entry = found.setdefault(
-            (row.get("round", 0), row.get("client", 0)),
-            {"round": row.get("round"), "client": row.get("client"), "actions": [], "reasons": []},
-        )
-        entry["actions"].append(str(row.get("action")))
-        if (said := str(row.get("reason"))) not in entry["reasons"]:
-            entry["reasons"].append(said)
-    return [found[key] for key in sorted(found)]
 
 
 def _details(run: Run) -> list[tuple[str, list[Row]]]:
@@ -280,15 +239,3 @@ def plain(value: Any) -> str:
 def fixed(value: Any, places: int) -> str:
     """A number with fixed places, a dash where there is none."""
     return f"{value:.{places}f}" if isinstance(value, (int, float)) else "–"
-
-
-def size(count: int | None) -> str:
-    """Bytes in decimal units."""
-    if count is None:
-        return "–"
-    if count < 1000:
-        return f"{count} B"
-    for factor, unit in ((1e9, "GB"), (1e6, "MB")):
-        if count >= factor:
-            return f"{count / factor:.2f} {unit}"
-    return f"{count / 1e3:.1f} kB"

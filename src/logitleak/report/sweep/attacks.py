@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from logitleak.report.parts.words import percent
-from logitleak.report.run.page import size
+from logitleak.report.parts.words import percent, size
 from logitleak.report.sweep.load import Cell, Show, Sweep
 from logitleak.report.sweep.paper import TABLE1
 from logitleak.report.sweep.pooling import Value, ordered, pooled
