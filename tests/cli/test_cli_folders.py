@@ -137,7 +137,9 @@ def test_a_folder_where_a_file_is_wanted(fails: Fails, tmp_path: Path) -> None:
         assert "is a folder; give the YAML file" in fails(command, tmp_path)
     (tmp_path / "file.txt").write_text("text")
     for arguments in (["init"], ["data", "prepare", "images", "--root"]):
-        assert "is a file; data.root is a folder" in fails(*arguments, tmp_path / "file.txt")
+        assert "is a file where a folder is wanted; check data.root" in fails(
+            *arguments, tmp_path / "file.txt"
+        )
     assert "is no folder; give the folder of a capture" in fails(
         "import", tmp_path / "file.txt", "--out", tmp_path / "o"
     )

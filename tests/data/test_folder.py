@@ -92,8 +92,12 @@ def test_missing_folders(people: People, tmp_path: Path) -> None:
     root = people(tmp_path / "people", identities=1, images=1)
     with pytest.raises(UserError, match=r"needs a folder; set data\.root \(root/<identity>/<image>\)"):
         Folder(FolderSettings(), None, 16)
-    for missing in (tmp_path / "none", root / "person-00" / "0.png"):
-        with pytest.raises(UserError, match="There is no folder"):
+    wrong = {
+        tmp_path / "none": "There is no folder",
+        root / "person-00" / "0.png": "a file where a folder is wanted",
+    }
+    for missing, message in wrong.items():
+        with pytest.raises(UserError, match=message):
             Folder(FolderSettings(), missing, 16)
     with pytest.raises(UserError, match="There is no folder"):
         Folder(FolderSettings(insensitive=tmp_path / "none"), root, 16)
