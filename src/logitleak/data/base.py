@@ -174,8 +174,6 @@ def existing_folder(path: Path) -> Path:
 
 def no_folder(path: Path) -> str:
     """What is wrong with a path that is no folder."""
-    return (
-        f"{path} is a file; data.root is a folder."
-        if path.exists()
-        else f"There is no folder {path}; check data.root."
-    )
+    if path.exists():
+        return f"{path} is a file where a folder is wanted; check data.root."
+    return f"There is no folder {path}; check data.root."
