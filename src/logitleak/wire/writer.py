@@ -233,8 +233,10 @@ def read_absent(file: TensorFile, clients: int) -> dict[int, str]:
     """
     try:
         said = json.loads(file.metadata().get("absent", "{}"))
+        if not all(isinstance(reason, str) for reason in said.values()):
+            raise ValueError("a reason is text")
         listed = {int(client): printable(reason) for client, reason in said.items()}
-    except (ValueError, RecursionError, AttributeError, TypeError):
+    except (ValueError, RecursionError, AttributeError):
         raise UserError(f"{file.path} has a damaged list of absent clients.") from None
     if any(client not in range(clients) for client in listed):
         raise UserError(f"{file.path} calls a client absent that there is not; clients are 0..{clients - 1}.")
