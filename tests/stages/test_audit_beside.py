@@ -15,10 +15,10 @@ from logitleak.stages.audit_beside import choices
 from logitleak.stages.audit_truth import Scored, judge
 
 
-def chosen(folder: Path, clients: int) -> dict[str, Tensor]:
+def chosen(folder: Path, clients: int, rounds: int) -> dict[str, Tensor]:
     """The choices of the one attack that left files there."""
     world = SimpleNamespace(attack=lambda name: folder)
-    return choices(cast(Any, SimpleNamespace(attacks=lambda: ["ridge"], worlds=[world])), 0, clients)
+    return choices(cast(Any, SimpleNamespace(attacks=lambda: ["ridge"], worlds=[world])), 0, clients, rounds)
 
 
 def test_the_last_round_is_read_however_many_there_are(tmp_path: Path) -> None:
@@ -26,15 +26,15 @@ def test_the_last_round_is_read_however_many_there_are(tmp_path: Path) -> None:
         write_tensors(
             tmp_path / f"round-{round:02d}.safetensors", {"scores": torch.full((2, 3), float(round))}
         )
-    assert chosen(tmp_path, 2)["choice of the attack ridge"].unique().tolist() == [-100.0]
-    assert chosen(tmp_path, 3) == {}
+    assert chosen(tmp_path, 2, 100)["choice of the attack ridge"].unique().tolist() == [-100.0]
+    assert chosen(tmp_path, 3, 100) == {}
 
 
 def test_a_client_that_gave_nothing_has_no_number(tmp_path: Path) -> None:
     """Attacks write an infinite score for it, which would be the least likely holder of all."""
     scores = torch.tensor([[0.5, 0.25], [torch.inf, torch.inf]])
     write_tensors(tmp_path / "round-01.safetensors", {"scores": scores})
-    found = chosen(tmp_path, 2)["choice of the attack ridge"]
+    found = chosen(tmp_path, 2, 1)["choice of the attack ridge"]
     assert found[0].tolist() == [-0.5, -0.25]
     assert bool(found[1].isnan().all())
 

@@ -106,7 +106,8 @@ class GradientMatching(SharedModelAttack):
         """See `Attack.work`: the dummies of one client's labels, in every step from every start."""
         costs = self.settings.steps * self.settings.restarts * self.costs_a_step
         times = scale.clients * len(rounds) * costs
-        return [rehearsal_models.matching(scale, rehearsal_models.labels_of(scale), self.device, times)]
+        labels = rehearsal_models.labels_of(scale)
+        return [rehearsal_models.matching(scale, labels, self.distance, self.device, times)]
 
     def steps_planned(self, view: ServerView) -> int:
         return view.clients * self.settings.steps * self.settings.restarts

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from logitleak.attacks import rehearsal_models
 from logitleak.attacks.matching import GradientMatching, MatchingSettings, squared_distance
 from logitleak.attacks.multi_task import MultiTaskGAN, MultiTaskSettings, Seen
-from logitleak.attacks.rehearsal import noise
 from logitleak.files import model_state
 from logitleak.machine import forecast
 from logitleak.machine.forecast import Scale, Work
@@ -138,7 +137,7 @@ class MGANAI(GradientMatching):
             model, size = rehearsal_models.client_model(scale, self.device), (scale.side, scale.side)
             width = last_layer(model, scale.classes).in_features
             gan = MultiTaskGAN(brief, size, scale.classes, scale.clients, width, 0, self.device)
-            images = noise(BATCH, 3, *size).abs().clamp(0, 1).to(self.device)
+            images = rehearsal_models.pictures(BATCH, scale, self.device)
             labels = torch.arange(BATCH, device=self.device) % scale.classes
             senders = torch.arange(BATCH, device=self.device) % scale.clients
             return gan, model, Seen(images, labels, images, senders, labels)

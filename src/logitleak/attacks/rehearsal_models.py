@@ -6,7 +6,7 @@ As in `rehearsal`, for attacks that ask a client's model, or match its gradients
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -38,7 +38,7 @@ def asking(scale: Scale, images: int, device: torch.device, times: float) -> Wor
 
     @cache
     def made() -> tuple[nn.Module, Tensor]:
-        return client_model(scale, device).requires_grad_(False), _images(images, scale, device)
+        return client_model(scale, device).requires_grad_(False), pictures(images, scale, device)
 
     def once() -> None:
         model, pixels = made()
@@ -49,7 +49,13 @@ def asking(scale: Scale, images: int, device: torch.device, times: float) -> Wor
     return Work("gradient of the pixels", once, times)
 
 
-def matching(scale: Scale, images: int, device: torch.device, times: float) -> Work:
+def matching(
+    scale: Scale,
+    images: int,
+    distance: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor],
+    device: torch.device,
+    times: float,
+) -> Work:
     """Gradients of the distance between so many dummies' gradient and a client's, with regard to their pixels."""
 
     @cache
@@ -57,19 +63,19 @@ def matching(scale: Scale, images: int, device: torch.device, times: float) -> W
         model = client_model(scale, device)
         labels = torch.arange(images, device=device) % scale.classes
         wanted = [torch.zeros_like(parameter) for parameter in model.parameters()]
-        return model, _images(images, scale, device), labels, wanted
+        return model, pictures(images, scale, device), labels, wanted
 
     def once() -> None:
         model, pixels, labels, wanted = made()
         now = pixels.detach().requires_grad_()
         loss = F.cross_entropy(model(now), labels)
         found = torch.autograd.grad(loss, list(model.parameters()), create_graph=True)
-        distance = torch.stack([(x - y).square().sum() for x, y in zip(found, wanted, strict=True)]).sum()
-        (gradient,) = torch.autograd.grad(distance, [now])
+        (gradient,) = torch.autograd.grad(distance(found, wanted), [now])
         float(gradient.sum())
 
     return Work("matching of gradients", once, times)
 
 
-def _images(count: int, scale: Scale, device: torch.device) -> Tensor:
+def pictures(count: int, scale: Scale, device: torch.device) -> Tensor:
+    """Images of noise, at least one, float32 [n, 3, H, W] in [0, 1]."""
     return noise(max(1, count), 3, scale.side, scale.side).abs().clamp(0, 1).to(device)

@@ -15,7 +15,7 @@ from logitleak.deploy.sums.server import Forms
 from logitleak.errors import UserError
 from logitleak.federation.answers import printable
 from logitleak.federation.channel import Recorder, TooFewClients
-from logitleak.federation.draws import DrawnTransport, Reach
+from logitleak.federation.draws import Reach, drawn_from
 from logitleak.federation.rounds import play
 from logitleak.files.lock import alone
 from logitleak.schemes.base import Scheme, Server
@@ -94,9 +94,8 @@ def _serve(world: _World, run: RunFolder, connect: Connect) -> None:
     writer = TranscriptWriter(World(run.path).wire, manifest, world.public)
     if sums is not None:
         log.info(sums.said_beforehand(len(world.public) * classes))
-    f, transport = config.federation, connect(form if sums is None else sums.form)
-    if f.drawn < f.clients:
-        transport = DrawnTransport(transport, f.drawn, config.seed)
+    everybody = connect(form if sums is None else sums.form)
+    transport = drawn_from(everybody, config.federation.drawn, config.seed)
     channel = Recorder(transport, writer, form, config.minimum_clients, sums=sums)
     _rounds(world, run, writer, channel, None if sums is None else partial(sums.agree, transport))
     run.update(federated=True, ended=None)

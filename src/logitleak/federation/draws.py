@@ -74,6 +74,11 @@ class DrawnTransport:
         return answers
 
 
+def drawn_from(inner: Reach, drawn: int, seed: int) -> Reach:
+    """The way to those who are drawn for a round; ``inner`` where everybody always is. See `DrawnTransport`."""
+    return DrawnTransport(inner, drawn, seed) if drawn < inner.clients else inner
+
+
 def planned(scheme: Scheme, clients: int, rounds: int, drawn: int) -> Epochs:
     """How long all models train in all where so many clients are drawn for each round.
 

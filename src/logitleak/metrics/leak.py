@@ -42,8 +42,7 @@ def compare(success: Tensor, ssim: Tensor, game: Game) -> dict[str, Any]:
     if game.worlds == 2:
         first, second = [value > 0 for value in hits_in], [value > 0 for value in hits_out]
         leak = paired.paired_leak(first, second)
-        names = ("both", "only_in", "only_out", "neither")
-        cells = dict(zip(names, paired.table(first, second), strict=True))
+        cells = dict(zip(paired.TABLE, paired.table(first, second), strict=True))
     else:
         leak = paired.bootstrap_leak(hits_in, hits_out)
         leak["p"] = paired.mcnemar(*_discordant(success, game))

@@ -19,6 +19,9 @@ from logitleak.metrics.proportion import wilson
 
 RESAMPLES = 4000
 
+TABLE = ("both", "only_in", "only_out", "neither")
+"""What `table` counts, in its order."""
+
 
 class Leak(TypedDict):
     """In minus out with its 95 % interval and a two-sided p-value (null where there is no exact test)."""

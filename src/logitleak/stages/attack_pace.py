@@ -96,9 +96,7 @@ def _foretell(
     def cost(settings: Mapping[str, Any], scale: Scale, last: bool = False) -> float | None:
         made = _made(config, entry, settings)
         rounds = [scale.rounds] if last and made.looks_back else list(range(1, scale.rounds + 1))
-        if (
-            not made.looks_back
-        ):  # it learns from what a round brings, and has nothing of those who are not drawn
+        if not made.looks_back:  # it learns from what a round brings, which is nothing of who is not drawn
             scale = replace(scale, clients=min(scale.clients, config.federation.drawn))
         pieces = made.work(scale, rounds)
         if pieces is None:

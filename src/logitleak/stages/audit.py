@@ -175,7 +175,7 @@ class _Battery:
             except UserError as said:  # one that cannot answer stops no other
                 return unanswered(who, look.sees, str(said))
             if audit.answer == "membership" and who == _EVERYBODY:
-                found[0][1].update(choices(self.folder, number, len(found[0][0])))
+                found[0][1].update(choices(self.folder, number, len(found[0][0]), view.rounds))
             answers.append(found)
         variants = list(answers[0][0][1])
         scored = [

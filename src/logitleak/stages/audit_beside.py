@@ -61,16 +61,13 @@ def unanswered(who: str, sees: str, why: str) -> dict[str, Any]:
     return {"onlooker": who, "sees": sees, "refused": why, "primary": None, "variants": []}
 
 
-def choices(folder: RunFolder, number: int, clients: int) -> dict[str, Tensor]:
+def choices(folder: RunFolder, number: int, clients: int, rounds: int) -> dict[str, Tensor]:
     """What finished attacks say of who holds whom, as rivals: the scores by which each chose its image (Eq. 11), of a
     world after the last round, float64 [K, T]; higher is likelier, nan where a client gave nothing to choose."""
     found = {}
     for name in folder.attacks():
-        files = {
-            int(file.stem.removeprefix("round-")): file
-            for file in folder.worlds[number].attack(name).glob("round-*.safetensors")
-        }
-        scores = read_tensors(files[max(files)])["scores"].double() if files else torch.empty(0)
+        last = folder.worlds[number].attack(name) / f"round-{rounds:02d}.safetensors"
+        scores = read_tensors(last)["scores"].double() if last.exists() else torch.empty(0)
         if len(scores) == clients > 1:
             # a client of whom nothing came back has an infinite score there: nobody knows
             found[f"choice of the attack {name}"] = torch.where(scores.isfinite(), -scores, torch.nan)

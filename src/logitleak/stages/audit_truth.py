@@ -104,9 +104,7 @@ class Truth:
             return Asked.nothing()
         server = F.one_hot(self.predicted["server"]).float()[None]
         nobody = torch.zeros(int(kept.sum()), dtype=torch.int64)
-        return Asked(
-            self.truth.held_images[kept], labels[kept], nobody, rivals={"server's own model": server}
-        )
+        return Asked(self.truth.held_images[kept], labels[kept], nobody, rivals={_SERVER: server})
 
 
 def truth_of(folder: RunFolder, view: ServerView) -> Truth | None:

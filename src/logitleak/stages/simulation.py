@@ -18,7 +18,7 @@ from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.batches import PREDICTED
 from logitleak.federation.channel import ClientGroup, InProcessChannel, Recorder, Transport, predictions
-from logitleak.federation.draws import DrawnTransport, planned
+from logitleak.federation.draws import drawn_from, planned
 from logitleak.federation.memo import Memo
 from logitleak.federation.rounds import play
 from logitleak.federation.trainer import Trainer
@@ -91,9 +91,8 @@ class Simulation:
         device = choose_device(config.device)
         self.insides = insides_of(config, self.scheme, private, split.public, split.num_classes, device)
         shields = shields_of(config.defenses, self.scheme, private, draws, self.insides)
-        channel: Transport = (everybody := InProcessChannel(self.scheme, self.groups, context, shields))
-        if f.drawn < f.clients:
-            channel = DrawnTransport(everybody, f.drawn, config.seed)
+        everybody = InProcessChannel(self.scheme, self.groups, context, shields)
+        channel: Transport = drawn_from(everybody, f.drawn, config.seed)
         if asked is not None:
             channel = AskingTransport(channel, self.groups, self.scheme.uploads[0], *asked)
         labels = split.truth.target_labels.tolist()

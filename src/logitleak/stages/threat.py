@@ -91,8 +91,9 @@ def _recorded(view: Transcript) -> dict[str, Any]:
 
 def _rounds(view: Transcript) -> str:
     """In which rounds clients send something."""
-    which = "those" if drawn_in(view) else "each"
-    return f"in {which} of {view.rounds} rounds" + (" for which it is drawn" if drawn_in(view) else "")
+    if drawn_in(view) is None:
+        return f"in each of {view.rounds} rounds"
+    return f"in those of {view.rounds} rounds for which it is drawn"
 
 
 def _drawn(view: Transcript) -> list[str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from logitleak.files.storage import read_json, write_json
 from logitleak.formats import DefendFile
 from logitleak.metrics.leak import rounded, significant
-from logitleak.metrics.paired import counted_leak, paired_difference
+from logitleak.metrics.paired import TABLE, counted_leak, paired_difference
 from logitleak.stages.defended import promised
 from logitleak.sweep.compute import failure_of
 from logitleak.sweep.defend import AXIS, NONE
@@ -157,9 +157,7 @@ def _leak(rows: Sequence[dict[str, Any]], image: str) -> dict[str, Any] | None:
     ties, wins = f"{image}ties", f"{image}wins"
     if not rows or any(row[ties] is None for row in rows):  # no game was played
         return None
-    counts = {
-        name: [row[f"{image}{name}"] for row in rows] for name in ("both", "only_in", "only_out", "neither")
-    }
+    counts = {name: [row[f"{image}{name}"] for row in rows] for name in TABLE}
     found: dict[str, Any] = {"value": None, "low": None, "high": None, "p": None}
     if all(count is not None for column in counts.values() for count in column):
         leak = counted_leak(**{name: sum(column) for name, column in counts.items()})

@@ -13,6 +13,7 @@ from logitleak.errors import UserError
 from logitleak.files.storage import read_json, write_text
 from logitleak.formats import Metrics, ResultFile
 from logitleak.formats.reading import read_file
+from logitleak.metrics.paired import TABLE
 from logitleak.sweep.compute import failure_of, folder_of, seconds_of
 
 COLUMNS = (
@@ -113,24 +114,27 @@ def area_of(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _leak(leak: dict[str, Any] | None) -> dict[str, Any]:
-    """What a game says of a cell's chosen images; nothing where none was played."""
-    found = (leak or {}).get("chosen") or {}
-    both_ways, counts, wins = found.get("leak") or {}, found.get("table") or {}, found.get("wins") or {}
-    owner = (leak or {}).get("owner") or {}
-    owner_counts = owner.get("table") or {}
+    """What a game says of a cell's chosen images, and of those of the owners; nothing where none was played."""
+    chosen, owner = ((leak or {}).get(image) or {} for image in ("chosen", "owner"))
     return {
-        "out": found["out"]["value"] if found else None,
-        "out_targets": found["out"]["trials"] if found else None,
-        "leak": both_ways.get("value"),
-        "leak_low": both_ways.get("low"),
-        "leak_high": both_ways.get("high"),
-        "leak_p": both_ways.get("p"),
-        **{name: counts.get(name) for name in ("both", "only_in", "only_out", "neither")},
+        "out": chosen["out"]["value"] if chosen else None,
+        "out_targets": chosen["out"]["trials"] if chosen else None,
+        **{f"leak_{key}": chosen["leak"][key] if chosen else None for key in ("low", "high", "p")},
+        "ssim_out": chosen["ssim"]["out"] if chosen else None,
+        **_of_image(chosen, ""),
+        **_of_image(owner, "owner_"),
+    }
+
+
+def _of_image(found: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Leak, wins and counts of one image of each target, with what their columns begin with."""
+    wins, counts = found.get("wins") or {}, found.get("table") or {}
+    told = {
+        "leak": found["leak"]["value"] if found else None,
         "wins": wins.get("value"),
         "ties": wins.get("ties"),
-        "ssim_out": found["ssim"]["out"] if found else None,
-        "owner_leak": owner["leak"]["value"] if owner else None,
-        "owner_wins": (owner.get("wins") or {}).get("value"),
-        "owner_ties": (owner.get("wins") or {}).get("ties"),
-        **{f"owner_{name}": owner_counts.get(name) for name in ("both", "only_in", "only_out", "neither")},
+    }
+    return {
+        f"{prefix}{name}": value
+        for name, value in (told | {name: counts.get(name) for name in TABLE}).items()
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from logitleak.report.parts import legend
 from logitleak.report.parts.svg import Canvas, Scale, number, short
 from logitleak.report.sweep.load import Cell, Show, Sweep
-from logitleak.report.sweep.pooling import LEAKS, NAMES, SHARES, Value, ordered, pooled
+from logitleak.report.sweep.pooling import NAMES, Value, in_percent, ordered, pooled
 
 LEFT, PLOT, GAP = 48, 190, 26
 BAR = 22
@@ -63,7 +63,7 @@ def _figure(
     )
     legend.draw(canvas, names, legend.styles(len(series)), 0, width)
     y = Scale(*scale, above + PLOT, above)
-    share = show.value in (*SHARES, *LEAKS, "utility")
+    share = in_percent(show.value)
     for tick in y.ticks(4):
         canvas.line(LEFT, y(tick), width, y(tick), stroke_opacity=0.18)
         said = f"{tick:.0%}" if share else number(tick)

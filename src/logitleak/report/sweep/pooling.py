@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logitleak.metrics.paired import counted_leak
+from logitleak.metrics.paired import TABLE, counted_leak
 from logitleak.metrics.proportion import wilson
 from logitleak.report.sweep.load import Cell, Sweep, spelled
 
@@ -16,9 +16,6 @@ SHARES = ("accuracy", "out", "wins", "owner_wins", "too_close", "owner_named", "
 LEAK = "leak"
 LEAKS = (LEAK, "owner_leak")
 """Differences of shares, in points."""
-
-TABLE = ("both", "only_in", "only_out", "neither")
-"""How often targets came back in twin worlds; leaks are pooled over these counts."""
 
 NAMES = {
     "accuracy": "attack accuracy",
@@ -83,6 +80,11 @@ def pooled(cells: Sequence[Cell], name: str) -> Value | None:
     least, most = min(values), max(values)
     unit = "federations" if name in OF_FEDERATIONS else "cells"
     return Value(statistics.fmean(values), least, most, None, None, least, most, len(values), unit)
+
+
+def in_percent(name: str) -> bool:
+    """Whether a value is a share, or a difference of shares."""
+    return name in (*SHARES, *LEAKS, "utility")
 
 
 def distinct(cells: Sequence[Cell], name: str) -> list[Cell]:

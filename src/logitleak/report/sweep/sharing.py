@@ -12,7 +12,7 @@ from logitleak.report.parts import legend
 from logitleak.report.parts.load import table
 from logitleak.report.parts.svg import DASHES, Canvas, Scale, axes, short
 from logitleak.report.sweep.load import Cell, Show, Sweep
-from logitleak.report.sweep.pooling import LEAKS, NAMES, SHARES, Value, ordered, pooled
+from logitleak.report.sweep.pooling import NAMES, Value, in_percent, ordered, pooled
 
 WIDTH, HEIGHT = 560, 290
 LEFT = 48
@@ -99,13 +99,10 @@ def _figure(
     legend.draw(canvas, names, looks, 0, WIDTH)
     x = Scale(1 - 0.03 * (most - 1), most * 1.03, LEFT, WIDTH - 14)
     y = Scale(*ends, above + HEIGHT - 78, above + 12)
-    share = show.value in (*SHARES, *LEAKS, "utility")
     title = short(NAMES[show.value], int(WIDTH / legend.LETTER))
-    axes(canvas, x, y, "clients that a class is at (exponential of the entropy of its images)", title, [],
-         (lambda value: f"{value:.0%}") if share else (lambda value: f"{value:g}"))  # fmt: skip
-    for tick in (tick for tick in x.ticks(6) if tick >= 1):
-        canvas.line(x(tick), y.start, x(tick), y.start + 4, stroke_opacity=0.7)
-        canvas.text(x(tick), y.start + 17, f"{tick:g}", text_anchor="middle", font_size=11)
+    said = "{:.0%}" if in_percent(show.value) else "{:g}"
+    axes(canvas, x, y, "clients that a class is at (exponential of the entropy of its images)", title,
+         [tick for tick in x.ticks(6) if tick >= 1], said.format)  # fmt: skip
     for index, (line, style) in enumerate(zip(lines, looks, strict=True)):
         # series that share a place stand beside each other
         places = [(x(dot.clients) + 5 * (index - (len(lines) - 1) / 2), dot) for dot in line]
