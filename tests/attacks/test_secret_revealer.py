@@ -86,11 +86,11 @@ def test_without_identity_the_critic_alone_decides() -> None:
 
 
 def test_one_step_of_nesterov() -> None:
-    """z₁ = z₀ − lr (1 + μ) g, with g the gradient of a loss that is a mean over 64 (see `BATCH`)."""
+    """z₁ = z₀ − lr (1 + μ) g, with g the gradient of a loss that is a mean over 100 (see `BATCH`)."""
     gan, made = LinearGAN(1.0), revealer(lr=3.0, steps=1, starts=1, identity=0.0)
     found, _ = made.search(gan, TwoClasses(gan), torch.tensor([1]), None)
     z = made._start(1, 0, LATENT).clamp(-1, 1)
-    expected = (z + 3.0 * 1.9 * gan.slope / 64).clamp(-1, 1)
+    expected = (z + 3.0 * 1.9 * gan.slope / 100).clamp(-1, 1)
     torch.testing.assert_close(coordinates(found, gan)[0], expected, atol=1e-5, rtol=0)
 
 

@@ -26,13 +26,13 @@ from logitleak.priors.wgan import SPREAD, PublicGAN, Wasserstein, WGANSettings
 from logitleak.seeds import derive
 from logitleak.types import LabelledPublicData, PublicData, ServerView
 
-BATCH = 64
-"""Targets that are searched for together. The original's loss is a mean over so many: the scale of ``lr``."""
+BATCH = 100
+"""Targets that are searched for together. The authors' code takes the mean loss of so many: the scale of ``lr``."""
 
 
 class SecretRevealerSettings(AttackSettings):
-    """The values of the authors' code, but for the number of steps of the GAN, which there is 100
-    epochs of CelebA.
+    """The values of the authors' code, but for the number of steps of the GAN, which there is 280 epochs of CelebA with
+    a step of the generator after every fifth batch.
 
     Attributes:
         lr, momentum: of the search, gradient descent with Nesterov's momentum.
@@ -84,7 +84,7 @@ class SecretRevealer(ClientModelAttack):
     """Searches what a GAN of sensitive public images can make for what the client's model takes for the target.
 
     Of each label, λ · (−log p_y(G(z))) − C(G(z)) is minimized over z, where C is the GAN's critic. The smallest loss of
-    all steps and starts is kept; the original keeps the last step. All clients are searched from the same z, so that
+    all steps and starts is kept; the authors' code compares the last steps of the starts, by the label's logit. All clients are searched from the same z, so that
     they differ by their weights alone.
     """
 

@@ -4,8 +4,10 @@ It is what generative model inversion searches (Zhang et al., CVPR 2020, stage 1
 both domains, generator and critic can be shown the mean insensitive image of the person besides, as the paper shows
 them a blurred or masked one. No target is in D_0, so nothing sensitive of a target is learnt.
 
-Deviations from the paper: one critic of whole images where it has a second one of patches; group normalization; and no
-term for diversity, which is taken of the attacked model's features: this GAN is trained once and not for each client.
+Deviations from the paper: one critic of whole images where it has a second one of patches, which the authors' code
+leaves out too; kernels of 3 and group normalization where that code has kernels of 5, batch normalization in the
+generator and instance normalization in the critic; and no term for diversity, which is taken of the attacked model's
+features: this GAN is trained once and not for each client.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class WGANSettings(TrainedSettings):
 
     Attributes:
         steps: updates of the generator, each after those of the critic.
-        batch, lr: Adam with β₁ = 0.5, β₂ = 0.9, the rate constant.
+        batch, lr: Adam with β₁ = 0.5, β₂ = 0.999, the rate constant.
         latent: length of z.
         filters: channels next to the image, of both networks.
         critics: updates of the critic before each of the generator.
@@ -110,7 +112,7 @@ class WassersteinTraining(Training):
             lambda: Wasserstein(settings, size, shown), derive(seed, "wgan", "init"), SPREAD
         ).to(device)
         for name in ("generator", "critic"):
-            self.add(name, getattr(self.networks_together, name), settings.lr, betas=(0.5, 0.9))
+            self.add(name, getattr(self.networks_together, name), settings.lr, betas=(0.5, 0.999))
 
     def step(self, step: int) -> Tensor:
         generator, gan = derive(self.seed, "wgan", "step", step), self.networks_together
