@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 import torch
 
-from logitleak.config import FederationConfig
+from logitleak.config import DataConfig, FederationConfig
 from logitleak.federation.bank import ModelBank
 from logitleak.progress import Quiet
 from logitleak.sealed.game import Game, decoys
 from logitleak.sealed.truth import GroundTruth
-from logitleak.stages.candidates import draw_candidates, read_replies
+from logitleak.stages.candidates import draw_candidates, read_replies, told_apart
 from logitleak.stages.students import Lesson, train_students
 from logitleak.types import Knowledge, PublicData, UploadKind
 
@@ -69,6 +69,24 @@ def test_images_that_coins_decide_about_are_the_candidates() -> None:
     assert found is not None
     assert found.images[:, 0, 0, 0].tolist() == [1, 2]
     assert torch.equal(found.members, game.coins)
+
+
+@pytest.mark.parametrize(
+    ("values", "by_image", "apart"),
+    [
+        ({"degradation": "mask"}, False, True),
+        ({"degradation": "mask"}, True, False),
+        ({"degradation": "mask", "disjoint": True}, False, False),
+        ({"degradation": "blur", "protocol": "half-degraded"}, False, False),
+        ({"degradation": None}, False, False),
+        ({"protocol": "one-domain"}, False, False),
+    ],
+)
+def test_public_copies_of_private_images_tell_them_apart(
+    values: dict[str, object], by_image: bool, apart: bool
+) -> None:
+    """A server that saw no upload knows which photographs were used where masked copies of these alone are public."""
+    assert (told_apart(DataConfig.model_validate(values), by_image) is not None) == apart
 
 
 def test_replies_are_all_or_none(tmp_path: object) -> None:

@@ -100,3 +100,35 @@ def test_attacks_do_not_get_the_root_seed(
     logitleak.run(tiny_config() | {"seed": 5, "attacks": ["ridge"]}, tmp_path / "run")
     assert set(seen) == {worlds.attack_seed(5)}
     assert 5 not in seen
+
+
+def test_what_a_verdict_rests_on_is_named_once(tmp_path: Path, tiny_config: Config) -> None:
+    config = tiny_config() | {"attacks": ["ridge", "gap"]}
+    run = logitleak.run(config, tmp_path / "run").path
+    with pytest.raises(logitleak.UserError, match='rests on "gap", which was named before'):
+        logitleak.run(config | {"primary": "ridge"}, run)
+    logitleak.run(config | {"primary": "gap"}, run)
+
+
+def test_candidates_cannot_be_asked_later(tmp_path: Path, tiny_config: Config) -> None:
+    config = tiny_config() | {"attacks": []}
+    config["data"] = config["data"] | {"held_out": 0.3}
+    run = logitleak.run(config, tmp_path / "run").path
+    with pytest.raises(logitleak.UserError, match="without what clients say of .* candidates"):
+        logitleak.run(config | {"candidates": 4}, run)
+    asked = logitleak.run(config | {"candidates": 4}, tmp_path / "asked").path
+    logitleak.run(config | {"candidates": 4}, asked)
+    logitleak.run(config, asked)  # who does not ask for them loses nothing
+
+
+def test_a_reference_that_is_not_there_is_found_before_anything_runs(
+    tmp_path: Path, tiny_config: Config
+) -> None:
+    gap = {"attack": "gap", "settings": {"reference": "others"}}
+    config = tiny_config()
+    alone = config | {"attacks": {"gap": gap}, "federation": config["federation"] | {"clients": 1}}
+    summed = config | {"attacks": {"gap": gap | {"view": "sum"}}}
+    for wrong in (alone, summed):
+        with pytest.raises(logitleak.UserError, match="needs a second client"):
+            logitleak.run(wrong, tmp_path / "run")
+    assert not (tmp_path / "run" / "wire").exists()

@@ -158,3 +158,15 @@ def test_damaged_seconds(tmp_path: Path, said: str) -> None:
     (tmp_path / "seconds.json").write_text(said)
     with pytest.raises(UserError, match="says no seconds; remove it"):
         seconds_of(tmp_path)
+
+
+def test_axes_that_change_nothing_are_refused(write_sweep: WriteSweep) -> None:
+    for axis, values in (("candidates", [0, 8]), ("baselines", [True, False])):
+        with pytest.raises(UserError, match=f'"{axis}" changes nothing.*set it in the base'):
+            cells(write_sweep(grid={axis: values}))
+
+
+def test_what_is_shown_lies_along_axes_of_the_grid(write_sweep: WriteSweep) -> None:
+    show = [{"kind": "table", "title": "All", "rows": ["attack", "sheme"]}]
+    with pytest.raises(UserError, match=r'"All" is to be shown along an axis "sheme".*Did you mean "scheme"'):
+        cells(write_sweep(show=show))

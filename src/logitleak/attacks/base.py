@@ -211,6 +211,7 @@ class Attack(ABC):
     def check(self, view: ServerView) -> None:
         """Raise a `UserError` unless the view has what this attack and its prior need."""
         self.check_provided(view.provides, "This attack", "the transcript")
+        self.check_clients(view.clients)
         if self.uses_prior:
             self.prior.check(view.knowledge)
         public = view.knowledge.public
@@ -231,6 +232,11 @@ class Attack(ABC):
                 f"{who} has a prior that needs labels of the public set, and {where} has none; "
                 'use the prior "mean" (Eq. 8).'
             )
+
+    def check_clients(self, clients: int) -> None:
+        """Raise a `UserError` unless this attack can work with so many clients; 1 where their sum alone is seen."""
+        if clients < 1:
+            raise UserError("An attack needs at least one client.")
 
     def check_public(self, image_size: tuple[int, int], counts: Mapping[str, int]) -> None:
         """Raise a `UserError` unless the public set is of a size that this attack can use.

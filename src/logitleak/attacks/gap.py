@@ -144,13 +144,16 @@ class Gap(Attack):
             return observed
         return max(1, sum(t <= observed for t in wanted)) if isinstance(wanted, list) else 1
 
-    def check(self, view: ServerView) -> None:
-        super().check(view)
-        wanted = self._kind(view)
-        if wanted == "others" and view.clients < 2:
+    def check_clients(self, clients: int) -> None:
+        super().check_clients(clients)
+        if self.settings.reference == "others" and clients < 2:
             raise UserError(
                 'The reference "others" needs a second client; use reference=server, or reference=shadow.'
             )
+
+    def check(self, view: ServerView) -> None:
+        super().check(view)
+        wanted = self._kind(view)
         if wanted == "server" and "server_logits" not in view.provides:
             raise UserError(
                 "With one client this attack needs the server's own outputs on the public set; the transcript has none."

@@ -84,8 +84,8 @@ class SecretRevealer(ClientModelAttack):
     """Searches what a GAN of sensitive public images can make for what the client's model takes for the target.
 
     Of each label, λ · (−log p_y(G(z))) − C(G(z)) is minimized over z, where C is the GAN's critic. The smallest loss of
-    all steps and starts is kept; the authors' code compares the last steps of the starts, by the label's logit. All clients are searched from the same z, so that
-    they differ by their weights alone.
+    all steps and starts is kept; the authors' code compares the last steps of the starts, by the label's logit. All
+    clients are searched from the same z, so that they differ by their weights alone.
     """
 
     Settings = SecretRevealerSettings

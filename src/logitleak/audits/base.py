@@ -58,6 +58,7 @@ class Asked:
         lab: views of federations that the server played by itself with public people: nobody in them holds a private
             image of a target.
         people: the same federations, asked about the people who played private ones.
+        why: why nothing is asked, in one line, where more is to be said of that than that there are no images.
     """
 
     images: Tensor
@@ -68,12 +69,13 @@ class Asked:
     rivals: Mapping[str, Tensor] = field(default_factory=dict)
     lab: Sequence[ServerView] = ()
     people: Sequence[Played] = ()
+    why: str | None = None
 
     @classmethod
-    def nothing(cls) -> Asked:
+    def nothing(cls, why: str | None = None) -> Asked:
         """No candidate, and no lab."""
         none = torch.empty(0, dtype=torch.int64)
-        return cls(torch.empty(0, 3, 1, 1, dtype=torch.uint8), none, none)
+        return cls(torch.empty(0, 3, 1, 1, dtype=torch.uint8), none, none, why=why)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -144,6 +146,8 @@ class Audit(ABC):
             return f"It needs {MEANING[need]}, and there are none."
         if self.needs_images and min(view.knowledge.public.image_size) == 0:
             return "It needs the public images, and this public set holds none."
+        if self.needs_candidates and len(asked) == 0 and asked.why is not None:
+            return asked.why
         if self.needs_candidates and len(asked) == 0:
             wanted = (
                 "images that nobody trained on, to compare models on them,"

@@ -119,8 +119,8 @@ class Queried(Audit):
             return why
         if not asked.replies:
             return (
-                "It needs clients' outputs on the candidates, and none were recorded; simulate with --set "
-                "candidates=200."
+                "It needs clients' outputs on the candidates, and none were recorded; simulate in another folder, "
+                "without defenses, with --set candidates=200."
             )
         return None
 

@@ -53,7 +53,7 @@ _DEFAULTS = {
 }
 _BEFORE_UNITS = {name: value for name, value in _DEFAULTS["game"].items() if name != "unit"}
 
-_BESIDE = {"device", "noun", "baselines", "candidates"}
+BESIDE = {"device", "noun", "baselines", "candidates"}
 """Settings that change nothing of what travels and of what is made of it."""
 
 _RIVALS = ("prior", "public-mean")
@@ -89,14 +89,14 @@ class Attacked(Section):
 
     def hash(self) -> str:
         """Content hash of the whole configuration."""
-        values = self.model_dump(mode="json", exclude=_BESIDE)
+        values = self.model_dump(mode="json", exclude=BESIDE)
         if values.get("federation", {}).get("minimum_clients", 0) is None:
             del values["federation"]["minimum_clients"]
         return _digest(values)
 
     def federation_hash(self) -> str:
         """Content hash of what the transcript depends on: all but the attacks."""
-        values = self.model_dump(mode="json", exclude={*_BESIDE, "attacks", "primary"})
+        values = self.model_dump(mode="json", exclude={*BESIDE, "attacks", "primary"})
         for section, name in _LATER:  # runs from before there were these settings stay what they are
             if section in values and values[section].get(name) == _DEFAULTS[section][name]:
                 del values[section][name]

@@ -91,6 +91,12 @@ class DataConfig(Section):
         """Whether public and private images are of one kind."""
         return self.protocol == "one-domain"
 
+    @property
+    def private_copies(self) -> bool:
+        """Whether degraded copies of the very images that are private are public, as in the paper's LFW. There are none
+        of held-out images."""
+        return self.protocol == "domain-pair" and self.degradation is not None and not self.disjoint
+
 
 class AggregationConfig(Section):
     """What the server sees of the uploads that it averages; the kind alone may stand for all of it.

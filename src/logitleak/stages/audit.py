@@ -25,7 +25,7 @@ from logitleak.stages.aggregation import aggregation_of
 from logitleak.stages.audit_beside import calibrated, choices, estimate, told, unanswered, uncalibrated
 from logitleak.stages.audit_scores import write_scores
 from logitleak.stages.audit_truth import Scored, judge, truth_of
-from logitleak.stages.candidates import USUAL, draw_candidates, read_replies
+from logitleak.stages.candidates import USUAL, draw_candidates, read_replies, told_apart
 from logitleak.stages.evaluate import describe_game, versions
 from logitleak.stages.folder import RunFolder, choose_device
 from logitleak.stages.knowing import as_read
@@ -209,7 +209,9 @@ class _Battery:
         if truth is None:
             return {}
         count = (config.candidates if isinstance(config, Config) else 0) or USUAL
-        candidates = draw_candidates(truth.truth, truth.game, count, config.seed)
+        by_image = truth.game is not None and truth.game.rows is not None
+        why = told_apart(config.data, by_image) if isinstance(config, Config) else None
+        candidates = None if why else draw_candidates(truth.truth, truth.game, count, config.seed)
         order = torch.empty(0, dtype=torch.int64)
         if candidates is not None:
             order = candidates.order(config.seed)
@@ -217,7 +219,7 @@ class _Battery:
         records, probes = [], []
         for number in range(1 if candidates is None else len(candidates.members)):
             world, view = self.folder.worlds[number], self.views[number]
-            about = Asked.nothing()
+            about = Asked.nothing(why)
             if candidates is not None:
                 replies = read_replies(self.folder.replies(world), view.rounds)
                 fits = all(said.shape[1] == len(candidates) for said in replies.values())

@@ -2,7 +2,8 @@
 of them.
 
 Members and non-members are one pool: the images of a person that were held out were drawn at random from all of them. A
-client is asked as often about the one as about the other, class by class, so that knowing the class says nothing.
+client is asked as often about the one as about the other, class by class, so that knowing the class says nothing. Where
+degraded copies of members are public, and none of the others, the pool is no longer one: then nothing is asked.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from logitleak.config import DataConfig
 from logitleak.federation.channel import ClientGroup, Transport, predictions
 from logitleak.federation.draws import NotDrawn
 from logitleak.files.storage import read_tensors, write_tensors
@@ -57,6 +59,21 @@ class Candidates:
         if self.coins:
             return torch.arange(len(self))
         return torch.randperm(len(self), generator=derive(seed, "candidates", "order"))
+
+
+def told_apart(data: DataConfig, by_image: bool) -> str | None:
+    """Why the public set alone tells used images from held-out ones, in one line; None where it does not.
+
+    Args:
+        data: how images were divided.
+        by_image: whether coins decide about single images: then all of them have a copy, or none.
+    """
+    if by_image or not data.private_copies:
+        return None
+    return (
+        "Degraded copies of the private images are public, and none of held-out ones, so that the public set alone "
+        "tells them apart; use data.disjoint=true, or game.unit=image."
+    )
 
 
 def draw_candidates(truth: GroundTruth, game: Game | None, count: int, seed: int) -> Candidates | None:

@@ -18,6 +18,7 @@ from logitleak.models import own
 from logitleak.schemes.base import Scheme
 from logitleak.stages.aggregation import check_aggregation
 from logitleak.stages.banks import scheme_of
+from logitleak.stages.candidates import told_apart
 from logitleak.stages.folder import choose_device
 from logitleak.stages.shields import check_defenses
 from logitleak.stages.trainers import check_trained
@@ -61,12 +62,17 @@ def check(config: Config) -> Checked:
     provides = scheme.provides if shares_models else scheme.provides | {"shadows"}
     for name, made in attacks.items():
         made.check_provided(provides, f'The attack "{name}"', f"the scheme {config.federation.scheme}")
+        summed = config.attacks[name].view == "sum" or hiding is not None
+        made.check_clients(1 if summed else config.federation.clients)
         if shares_models and config.attacks[name].view == "sum":
             raise UserError(
                 f'The attack "{name}" cannot see a sum of outputs: clients of this scheme send models.'
             )
     partition = partition_of(d)
     _check_game(config, partition)
+    by_image = config.game.design != "none" and config.game.unit == "image"
+    if config.candidates and (why := told_apart(d, by_image)):
+        raise UserError(f"Nothing can be learnt from candidates here. {why}")
     source_class = registry.load("data", d.source)
     settings = registry.settings(f"data source {d.source}", source_class.Settings, d.settings)
     source: DataSource = source_class(settings, d.root, d.image_size)

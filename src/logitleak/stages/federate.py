@@ -21,7 +21,7 @@ from logitleak.sealed.game import Game
 from logitleak.sealed.truth import GroundTruth, Split, unlabelled
 from logitleak.stages.banks import scheme_of
 from logitleak.stages.baselines import train_baselines
-from logitleak.stages.candidates import draw_candidates
+from logitleak.stages.candidates import draw_candidates, read_replies
 from logitleak.stages.folder import RunFolder, World
 from logitleak.stages.simulation import Simulation, last_checkpoint
 from logitleak.stages.traffic import weights_of
@@ -41,6 +41,7 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     run.refuse_deployed()
     if run.status().get("federated"):
         shutil.rmtree(run.memo, ignore_errors=True)  # killed just before it was
+        _check_replies(config, run)
         if not config.baselines or run.baselines.exists():
             check_images(config, run)
         else:
@@ -77,6 +78,21 @@ def federate(config: Config, run: RunFolder, progress: Progress) -> None:
     weights = weights_of(config.federation, split.public.image_size, split.num_classes)
     run.update(federated=True, weights=weights)
     shutil.rmtree(run.memo, ignore_errors=True)
+
+
+def _check_replies(config: Config, run: RunFolder) -> None:
+    """Raise a `UserError` where a finished federation did not keep what clients would say of these candidates: it
+    cannot be asked later."""
+    if not config.candidates:
+        return
+    game = read_game(run.sealed)
+    found = draw_candidates(read_truth(run.sealed), game, config.candidates, config.seed)
+    kept = read_replies(run.replies(run.worlds[0]), config.federation.rounds)
+    if found is not None and (not kept or any(said.shape[1] != len(found) for said in kept.values())):
+        raise UserError(
+            f"{run.path} was simulated without what clients say of {len(found)} candidates, and they cannot be asked "
+            "later; choose another --out, or leave out candidates."
+        )
 
 
 def draw(config: Config, truth: GroundTruth) -> Game | None:

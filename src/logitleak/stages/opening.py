@@ -87,6 +87,9 @@ def _conflict(run: RunFolder, status: dict[str, Any], config: RunConfig) -> str 
         same = status.get("attacks", {}).get(name, config.attack_hash(name)) == config.attack_hash(name)
         if not same and run.has_results(name):
             return f'an attack "{name}" with other settings; give this one another name,'
+    named = status.get("primary")
+    if config.primary not in (None, named) and any(world.attacks() for world in run.worlds):
+        return f'results, and their verdict rests on "{named}", which was named before there were any;'
     return half_made(run, status, config) if status else None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from logitleak import __version__
 from logitleak.config import Config, parse
+from logitleak.config.model import BESIDE
 from logitleak.config.overrides import set_value
 from logitleak.errors import UserError, did_you_mean
 from logitleak.stages.check import check
@@ -75,6 +76,8 @@ def combine(sweep: Sweep) -> list[Cell]:
         UserError: the axes do not fit the base, or a configuration has unknown keys or values out of range.
     """
     axes = [_axis(name, given) for name, given in sweep.grid.items()]
+    _check_axes(axes)
+    _check_shows(sweep, axes)
     shared = [axis for axis in axes if not axis.attacks]
     base = dict(sweep.base) if isinstance(sweep.base, dict) else {}
     cells = []
@@ -129,6 +132,30 @@ def _cell(axes: dict[str, Any], attack: str, config: Config) -> Cell:
 
 def _hash(*parts: str) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+def _check_axes(axes: Sequence[Axis]) -> None:
+    """Every axis must change something that a cell's number can depend on."""
+    for axis in axes:
+        keys = {key.split(".")[0] for _, settings in axis.choices for key in settings}
+        if keys and keys <= BESIDE:
+            raise UserError(
+                f'The axis "{axis.name}" changes nothing of what is attacked, so its cells would be the same; set it '
+                "in the base."
+            )
+
+
+def _check_shows(sweep: Sweep, axes: Sequence[Axis]) -> None:
+    """What is to be shown must lie along axes of the grid."""
+    known = ["attack", *(axis.name for axis in axes)]
+    for show in sweep.show:
+        size = [] if show.size is None else [show.size]
+        for name in [*show.rows, *show.columns, *show.panels, *size, *show.only]:
+            if name not in known:
+                raise UserError(
+                    f'"{show.title}" is to be shown along an axis "{name}", and the grid has none.'
+                    f"{did_you_mean(name, known)}"
+                )
 
 
 def _check_names(axes: Sequence[Axis]) -> None:
