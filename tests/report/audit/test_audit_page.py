@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from logitleak.report.audit.findings import detected
-from logitleak.report.audit.page import by_client
+from logitleak.report.audit.page import _row, by_client
 
 
 def game(value: float, low: float, high: float) -> dict[str, Any]:
@@ -32,6 +32,44 @@ def test_a_grade_follows_from_the_lower_end(low: float, grade: str, said: str) -
     assert ("0.74" in found.sentence) == (
         grade == "none"
     )  # what it could have found is said where it found nothing
+
+
+def among(value: float, low: float, high: float) -> dict[str, Any]:
+    area = {"value": value, "low": low, "high": high, "positives": 6, "negatives": 18}
+    return {"clients": {"area": area, "named": {"successes": 6, "trials": 6}}}
+
+
+@pytest.mark.parametrize(
+    ("where", "who", "grade"),
+    [
+        ((1.0, 0.85, 1.0), (0.72, 0.39, 0.91), "clear"),
+        ((0.72, 0.39, 0.91), (1.0, 0.69, 1.0), "likely"),
+        ((0.5, 0.3, 0.7), (0.5, 0.3, 0.7), "none"),
+    ],
+)
+def test_each_area_has_its_own_claim(
+    where: tuple[float, float, float], who: tuple[float, float, float], grade: str
+) -> None:
+    """Who took part may be hidden, and who is at which client told, or the other way round."""
+    found = detected("identity", "", game(*who) | among(*where), False, "person")
+    at, took = found.claims
+    assert (at.about, at.low) == ("at which client which people are", where[1])
+    assert (took.about, took.low) == ("which people took part", who[1])
+    assert "named for 6 of 6" in at.sentence
+    assert "score higher" not in at.sentence
+    assert "18 of 20 people score higher" in took.sentence
+    assert found.sentence == f"{at.sentence} {took.sentence}"
+    assert (found.grade, found.low) == (grade, max(where[1], who[1]))
+
+
+def test_both_areas_are_in_the_table() -> None:
+    row = _row(
+        {"onlooker": "server", "sees": ""},
+        True,
+        {"variant": "all rounds"} | game(0.7, 0.4, 0.9) | among(1, 0.8, 1),
+    )
+    assert (row["area"], row["counts"]) == ("0.700 [0.40–0.90]", "20 / 20")
+    assert (row["among"], row["among_counts"], row["named"]) == ("1.000 [0.80–1.00]", "6 / 18", "6 of 6")
 
 
 def test_images_are_called_images() -> None:

@@ -151,7 +151,7 @@ def _panel(question: dict[str, Any], answers: list[Finding], found: dict[str, An
 
 def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str, Any]:
     game, clients = table(result, "game"), table(result, "clients")
-    area = table(game or clients, "area")
+    area, among = table(game, "area"), table(clients, "area")
     color = _COLOR if first else _OTHER
     points = {point["asked"]: point for point in game.get("points") or []}
     pairs, named = game.get("pairs"), clients.get("named")
@@ -165,7 +165,10 @@ def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str,
         "refused": None,
         "area": area_text(area),
         "bar": Markup(marks.share_bar(area, 0.5, color)) if area else None,
-        "counts": f"{area['positives']} / {area['negatives']}" if area else "",
+        "counts": _counts(area),
+        "among": area_text(among),
+        "among_counts": _counts(among),
+        "among_bar": Markup(marks.share_bar(among, 0.5, color)) if among else None,
         "pairs": f"{pairs['successes']:g} of {pairs['trials'] + pairs['ties']:g}" if pairs else "–",
         "named": f"{named['successes']:g} of {named['trials']:g}" if named else "–",
         "tpr": [_point(points.get(rate)) for rate in (0.1, 0.01)],
@@ -176,6 +179,11 @@ def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str,
         "gain": gain(table(models, "gain")),
         "lead": _lead(table(result, "lead")),
     }
+
+
+def _counts(area: dict[str, Any]) -> str:
+    """How many members and others an area is of."""
+    return f"{area['positives']} / {area['negatives']}" if area else "–"
 
 
 def _exposed(question: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:
