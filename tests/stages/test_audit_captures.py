@@ -13,6 +13,7 @@ import logitleak
 from logitleak import CaptureWriter
 from logitleak.report import audit_findings
 from logitleak.stages.record import import_recorded
+from logitleak.stages.run import write_report
 
 CLIENTS, CLASSES, ROWS = 4, 40, 80
 OWNERS = np.arange(CLASSES) % CLIENTS
@@ -123,3 +124,19 @@ def test_where_nobody_is_ever_away_there_is_nothing_to_subtract(tmp_path: Path) 
         seen["refused"] == "The sums of all rounds are of the same clients, so there is nothing to subtract."
     )
     assert seen["refused"] in (run / "audit.html").read_text()
+
+
+def test_the_report_of_a_capture_without_images_says_who_is_where(tmp_path: Path) -> None:
+    """There is no likeness to judge anything by; what the uploads say of clients needs none."""
+    run = recorded(tmp_path)
+    page = write_report(run).report.read_text()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["attacks"] == {}
+    assert metrics["data"]["chance"] is None
+    assert metrics["identity"]["clients"]["area"]["low"] > 0.8
+    assert metrics["identity"]["game"]["area"]["low"] > 0.7
+    assert "The uploads tell at which client which classes are" in page
+    assert "The uploads tell which classes took part" in page
+    assert "No attack was run" in page
+    assert "the truth is not in this run" not in page
+    assert not (run / "gallery.safetensors").exists()

@@ -112,7 +112,8 @@ def load(folder: Path) -> Run:
     metrics = read_required(folder / "metrics.json", "evaluate the run before reporting on it", Metrics)
     notes: list[str] = []
     attacks = _attacks(folder, metrics, notes)
-    truth, public = gallery(folder, notes)
+    pictured = table(metrics, "data").get("image_size") != 0  # of tables and text nobody expects a picture
+    truth, public = gallery(folder, notes) if pictured else (None, None)
     timings = read_optional(folder / "timings.json", TimingsFile)
     if not timings:
         notes.append("No timings.json, so what it would say is left out.")
