@@ -1,4 +1,4 @@
-"""What attacks on images find under a defense: of twins by pairs, of decoys by groups, and of more worlds than two as well."""
+"""What attacks on images find under a defense: of twins by pairs, of decoys by groups, and of more worlds than two."""
 
 from __future__ import annotations
 

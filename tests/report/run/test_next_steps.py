@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricate import share
+from fabricate import fabricate, share
 from fabricate_game import comparison
 from scipy.stats import binomtest
 
-from logitleak.report.parts.load import Attack, Run
+from logitleak.report.parts.load import Attack, Run, load
 from logitleak.report.run.next_steps import fewest, steps
 from logitleak.report.run.verdict import judge
 
@@ -33,6 +34,7 @@ def told(
     per_target: list[dict[str, Any]] | None = None,
     shared: str = "logits",
     view: str = "clients",
+    defenses: list[str] | None = None,
     **more: Any,
 ) -> dict[str, tuple[str, str]]:
     """Text and command of every step, by its title."""
@@ -45,7 +47,7 @@ def told(
         metrics["game"] = {"design": "twins", "unit": "person", "worlds": 2, "units": 20, "in": [10, 10]} | {
             "primary": {"attack": "gap", "image": "chosen", "round": 3}, **(game or {})
         }  # fmt: skip
-    run = Run(Path(), metrics, {}, [Attack("gap", numbers)], None, None, [], [], shared)
+    run = Run(Path(), metrics, {}, [Attack("gap", numbers)], None, None, [], [], shared, True, defenses or [])
     return {step.title: (step.text, step.command) for step in steps(run, judge(run))}
 
 
@@ -116,6 +118,41 @@ def test_a_sum_can_be_tried_where_there_is_one() -> None:
     assert title not in told(comparison(14, 1, 20, **CLEAR), clients=1)
     assert title not in told(comparison(14, 1, 20, **CLEAR), shared="weights")
     assert title not in told(comparison(14, 1, 20, **CLEAR), view="sum")
+
+
+def test_a_defense_that_was_on_is_not_said_to_be_off() -> None:
+    leak = comparison(14, 1, 20, **CLEAR)
+    bare, again = told(leak)["Other draws"]
+    assert "No defense was on" in bare
+    assert again == "logitleak run CONFIG --set seed=1 --out ANOTHER"
+    for found in (
+        told(leak, defenses=["round", "gaussian"], aggregation="secure-sum"),
+        told(comparison(3, 2, 20, **QUIET), defenses=["round", "gaussian", "secure-sum"]),
+    ):
+        text, _ = found["Other draws"]
+        assert "No defense was on" not in text
+        assert "This one had round, gaussian and secure-sum on" in text
+
+
+def test_a_recording_is_not_run_again() -> None:
+    text, command = told(comparison(14, 1, 20, **CLEAR), recorded=True)["Other draws"]
+    assert text.startswith("One recording is one draw")
+    assert "Its recording names no defense." in text
+    assert command == ""
+
+
+def test_defenses_are_read_from_the_configuration_or_from_what_travelled(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", targets=4, size=16)
+    assert load(run).defenses == []
+    path = run / "wire" / "manifest.json"
+    manifest = json.loads(path.read_text()) if path.exists() else {}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(manifest | {"defenses": [{"name": "pate", "settings": {}, "clients": "all"}]}))
+    assert load(run).defenses == ["pate"]
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["config"]["defenses"] = [{"name": "round", "settings": {"digits": 1}, "clients": "all"}]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert load(run).defenses == ["round"]
 
 
 def test_without_an_attack_there_is_nothing_to_say() -> None:

@@ -179,9 +179,18 @@ def _behind_a_sum(run: Run, attack: Attack) -> Step | None:
 
 
 def _again(run: Run, verdict: Verdict) -> Step:
-    text = (
-        f"One seed is one draw of {many(run)}, clients and models; other seeds say how much the numbers vary."
-    )
-    if verdict.grade in ("clear", "likely"):
+    """What one draw is worth, and what stood in the way of this one."""
+    on = list(run.defenses)
+    if (aggregation := run.data.get("aggregation", "plain")) != "plain":
+        on.append(str(aggregation))
+    recorded = bool(run.data.get("recorded"))
+    what = "recording" if recorded else "seed"
+    text = f"One {what} is one draw of {many(run)}, clients and models; other {what}s say how much the numbers vary."
+    if on:
+        text += f" This one had {listed(on)} on; other settings may leave more or less."
+    elif verdict.grade in ("clear", "likely") and recorded:
+        text += " Its recording names no defense."
+    elif verdict.grade in ("clear", "likely"):
         text += " No defense was on that this tool knows of, and none was tried by this run."
-    return Step("Other draws", text, "logitleak run CONFIG --set seed=1 --out ANOTHER")
+    # a recorded federation cannot be run again
+    return Step("Other draws", text, "" if recorded else "logitleak run CONFIG --set seed=1 --out ANOTHER")
