@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from logitleak.report.audit.findings import detected
-from logitleak.report.audit.page import _row, by_client
+from logitleak.report.audit.page import _row, by_client, context
+from logitleak.report.parts.render import render
 
 
 def game(value: float, low: float, high: float) -> dict[str, Any]:
@@ -88,3 +89,25 @@ def test_clients_by_how_exposed_their_people_are() -> None:
     ]
     assert by_client(exposed[1:2]) == []
     assert by_client([{"client": None, "order": (1.0, 0.0)}]) == []
+
+
+def test_which_model_a_stolen_one_is_held_against() -> None:
+    """The best of three, and not always the server's own."""
+    models = {
+        "agreement": {"value": 0.9, "low": 0.8, "high": 0.95},
+        "gain": {"difference": 0.1, "low": 0.02, "high": 0.18},
+        "against": "student of the server",
+    }
+    row = _row({"onlooker": "server", "sees": ""}, True, {"variant": "student", "models": models})
+    assert (row["gain"], row["against"]) == ("+10.0 [+2.0 to +18.0]", "student of the server")
+    question = {
+        "audit": "stealing", "summary": "", "question": "?", "answer": "models", "estimate": None, "assumptions": [],
+        "views": [{
+            "onlooker": "server", "sees": "", "primary": "student", "refused": None,
+            "variants": [{"variant": "student", "models": models}],
+        }],
+    }  # fmt: skip
+    identity = {"audit": "identity", "summary": "", "question": "?", "answer": "membership", "views": []}
+    html = render("audit.html.j2", context({"audits": [identity, question], "data": {}, "threat_model": {}}))
+    assert "Points against the best model that nobody stole" in html
+    assert "against student of the server" in html

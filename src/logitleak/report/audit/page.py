@@ -177,6 +177,7 @@ def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str,
         "agreement": percent(agreement["value"]) if agreement else None,
         "agreement_bar": Markup(marks.share_bar(agreement, None, color)) if agreement else None,
         "gain": gain(table(models, "gain")),
+        "against": str(models.get("against") or ""),
         "lead": _lead(table(result, "lead")),
     }
 
