@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from logitleak.metrics.proportion import wilson
 from logitleak.report.parts.load import rows, table
 from logitleak.report.parts.words import percent, points, size
 from logitleak.report.run.page import Row, fixed, flatten, plain
 from logitleak.report.sweep.load import NONE, SCHEMES, Cell, Sweep, spelled
-from logitleak.report.sweep.pooling import ordered, wilson
+from logitleak.report.sweep.pooling import ordered
 
 NUMBERS = {
     "accuracy": ("accuracy", percent),
