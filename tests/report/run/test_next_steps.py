@@ -12,7 +12,7 @@ from fabricate_game import comparison
 from scipy.stats import binomtest
 
 from logitleak.report.parts.load import Attack, Run, load
-from logitleak.report.run.next_steps import fewest, steps
+from logitleak.report.run.next_steps import fewest, steps, wins_needed
 from logitleak.report.run.verdict import judge
 
 CLEAR = {"leak": {"low": 0.38, "high": 0.81, "p": 0.0002}}
@@ -35,6 +35,7 @@ def told(
     shared: str = "logits",
     view: str = "clients",
     defenses: list[str] | None = None,
+    owner: dict[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, tuple[str, str]]:
     """Text and command of every step, by its title."""
@@ -42,7 +43,7 @@ def told(
     metrics: dict[str, Any] = {"data": {"clients": 4, "chance": 0.01} | more, "game": None}
     if chosen is not None:
         numbers["leak"] = {
-            "chosen": chosen, "owner": None, "p_holm": None, "rounds": rounds or [], "per_target": per_target or []
+            "chosen": chosen, "owner": owner, "p_holm": None, "rounds": rounds or [], "per_target": per_target or []
         }  # fmt: skip
         metrics["game"] = {"design": "twins", "unit": "person", "worlds": 2, "units": 20, "in": [10, 10]} | {
             "primary": {"attack": "gap", "image": "chosen", "round": 3}, **(game or {})
@@ -109,6 +110,61 @@ def test_whether_fewer_rounds_would_have_helped(first: int, words: str) -> None:
         {"round": 2, "chosen": comparison(14, 1, 20), "owner": None},
     ]
     assert words in told(comparison(14, 1, 20, **CLEAR), rounds=rounds)["Fewer rounds"][0]
+
+
+LIKENESS = {"measure": "wins", "primary": {"attack": "gap", "image": "owner", "round": 3}, "unit": "image"}
+
+
+def by_wins(won: int, of: int, leak: int = 3) -> dict[str, Any]:
+    """Counts of rebuilt targets say little; so many images are nearer in than out."""
+    p = binomtest(won, of).pvalue if of else 1.0
+    return comparison(
+        leak, 2, 20, **QUIET | {"wins": {"successes": won, "trials": of, "ties": 20 - of, "p": p}}
+    )
+
+
+@pytest.mark.parametrize("trials", [0, 5, 6, 20, 37])
+def test_as_many_wins_as_the_exact_test_needs(trials: int) -> None:
+    enough = [won for won in range(trials + 1) if 2 * won > trials and binomtest(won, trials).pvalue < 0.05]
+    assert wins_needed(trials) == min(enough, default=None)
+
+
+@pytest.mark.parametrize(
+    ("won", "of", "worlds", "words"),
+    [
+        (10, 20, 2, "Of 20 targets whose images differ 15 must come out nearer to the truth"),
+        (10, 20, 4, "Of 20 targets whose images differ 15 must come out nearer to the truth"),
+        (3, 5, 2, "The images of 5 targets differ, and of so few no leak can be clear: it takes 6"),
+    ],
+)
+def test_what_is_needed_where_likeness_decides(won: int, of: int, worlds: int, words: str) -> None:
+    text, command = told(by_wins(won, of), LIKENESS | {"worlds": worlds})["Look closer"]
+    assert text.startswith(words)
+    assert "points" not in text
+    assert ("game.worlds=4" in command) == (worlds == 2)
+
+
+def test_rounds_are_held_against_each_other_by_what_the_verdict_is_about() -> None:
+    """The chosen image grows from round to round, and the owner's wins, which decide, do not."""
+    last = by_wins(18, 20)
+    rounds = [
+        {"round": 1, "chosen": comparison(1, 1, 20), "owner": by_wins(17, 20)},
+        {"round": 2, "chosen": comparison(14, 1, 20), "owner": last},
+    ]
+    text, _ = told(comparison(14, 1, 20), LIKENESS, rounds, owner=last)["Fewer rounds"]
+    assert text.startswith("After the first round 17 of 20 targets came out nearer to the truth")
+    assert "after the last 18 of 20" in text
+    assert "would not have helped" in text
+    by_success = LIKENESS | {"measure": "success"}
+    rounds = [
+        {"round": 1, "chosen": comparison(14, 1, 20), "owner": comparison(3, 1, 20)},
+        {"round": 2, "chosen": comparison(14, 1, 20), "owner": comparison(14, 1, 20)},
+    ]
+    clear = comparison(14, 1, 20, **CLEAR)
+    text, _ = told(clear, by_success, rounds, owner=clear)["Fewer rounds"]
+    assert text.startswith(
+        "After the first round the leak was 10 points, after the last the leak was 65 points"
+    )
 
 
 def test_a_sum_can_be_tried_where_there_is_one() -> None:

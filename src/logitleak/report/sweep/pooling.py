@@ -47,8 +47,8 @@ class Value:
 
     Attributes:
         value: a pooled share, or a mean.
-        low, high: the Wilson 95 % interval of a share (of one try of each target, where worlds try it again), Newcombe's
-            of a leak in pairs; the least and greatest value of a mean.
+        low, high: the Wilson 95 % interval of a share (of one try of each target where worlds try it again),
+            Newcombe's of a leak in pairs; the least and greatest value of a mean.
         successes, trials: of a share; None for a mean.
         least, most: a share's least and greatest value among seeds; a mean's among its cells.
         count, unit: how many seeds (of a share), cells or federations (of a mean) these are.
