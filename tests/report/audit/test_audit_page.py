@@ -77,6 +77,34 @@ def test_images_are_called_images() -> None:
     assert "which images were used" in detected("queried", "", game(0.9, 0.7, 0.99), True, "person").sentence
 
 
+def _page(result: dict[str, Any] | None) -> dict[str, Any]:
+    views = (
+        [] if result is None else [{"onlooker": "server", "sees": "", "refused": None, "variants": [result]}]
+    )
+    identity = {"audit": "identity", "summary": "", "question": "?", "answer": "membership", "views": views}
+    return context({"audits": [identity], "data": {}, "threat_model": {}})
+
+
+@pytest.mark.parametrize(
+    ("low", "badge"),
+    [
+        (0.85, "Given away"),
+        (0.6, "Something is given away"),
+        (0.4, "Nothing was shown"),
+        (None, "Not judged"),
+    ],
+)
+def test_what_nobody_judged_is_not_said_to_be_nothing(low: float | None, badge: str) -> None:
+    page = _page(None if low is None else {"variant": "all rounds"} | game(0.9, low, 0.99))
+    assert page["badge"] == badge
+    assert page["worst"].audit == "identity"
+
+
+def test_the_command_that_plants_canaries_can_be_given() -> None:
+    (command,) = [step[2] for step in _page(None)["steps"] if step[0] == "Get the truth"]
+    assert command == "logitleak deploy split CONFIG OUT --canaries 20"
+
+
 def test_clients_by_how_exposed_their_people_are() -> None:
     exposed = [
         {"client": 2, "order": (1.0, 3.0)},

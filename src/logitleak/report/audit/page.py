@@ -13,6 +13,13 @@ from logitleak.report.parts.words import area as area_text
 from logitleak.report.parts.words import gain, percent
 from logitleak.text import noun_of, plural
 
+_BADGES = {
+    "clear": "Given away",
+    "likely": "Something is given away",
+    "none": "Nothing was shown",
+    "unknown": "Not judged",
+}
+_WORST_FIRST = tuple(_BADGES)
 _COLOR = "#b8432f"
 _OTHER = "#5a6b7b"
 
@@ -20,15 +27,12 @@ _OTHER = "#5a6b7b"
 def context(found: dict[str, Any]) -> dict[str, Any]:
     """Everything the template reads, by name."""
     answers = findings(found)
-    graded = [one for one in answers if one.grade in ("clear", "likely")]
-    worst = next((one for one in graded if one.grade == "clear"), graded[0] if graded else answers[0])
+    worst = min(answers, key=lambda one: _WORST_FIRST.index(one.grade))
     return {
         "title": _title(found),
         "answers": answers,
         "worst": worst,
-        "badge": {"clear": "Given away", "likely": "Something is given away"}.get(
-            worst.grade, "Nothing was shown"
-        ),
+        "badge": _BADGES[worst.grade],
         "steps": _steps(found, answers),
         "facts": _facts(found),
         "threat": table(found, "threat_model"),
@@ -71,7 +75,7 @@ def _steps(found: dict[str, Any], answers: list[Finding]) -> list[tuple[str, str
     if not found.get("truth"):
         steps.append((
             "Get the truth", "Plant canaries, or import the recording with targets that say who took part; then the "
-            "scores can be judged.", "logitleak deploy split CONFIG --canaries 20",
+            "scores can be judged.", "logitleak deploy split CONFIG OUT --canaries 20",
         ))  # fmt: skip
     elif not game:
         steps.append((
