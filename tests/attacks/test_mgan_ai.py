@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from logitleak.attacks.base import create
 from logitleak.attacks.mgan_ai import MGANAI
 from logitleak.attacks.multi_task import MultiTaskGAN, MultiTaskSettings, Seen
+from logitleak.attacks.views import FirstRounds, WithoutClient
 from logitleak.errors import UserError
 from logitleak.models import base
 from logitleak.models.heads import features_of, last_layer
@@ -94,6 +95,27 @@ def test_representatives_are_of_the_labels_that_updates_give_away() -> None:
     assert not bool(torch.isin(seen.labels, view.knowledge.target_labels).any())
     assert len(seen.images) == int(public.sensitive.sum())
     assert set(view.knowledge.target_labels.tolist()) <= set(seen.wanted.tolist())
+
+
+def test_whose_update_is_left_out_teaches_nothing() -> None:
+    """One GAN learns from all clients, so a control sees the others' updates under their new numbers."""
+
+    class Asked(MemoryView):
+        def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
+            asked.add(client)
+            return super().client_gradients(client, round)
+
+    asked: set[int] = set()
+    view = Asked(rounds=1)
+    alone = WithoutClient(view, 0)
+    for name, value in alone.client_gradients(0, 1).items():
+        assert torch.equal(value, view.client_gradients(1, 1)[name])
+    asked.clear()
+    attack = create("mgan-ai", SMALL)
+    ((_, result),) = attack.replay(FirstRounds(alone, 1))
+    assert attack.compares_clients
+    assert asked == {1, 2}
+    assert len(result.images) == 2
 
 
 def test_nothing_that_was_sent_is_changed() -> None:

@@ -196,7 +196,7 @@ WARNINGS: list[tuple[str, Change, str]] = [
     ("repeated rows", repeated, "1 row the same as another one, such as row 4."),
     ("copied file", copied, "logits/1-b.npz is the same as logits/1-a.npz; was a file copied?"),
     ("gap", remove("logits/2-b.npz"), "client b was absent in round 2"),
-    ("no server", set_(server=None), "only attacks can run that need none: tbi, and ridge and pli with q=client"),
+    ("no server", set_(server=None), "only attacks can run that need none: tbi, gap, and ridge and pli with q=client"),
     ("target without public image", all_of(table(",0,insensitive", ",5,sensitive")),
      "there is no public image of target 0"),
     ("sensitive target", table("0-0.png,0,insensitive", "0-0.png,0,sensitive"), "1 sensitive image of targets"),

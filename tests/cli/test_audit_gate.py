@@ -5,11 +5,20 @@ from __future__ import annotations
 import pytest
 
 from logitleak.cli.audit import AboveLimit, NotAnswered, held_against
-from logitleak.report.audit.findings import Finding
+from logitleak.report.audit.findings import Claim, Finding
 
 
 def area(low: float, members: int = 20, others: int = 20, value: float = 0.9) -> Finding:
-    return Finding("identity", "", "none", "Said.", value, low, 1.0, (members, others))
+    claim = Claim("which people took part", "none", "Said.", value, low, 1.0, (members, others))
+    return Finding("identity", "", "none", "Said.", value, low, 1.0, (claim,))
+
+
+def two(where: float, who: float, others: int = 20) -> Finding:
+    """Both claims of an audit of identities, by the lower ends of their areas."""
+    first = Claim("at which client which people are", "none", "Said.", 1.0, where, 1.0, (20, 60))
+    second = Claim("which people took part", "none", "Said.", 0.7, who, 0.9, (others, others))
+    low = max(where, who)
+    return Finding("identity", "", "none", "Said.", 1.0, low, 1.0, (first, second))
 
 
 def bound(value: float | None, ceiling: float | None = None) -> Finding:
@@ -52,3 +61,25 @@ def test_what_is_above_comes_first() -> None:
     ) as above:
         held_against({"identity": 0.6, "epsilon": 1.0}, [area(0.8), bound(None)], {})
     assert above.value.code == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "who", "said"),
+    [
+        (
+            0.69,
+            0.39,
+            r"^identity \(at which client which people are\) is 1, at least 0.69, and 0.5 is allowed\.$",
+        ),
+        (0.39, 0.69, r"^identity \(which people took part\) is 0.7, at least 0.69, and 0.5 is allowed\.$"),
+    ],
+)
+def test_either_area_may_be_above(where: float, who: float, said: str) -> None:
+    with pytest.raises(AboveLimit, match=said):
+        held_against({"identity": 0.5}, [two(where, who)], {})
+    held_against({"identity": 0.7}, [two(where, who)], {})
+
+
+def test_an_area_of_too_few_is_no_pass_because_the_other_has_enough() -> None:
+    with pytest.raises(NotAnswered, match=r"identity \(which people took part\) could not have been shown"):
+        held_against({"identity": 0.6}, [two(0.5, 0.3, 3)], {})

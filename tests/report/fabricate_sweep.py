@@ -19,7 +19,7 @@ TAUS = (1, 3)
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
     "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
-    "out_targets", "ssim_out", "owner_leak", "owner_wins", "owner_ties",
+    "out_targets", "out_units", "ssim_out", "owner_leak", "owner_wins", "owner_ties",
     "prior_accuracy", "prior_ssim", "utility_server", "utility_clients",
     "bytes_per_client_round", "seconds",
 )  # fmt: skip

@@ -11,8 +11,10 @@ import pytest
 
 import logitleak
 from logitleak import CaptureWriter
+from logitleak.capture.inspect import inspect
 from logitleak.report import audit_findings
 from logitleak.stages.record import import_recorded
+from logitleak.stages.run import write_report
 
 CLIENTS, CLASSES, ROWS = 4, 40, 80
 OWNERS = np.arange(CLASSES) % CLIENTS
@@ -123,3 +125,38 @@ def test_where_nobody_is_ever_away_there_is_nothing_to_subtract(tmp_path: Path) 
         seen["refused"] == "The sums of all rounds are of the same clients, so there is nothing to subtract."
     )
     assert seen["refused"] in (run / "audit.html").read_text()
+
+
+def test_the_report_of_a_capture_without_images_says_who_is_where(tmp_path: Path) -> None:
+    """There is no likeness to judge anything by; what the uploads say of clients needs none."""
+    run = recorded(tmp_path)
+    page = write_report(run).report.read_text()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["attacks"] == {}
+    assert metrics["data"]["chance"] is None
+    assert metrics["identity"]["clients"]["area"]["low"] > 0.8
+    assert metrics["identity"]["game"]["area"]["low"] > 0.7
+    assert "The uploads tell at which client which classes are" in page
+    assert "The uploads tell which classes took part" in page
+    assert "No attack was run" in page
+    assert "the truth is not in this run" not in page
+    assert not (run / "gallery.safetensors").exists()
+    threat = metrics["threat_model"]
+    assert threat["sees"][0].startswith("Each client's logits on the public rows")
+    assert threat["knows"][0].startswith("The public set: 80 labelled rows")
+    assert "Public rows" in page
+    assert "0 × 0" not in page
+
+
+@pytest.mark.parametrize(("clients", "gap"), [(1, False), (2, True)])
+def test_what_can_be_done_without_the_server(tmp_path: Path, clients: int, gap: bool) -> None:
+    """Without images nothing is attacked; with them several clients are each other's reference."""
+    public = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), dtype=np.uint8)
+    for name, given in (("images", public), ("rows", 8)):
+        with CaptureWriter(tmp_path / name, 4, given, labels=np.arange(8) % 4) as record:
+            for client in range(clients):
+                record.upload(1, client, np.random.default_rng(client).normal(size=(8, 4)))
+    found = {name: inspect(tmp_path / name).findings.kept for name in ("images", "rows")}
+    said = {name: next(one.what for one in each if one.where == "server") for name, each in found.items()}
+    assert ("tbi, gap, and ridge" in said["images"]) == gap
+    assert "attacks" not in said["rows"]

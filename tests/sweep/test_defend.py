@@ -27,7 +27,7 @@ from logitleak.sealed.game import taking_part
 from logitleak.sweep.cells import combine
 from logitleak.sweep.config import Sweep
 from logitleak.sweep.defend import CONFIGURED, NONE, SUM, plan
-from logitleak.sweep.frontier import _about_a_client, _bound, _leak, _pooled, write_frontier
+from logitleak.sweep.frontier import _about_a_client, _bound, _pooled, write_frontier
 from logitleak.sweep.recommend import hidden, kept, recommend
 from logitleak.sweep.table import table
 
@@ -54,6 +54,8 @@ def line(setting: str, identity: float, accuracy: float, gain: float, shown: boo
         "wins": 9,
         "of": 10,
         "wins_p": 0.02,
+        "auc": None,
+        "auc_p": None,
         "shown": shown,
     }
     return {
@@ -188,11 +190,10 @@ def test_single_images_count() -> None:
 def test_the_page(tmp_path: Path) -> None:
     odd = line("<b>a</b>", 0.55, 0.78, 0.18) | {
         "promised": {"a": "ε = 1 at δ = 0"},
-        "missing": ["gap, seed 0: it died"],
     }
     bare = line("c", 0.5, 0.5, 0.0) | {
         "leaks": {}, "identity": None, "strongest": None, "records": None, "accuracy": None, "server": None,
-        "own": None, "gain": None, "loss": None, "bytes": None, "seconds": None,
+        "own": None, "gain": None, "loss": None, "bytes": None, "seconds": None, "missing": ["gap, seed 0: it died"],
     }  # fmt: skip
     lines = [PLAIN, odd, bare]
     found = {
@@ -279,29 +280,35 @@ def test_a_sweep_may_audit(tiny_config: Tiny) -> None:
     assert Sweep().audit == "none"
 
 
-def test_where_everything_ties_nothing_is_shown() -> None:
-    """A defense under which uploads are the same in all worlds: images tie, and no share of wins is a number."""
-    row = {
-        "both": 1, "only_in": 0, "only_out": 0, "neither": 9, "wins": None, "ties": 10, "targets": 10,
-    }  # fmt: skip
-    found = _leak([row, row], "")
-    assert found is not None
-    assert (found["value"], found["wins"], found["of"], found["wins_p"]) == (0.0, 0, 0, 1.0)
-    assert _leak([row | {"ties": None}], "") is None
-    assert _leak([], "") is None
-
-
-def test_the_image_of_the_client_that_a_coin_is_about_counts() -> None:
-    """The chosen one is another client's, who knows the person well; the asked client's shows what its images did."""
-    chosen = {"both": 9, "only_in": 0, "only_out": 1, "neither": 0, "wins": 0.4, "ties": 0, "targets": 10}
-    owner = {"owner_both": 0, "owner_only_in": 8, "owner_only_out": 0, "owner_neither": 2, "owner_wins": 1.0,
-             "owner_ties": 0}  # fmt: skip
-    found = _leak([chosen | owner], "owner_")
-    assert found is not None
-    assert (found["value"], found["wins"], found["of"]) == (0.8, 10, 10)
+def test_what_a_coin_is_about() -> None:
     for unit, about in (("person", False), ("person-at-client", True), ("image", True), (None, False)):
         game = None if unit is None else {"unit": unit}
         assert _about_a_client(cast(Any, SimpleNamespace(metrics={"game": game}))) is about
+
+
+@pytest.mark.parametrize("why", ["gap, seed 0: it died", "audit, seed 0: not computed yet"])
+def test_what_was_not_compared_hides_nothing(why: str) -> None:
+    """An attack that failed is no attack that found nothing."""
+    failed = line("a", 0.52, 0.78, 0.18) | {"leaks": {}, "missing": [why, "and more"]}
+    assert not hidden(failed)
+    found = recommend([PLAIN, failed], BOUGHT)
+    assert (found["kind"], found["setting"], found["hides"]) == ("unknown", None, [])
+    assert found["sentence"].endswith(f"Not judged, since something is missing: a ({why}; and 1 more).")
+    beside = recommend([PLAIN, failed, line("b", 0.55, 0.75, 0.15)], BOUGHT)
+    assert (beside["kind"], beside["setting"]) == ("use", "b")
+    assert f"a ({why}; and 1 more)" in beside["sentence"]
+
+
+def test_without_a_defense_nothing_is_known_either_where_something_is_missing() -> None:
+    bare = line(NONE, 0.52, 0.8, 0.2) | {"missing": ["gap, seed 0: it died"]}
+    found = recommend([bare, line("a", 0.5, 0.8, 0.2)], BOUGHT)
+    assert found["kind"] == "unknown"
+    assert "not everything was" in found["sentence"]
+
+
+def test_what_leaks_for_sure_is_no_unknown() -> None:
+    seen = line("a", 0.9, 0.7, 0.1) | {"missing": ["gap, seed 0: it died"]}
+    assert recommend([PLAIN, seen], BOUGHT)["kind"] == "exposed"
 
 
 def test_areas_of_seeds_keep_the_shape_of_their_intervals() -> None:

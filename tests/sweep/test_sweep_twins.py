@@ -46,6 +46,7 @@ def test_cells_of_twins(write_sweep: WriteSweep, base: dict[str, Any], tmp_path:
         chosen = leak["chosen"]
         assert row["leak"] == chosen["leak"]["value"]
         assert row["out"] == chosen["out"]["value"]
+        assert (row["out_targets"], row["out_units"]) == (4, 4)
         assert [row[name] for name in ("both", "only_in", "only_out", "neither")] == list(
             chosen["table"].values()
         )

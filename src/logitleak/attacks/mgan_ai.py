@@ -76,6 +76,7 @@ class MGANAI(GradientMatching):
     Settings = MGANAISettings
     settings: MGANAISettings
     needs = frozenset({"gradients", "labels"})
+    compares_clients = True  # one GAN learns from everybody's representatives
     assumptions = (
         *GradientMatching.assumptions,
         "Curious only: the discriminator is a copy of the shared model, and nothing that is sent is changed.",

@@ -118,6 +118,10 @@ class WithoutClient(ViewOf):
         """The upload of the client that bears this number once the other is gone."""
         return self.inner.client_logits(self.kept[client], round)
 
+    def client_gradients(self, client: int, round: int) -> Mapping[str, Tensor]:
+        """The update of the same."""
+        return self.inner.client_gradients(self.kept[client], round)
+
 
 class FirstRounds(ViewOf):
     """The same federation as it was after some rounds."""

@@ -127,7 +127,7 @@ class _Uploads:
         present: dict[int, list[int]] = {}
         if n * d.classes > _MOST_VALUES:
             self.findings.error(
-                "classes", f"{n} public images and {d.classes} classes are more than fit in memory."
+                "classes", f"{n} public rows and {d.classes} classes are more than fit in memory."
             )
             return present
         wanted = uploads_wanted(d, n)
@@ -164,9 +164,7 @@ class _Uploads:
         d = self.description
         if d.server is None:
             self.findings.warn(
-                "server",
-                "there are no outputs of the server's own, so only attacks can run that need none: tbi, and "
-                "ridge and pli with q=client.",
+                "server", f"there are no outputs of the server's own, so {self._without_server()}."
             )
             return
         wanted = _server_wanted(d, self.rows)
@@ -175,6 +173,15 @@ class _Uploads:
                 self.findings.error(
                     fill(d.server.files, number), "is missing; give every round, or no server at all."
                 )
+
+    def _without_server(self) -> str:
+        """What can be done where none of the server's outputs are there."""
+        d = self.description
+        if d.public.images is None:  # nothing can be attacked in any case
+            return "audits of sums, and of a single client, have nothing to hold uploads against"
+        # several clients are each other's reference; without labels f_0 would know nothing
+        gap = "gap, " if len(d.client_names) > 1 or not d.public.labelled else ""
+        return f"only attacks can run that need none: tbi, {gap}and ridge and pli with q=client"
 
     def _gaps(self, present: dict[int, list[int]]) -> None:
         d = self.description
@@ -205,10 +212,12 @@ class _Uploads:
         truth = labels.numpy() if rows is None else labels.numpy()[rows]
         right = float(np.mean(named == truth))
         if len(truth) >= _ENOUGH_ROWS and right < 2 / self.description.classes:
+            pictured = self.description.public.images is not None
+            what, order = ("images", "images") if pictured else ("rows", "public set")
             self.findings.warn(
                 "public.order",
-                f"outputs of the last round name the right label for {right:.1%} of the public images, hardly more "
-                "than chance: are the rows in the order of the images?",
+                f"outputs of the last round name the right label for {right:.1%} of the public {what}, hardly more "
+                f"than chance: are the rows in the order of the {order}?",
             )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
@@ -37,8 +37,9 @@ def audit(
         fast: Train nothing: no students of the uploads, and no federation of the server's own.
         plan: Say how many targets or canaries would show which leak, and do nothing else.
         fail_above: Exit with 1 where it is shown that an audit finds more, such as identity=0.6 (area under the curve)
-            or epsilon=1: the lower end of its interval is above the value. With 2 where that is not shown, and one of
-            these was not answered, or by too few targets for any leak to be above the value.
+            or epsilon=1: the lower end of its interval is above the value (of identity either of its two: who is at
+            which client, who took part). With 2 where that is not shown, and one of these was not answered, or by too
+            few targets for any leak to be above the value.
         device: Where models are trained.
         quiet: Show nothing but the path of the report.
         json: Print one JSON object: every answer with its interval.
@@ -60,6 +61,10 @@ def audit(
         "answers": {
             one.audit: {
                 "grade": one.grade, "sentence": one.sentence, "value": one.value, "low": one.low, "high": one.high,
+                "areas": [
+                    {"about": claim.about, "value": claim.value, "low": claim.low, "high": claim.high}
+                    for claim in one.claims
+                ],
             }
             for one in found
         },
@@ -91,24 +96,58 @@ def held_against(limits: Mapping[str, float], found: Sequence[Finding], told: di
         one = answers[name]
         if one.value is None or one.low is None:
             silent.append(f"{name} was not answered, so its limit says nothing: {one.sentence}")
-        elif one.low > limit:
-            above.append(f"{name} is {one.value:.3g}, at least {one.low:.3g}, and {limit:g} is allowed")
-        elif (most := _most(one)) is not None and most <= limit:
-            silent.append(
-                f"{name} could not have been shown to be above {limit:g} here, whatever had leaked: so few would show "
-                f"{most:.3g} at most. More targets would (see logitleak audit --plan), or a lower limit."
-            )
+            continue
+        measured = _measured(one)
+        shown = [each for each in measured if each.low > limit]
+        above += [
+            f"{each.name} is {each.value:.3g}, at least {each.low:.3g}, and {limit:g} is allowed"
+            for each in shown
+        ]
+        silent += [
+            f"{each.name} could not have been shown to be above {limit:g} here, whatever had leaked: so few would show "
+            f"{each.most:.3g} at most. More targets would (see logitleak audit --plan), or a lower limit."
+            for each in measured
+            if not shown and each.most is not None and each.most <= limit
+        ]
     if above:
         raise AboveLimit("; ".join([*above, *(text.rstrip(".") for text in silent)]) + ".", told)
     if silent:
         raise NotAnswered(" ".join(silent), told)
 
 
-def _most(one: Finding) -> float | None:
-    """The largest lower end that an answer could have had; None where that is not known."""
+class _Measured(NamedTuple):
+    """One number that is held against a limit.
+
+    Attributes:
+        name: the audit's, and what the number is about where there are several.
+        value, low: the number, and the lower end of its interval.
+        most: the largest lower end that it could have had; None where that is not known.
+    """
+
+    name: str
+    value: float
+    low: float
+    most: float | None
+
+
+def _measured(one: Finding) -> list[_Measured]:
+    """All numbers of an answer: who took part may be hidden where who is at which client is not."""
     from logitleak.metrics.detection import interval
 
-    return one.ceiling if one.sizes is None else interval(1.0, *one.sizes)[0]
+    if not one.claims:
+        assert one.value is not None
+        assert one.low is not None
+        return [_Measured(one.audit, one.value, one.low, one.ceiling)]
+    several = len(one.claims) > 1
+    return [
+        _Measured(
+            f"{one.audit} ({claim.about})" if several else one.audit,
+            claim.value,
+            claim.low,
+            interval(1.0, *claim.sizes)[0],
+        )
+        for claim in one.claims
+    ]
 
 
 class AboveLimit(Refused):

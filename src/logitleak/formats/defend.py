@@ -9,14 +9,17 @@ from logitleak.formats.utility import Gain
 
 
 class ImageLeak(Record):
-    """What an attack on images finds, over the pairs of all targets and seeds.
+    """What an attack on images finds, over all targets and seeds.
 
     Attributes:
-        value, low, high: success in minus success out, with its 95 % interval; null where that is not what the game is
-            decided by, or more than two worlds leave no pairs.
-        p: of the exact test.
-        wins, of: targets whose image is better in than out, of those that do not tie.
+        value, low, high: success in minus success out, with its 95 % interval: of pairs with two twin worlds, of two
+            groups with decoys, else a mean over seeds.
+        p: of the exact test; of a mean over seeds the smallest, times their number.
+        wins, of: targets whose image is better in than out, of those that do not tie; null where different targets were
+            in and out.
         wins_p: of the exact test of that.
+        auc, auc_p: how well likeness tells targets that were in from those that were out, and Mann and Whitney's test;
+            null of twins.
         shown: whether it is shown that private images change what comes back.
     """
 
@@ -24,9 +27,11 @@ class ImageLeak(Record):
     low: float | None
     high: float | None
     p: float | None
-    wins: int
-    of: int
-    wins_p: float
+    wins: int | None
+    of: int | None
+    wins_p: float | None
+    auc: float | None
+    auc_p: float | None
     shown: bool
 
 
@@ -94,10 +99,10 @@ class Recommendation(Record):
 
     Attributes:
         kind: "use" a setting; "costly": what hides costs too much; "exposed": nothing hides; "needless": nothing was
-            found without a defense; "unknown": too little is known.
+            found without a defense; "unknown": too little is known, or something is missing.
         setting: the setting that the sentence is about; null where it is about none.
         sentence: in plain words.
-        hides, keeps: the settings that pass either bar.
+        hides, keeps: the settings that pass either bar; none of which something is missing hides.
     """
 
     kind: Literal["use", "costly", "exposed", "needless", "unknown"]

@@ -85,7 +85,11 @@ def independent_leak(inside: Sequence[bool], outside: Sequence[bool]) -> Leak:
     Raises:
         ValueError: one of the groups is empty.
     """
-    s1, n1, s2, n2 = sum(inside), len(inside), sum(outside), len(outside)
+    return counted_groups(sum(inside), len(inside), sum(outside), len(outside))
+
+
+def counted_groups(s1: int, n1: int, s2: int, n2: int) -> Leak:
+    """The same from s1 successes of n1 targets that were in, and s2 of n2 that were out."""
     low, high = _newcombe(s1 / n1, wilson(s1, n1), s2 / n2, wilson(s2, n2), 0.0) if n1 and n2 else _nobody()
     p = float(stats.fisher_exact([[s1, n1 - s1], [s2, n2 - s2]]).pvalue)
     return Leak(value=s1 / n1 - s2 / n2, low=low, high=high, p=p, method="newcombe-independent")

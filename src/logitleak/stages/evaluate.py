@@ -75,30 +75,22 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
 
     truth, game = read_truth(run.sealed), read_game(run.sealed)
     trainings = [] if recorded else [read_file(run.training(world), TrainingFile) for world in worlds]
-    known = references(truth, view.knowledge.public, game)
-    _check_game(run, game, known)
+    # a federation on tables or text has nothing that likeness could be taken of, and was not attacked
+    known = references(truth, view.knowledge.public, game) if min(view.knowledge.public.image_size) else None
+    _check_game(run, game, truth)
     metrics["threat_model"] = threat_model(view, recorded, held_images(truth, game))
     primary = status.get("primary") or config.headline
     one_domain = isinstance(config, Config) and config.data.one_domain
     metrics["game"] = describe_game(game, primary, view, one_domain)
     progress.stage("evaluation", len(names) * view.rounds + 2)
-    members = members_of(game, known)
-    rivals = _rivals(view, known, members)
-    gallery = {"truth": known.private, "public": known.public_of_targets}
-    for name in names:
-        folders = [world.attack(name) for world in worlds]
-        prior = score_prior(folders[0], known, members)
-        scored = score_attack(folders, known, game, view.rounds, progress, prior)
-        alone = len(worlds) == 1 and not recorded  # what a recording calls round 1 need not be the first
-        scored.entry["nulls"] = nulls(view, folders[0], known, config.seed) if alone else []
-        metrics["attacks"][name] = scored.entry
-        gallery |= scored.gallery
-        if prior is not None and scored.entry["settings"]["prior"] != "mean":  # that one is there
-            rivals[f"prior of {name}"] = prior
+    if known is None:
+        (run.path / "gallery.safetensors").unlink(missing_ok=True)
+    else:
+        metrics["attacks"], gallery = _judged(run, view, known, game, progress)
+        write_tensors(run.path / "gallery.safetensors", gallery)
     if metrics["game"] is not None:
         correct_for_many(metrics["attacks"], primary, _image(game), metrics["game"]["measure"])
     progress.advance("rivals", steps=2)
-    metrics["attacks"] |= rivals
     training = trainings[0] if trainings else {}
     transcripts = [view, *(Transcript(world.path) for world in worlds[1:])]
     metrics["identity"] = identity(
@@ -110,12 +102,32 @@ def evaluate(run: RunFolder, progress: Progress) -> dict[str, Any]:
     if metrics["utility"] is not None:
         metrics["utility"]["baselines"] = baselines.compare(run, truth, game)
     metrics["federation"]["losses"] = training.get("losses", [])
-    write_tensors(run.path / "gallery.safetensors", gallery)
     write_json(run.path / "metrics.json", Metrics.checked(metrics))
     return metrics
 
 
-def _check_game(run: RunFolder, game: Game | None, known: References) -> None:
+def _judged(
+    run: RunFolder, view: Transcript, known: References, game: Game | None, progress: Progress
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Every attack and rival against the truth: their entries in metrics.json, and the gallery."""
+    config, worlds, members = run.config(), run.worlds, members_of(game, known)
+    rivals = _rivals(view, known, members)
+    attacks, gallery = {}, {"truth": known.private, "public": known.public_of_targets}
+    for name in run.attacks():
+        folders = [world.attack(name) for world in worlds]
+        prior = score_prior(folders[0], known, members)
+        scored = score_attack(folders, known, game, view.rounds, progress, prior)
+        # what a recording calls round 1 need not be the first
+        alone = len(worlds) == 1 and not isinstance(config, RecordedConfig)
+        scored.entry["nulls"] = nulls(view, folders[0], known, config.seed) if alone else []
+        attacks[name] = scored.entry
+        gallery |= scored.gallery
+        if prior is not None and scored.entry["settings"]["prior"] != "mean":  # that one is there
+            rivals[f"prior of {name}"] = prior
+    return attacks | rivals, gallery
+
+
+def _check_game(run: RunFolder, game: Game | None, truth: GroundTruth) -> None:
     """Raise a `UserError` where the coins are not those of this run."""
     path, worlds = run.sealed / "game.json", len(run.worlds)
     if game is None:
@@ -126,7 +138,7 @@ def _check_game(run: RunFolder, game: Game | None, known: References) -> None:
         return
     if game.worlds != worlds:
         raise UserError(f"{path} is of {game.worlds} worlds, and the run has {worlds}; it is of another run.")
-    if not bool(torch.isin(game.units, known.labels).all()):
+    if not bool(torch.isin(game.units, truth.target_labels).all()):
         raise UserError(f"{path} names people of whom the truth has no image; it is damaged.")
     if not bool(game.coins.any()) or bool(game.coins.all()):
         raise UserError(f"{path} has nobody in, or nobody out; there is nothing to compare.")

@@ -19,7 +19,7 @@ from logitleak.files.storage import read_tensors
 from logitleak.formats import AttackFile
 from logitleak.formats.reading import read_file
 from logitleak.metrics.attack import References, judge, number
-from logitleak.metrics.proportion import share
+from logitleak.metrics.proportion import clustered
 from logitleak.seeds import derive
 from logitleak.stages.knowing import as_read
 from logitleak.stages.worlds import CONTROL, own_model_is_null
@@ -95,11 +95,12 @@ def _without_owners(view: ServerView, said: dict[str, Any], pairs: Tensor, known
 def _entry(
     kind: str, round: int, images: Tensor, of: Tensor, known: References, summary: str
 ) -> dict[str, Any]:
+    """A null of some images, of which several may be of one target: its interval counts different targets."""
     verdicts = judge(images, known, of)
     return {
         "kind": kind,
         "round": round,
-        "accuracy": share(verdicts.success.tolist()),
+        "accuracy": clustered(int(verdicts.success.sum()), len(of), len(torch.unique(of))),
         "ssim": number(verdicts.ssim.mean()),
         "summary": summary,
     }

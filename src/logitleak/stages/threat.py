@@ -13,8 +13,8 @@ from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
 
 _UPLOADED = {
-    "logits": "logits on the public images",
-    "probabilities": "class probabilities (softmax outputs) on the public images",
+    "logits": "logits on the public {rows}",
+    "probabilities": "class probabilities (softmax outputs) on the public {rows}",
     "weights": "model after local training",
     "gradients": "gradients of local training",
 }
@@ -64,7 +64,7 @@ def threat_model(
 
 def _recorded(view: Transcript) -> dict[str, Any]:
     """The threat model of a federation that ran elsewhere. What its server saw besides is not known here."""
-    public = view.knowledge.public
+    public, rows = view.knowledge.public, _rows_of(view)
     own = view.manifest.server_logits
     return {
         "scheme": view.manifest.scheme,
@@ -75,15 +75,15 @@ def _recorded(view: Transcript) -> dict[str, Any]:
             *(f"By its recording, which nobody checked: {line}" for line in described(view)),
         ],
         "knows": [
-            f"The public set: {len(public)} {_labelled(view)} images, of which {int(public.sensitive.sum())} were "
+            f"The public set: {len(public)} {_labelled(view)} {rows}, of which {int(public.sensitive.sum())} were "
             "recorded as sensitive.",
             *_tells_apart(view),
-            "What a model of its own says of the public images." if own
+            f"What a model of its own says of the public {rows}." if own
             else "No model of its own: none of its outputs were recorded.",
             *knowing.described(view),
         ],
         "never_sees": [
-            "Private images: attacks read the transcript alone.",
+            f"Private {rows}: attacks read the transcript alone.",
             "Anything that was not recorded. The server of this federation may see more, such as weights.",
         ],
     }  # fmt: skip
@@ -116,7 +116,7 @@ def drawn_in(view: Transcript) -> int | None:
 
 def _uploads(view: Transcript, rounds: str) -> list[str]:
     """What is seen of what clients sent."""
-    outputs = _UPLOADED[view.manifest.uploads.kind]
+    outputs = _UPLOADED[view.manifest.uploads.kind].format(rows=_rows_of(view))
     if view.summed:
         return aggregation.described(view, outputs)
     return [f"Each client's {outputs}, {rounds}.", "Which client sent them."]
@@ -132,6 +132,11 @@ def _participant(view: Transcript) -> list[str]:
     ]
 
 
+def _rows_of(view: Transcript) -> str:
+    """What a public set is made of: images, or rows of something that has no picture."""
+    return "images" if min(view.knowledge.public.image_size) else "rows"
+
+
 def _labelled(view: Transcript) -> str:
     return "labelled" if view.knowledge.public.labels is not None else "unlabelled"
 
@@ -139,5 +144,5 @@ def _labelled(view: Transcript) -> str:
 def _tells_apart(view: Transcript) -> list[str]:
     return [
         f"Which {len(view.knowledge.target_labels)} of {view.knowledge.num_classes} labels are private targets.",
-        "Which public images are of the sensitive domain and which of the insensitive one.",
+        f"Which public {_rows_of(view)} are of the sensitive domain and which of the insensitive one.",
     ]

@@ -57,15 +57,16 @@ def verify(path: Path) -> Checked:
 
 def _facts_of_capture(content: Content) -> list[str]:
     d, public = content.description, content.public.data
+    rows = "rows" if d.public.images is None else "images"
     uploads = sum(map(len, content.present.values()))
     title, scheme = printable(d.title, 200), printable(d.scheme, 200)
     return [
-        f"capture     {title}: {len(public)} public images, {int(public.sensitive.sum())} of them sensitive",
+        f"capture     {title}: {len(public)} public {rows}, {int(public.sensitive.sum())} of them sensitive",
         f"federation  {scheme}, K = {len(d.client_names)} clients, T = {len(d.round_numbers)} rounds, "
         f"{uploads} files of {d.uploads.kind}",
         f"server      {'logits of its own' if d.server else 'none recorded'}",
         f"targets     {len(d.targets)} of {d.classes} classes, "
-        + (f"{len(content.private[0])} private images to score with" if content.private else "no truth to score with"),
+        + (f"{len(content.private[0])} private {rows} to score with" if content.private else "no truth to score with"),
     ]  # fmt: skip
 
 

@@ -9,16 +9,17 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from logitleak.files.storage import read_json, write_json
-from logitleak.formats import DefendFile
-from logitleak.metrics.leak import rounded, significant
-from logitleak.metrics.paired import TABLE, counted_leak, paired_difference
+from logitleak.formats import DefendFile, ResultFile
+from logitleak.formats.reading import read_file
+from logitleak.metrics.leak import rounded
+from logitleak.metrics.paired import paired_difference
 from logitleak.stages.defended import promised
-from logitleak.sweep.compute import failure_of
+from logitleak.sweep.compute import failure_of, folder_of
 from logitleak.sweep.defend import AXIS, NONE
+from logitleak.sweep.image_leak import image_leak, is_shown
 from logitleak.sweep.recommend import HIDDEN, KEPT, recommend
 from logitleak.sweep.table import area_of, table
 from logitleak.sweep.tried import TriedFederation
@@ -27,7 +28,6 @@ from logitleak.wire.transcript import Transcript
 FORMAT = 1
 
 _IDENTITY, _RECORDS = "identity", "never-queried"
-_LEVEL = 0.05
 
 
 def write_frontier(out: Path) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def write_frontier(out: Path) -> dict[str, Any]:
     plain = {one.seed: one for one in federations[NONE]}
     lines = [
         _line(
-            setting, known[setting]["defenses"], federations[setting], plain,
+            out, setting, known[setting]["defenses"], federations[setting], plain,
             [row for row in rows if row["axes"][AXIS] == setting],
         )
         for setting in settings
@@ -56,7 +56,7 @@ def write_frontier(out: Path) -> dict[str, Any]:
     measure = (metrics.get("game") or {}).get("measure", "success")
     for line in lines:
         for leak in line["leaks"].values():
-            leak["shown"] = _shown(leak, measure)
+            leak["shown"] = is_shown(leak, measure)
     config = metrics.get("config") or {
         "noun": "person",
         "federation": {"scheme": "", "clients": 0, "rounds": 0},
@@ -89,6 +89,7 @@ def _once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _line(
+    out: Path,
     setting: str,
     defenses: list[dict[str, Any]],
     federations: Sequence[TriedFederation],
@@ -105,10 +106,11 @@ def _line(
     undefended = [(ours[seed], other.right(other.predicted.get("clients"))) for seed, other in bare.items()]
     sent = [row["bytes_per_client_round"] for row in rows if row["bytes_per_client_round"] is not None]
     seconds = [one.seconds for one in done if one.seconds is not None]
+    image = "owner" if done and _about_a_client(done[0]) else "chosen"
     leaks = {}
     for name in dict.fromkeys(row["axes"]["attack"] for row in rows):
         mine = [row for row in rows if row["axes"]["attack"] == name and row["status"] == "finished"]
-        if leak := _leak(mine, "owner_" if done and _about_a_client(done[0]) else ""):
+        if leak := image_leak([_found(out, row) for row in mine], image):
             leaks[name] = leak
     said = promised(Transcript(done[0].run.worlds[0].path)) if done else {}
     records = _mean(done, _RECORDS)
@@ -147,32 +149,12 @@ def _about_a_client(one: TriedFederation) -> bool:
     return ((one.metrics["game"] or {}).get("unit") or "person") != "person"
 
 
-def _leak(rows: Sequence[dict[str, Any]], image: str) -> dict[str, Any] | None:
-    """Of one attack; pairs are pooled over targets and seeds.
-
-    Args:
-        rows: of the sweep's table.
-        image: what columns of the image that counts begin with: "owner_", or nothing for the chosen one.
-    """
-    ties, wins = f"{image}ties", f"{image}wins"
-    if not rows or any(row[ties] is None for row in rows):  # no game was played
-        return None
-    counts = {name: [row[f"{image}{name}"] for row in rows] for name in TABLE}
-    found: dict[str, Any] = {"value": None, "low": None, "high": None, "p": None}
-    if all(count is not None for column in counts.values() for count in column):
-        leak = counted_leak(**{name: sum(column) for name, column in counts.items()})
-        found = {key: significant(leak[key]) for key in found}  # type: ignore[literal-required]
-    of = sum(row["targets"] - row[ties] for row in rows)
-    won = round(sum(row[wins] * (row["targets"] - row[ties]) for row in rows if row[wins] is not None))
-    p = float(stats.binomtest(won, of, 0.5).pvalue) if of else 1.0
-    return found | {"wins": won, "of": of, "wins_p": significant(p), "shown": False}
-
-
-def _shown(leak: dict[str, Any], measure: str) -> bool:
-    """Whether private images are shown to change what comes back, by what the game is decided by."""
-    if measure == "wins" or leak["value"] is None:
-        return bool(leak["wins_p"] < _LEVEL and 2 * leak["wins"] > leak["of"])
-    return bool(leak["low"] > 0 and leak["p"] < _LEVEL)
+def _found(out: Path, row: dict[str, Any]) -> dict[str, Any] | None:
+    """What the game says of a finished cell's attack; None where none was played."""
+    leak: dict[str, Any] | None = read_file(folder_of(out, "cell", row["id"]) / "result.json", ResultFile)[
+        "leak"
+    ]
+    return leak
 
 
 def _pooled(areas: Sequence[dict[str, Any]], onlooker: str, variant: str) -> dict[str, Any] | None:

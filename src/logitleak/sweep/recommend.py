@@ -11,15 +11,19 @@ HIDDEN = 0.1
 KEPT = 0.5
 """Which share must stay of what federating buys."""
 
+_NAMED = 3
+"""More settings than this that could not be judged are counted and not named."""
+
 Line = Mapping[str, Any]
 
 
 def recommend(lines: Sequence[Line], bought: Mapping[str, Any] | None) -> dict[str, Any]:
     """What follows from the lines of ``defend.json``.
 
-    A setting *hides* if the strongest score of identities is within `HIDDEN` of one half, and neither an attack on
-    images nor the audit of single images is shown to gain from private images. It *keeps* if clients have at least
-    `KEPT` of what federating buys; where nothing is shown to be bought, if they are not shown to lose.
+    A setting *hides* if the strongest score of identities is within `HIDDEN` of one half, neither an attack on images
+    nor the audit of single images is shown to gain from private images, and none of these is missing. It *keeps* if
+    clients have at least `KEPT` of what federating buys; where nothing is shown to be bought, if they are not shown to
+    lose.
 
     Args:
         lines: the first is the federation without a defense.
@@ -29,11 +33,15 @@ def recommend(lines: Sequence[Line], bought: Mapping[str, Any] | None) -> dict[s
     hides = [line for line in defended if hidden(line)]
     keeps = [line for line in defended if kept(line, bought)]
     both = [line for line in hides if any(line is other for other in keeps)]
+    untold = [line for line in lines if clear(line) and line["missing"]]
     if distance(plain) is None:
         kind, chosen, sentence = "unknown", None, "Too little was computed for a recommendation."
     elif hidden(plain):
         kind, chosen = "needless", None
         sentence = "Nothing is shown to leak without a defense; by these measures none is needed."
+    elif any(line is plain for line in untold):
+        kind, chosen = "unknown", None
+        sentence = "What was computed shows no leak without a defense, but not everything was."
     elif both:
         kind, chosen = "use", max(both, key=_accuracy)
         sentence = (
@@ -46,6 +54,9 @@ def recommend(lines: Sequence[Line], bought: Mapping[str, Any] | None) -> dict[s
             f"What hides costs too much. {_capital(chosen['setting'])} costs least of it (area {_area(chosen)}), and "
             f"{_price(chosen, bought)}."
         )
+    elif untold:
+        kind, chosen = "unknown", None
+        sentence = "No setting is known to hide who is at which client and which images were used."
     else:
         kind, chosen = "exposed", min((line for line in defended if distance(line) is not None),
                                       key=lambda line: distance(line) or 0.0, default=None)  # fmt: skip
@@ -56,7 +67,7 @@ def recommend(lines: Sequence[Line], bought: Mapping[str, Any] | None) -> dict[s
     return {
         "kind": kind,
         "setting": chosen["setting"] if chosen is not None else None,
-        "sentence": sentence + _own(chosen, plain),
+        "sentence": sentence + _own(chosen, plain) + _untold(untold),
         "hides": [line["setting"] for line in hides],
         "keeps": [line["setting"] for line in keeps],
     }
@@ -69,7 +80,12 @@ def distance(line: Line) -> float | None:
 
 
 def hidden(line: Line) -> bool:
-    """Whether nothing is shown to leak, and identities are near to a coin."""
+    """Whether nothing is shown to leak, and identities are near to a coin, with every attack and audit done."""
+    return clear(line) and not line["missing"]
+
+
+def clear(line: Line) -> bool:
+    """The same of what was done."""
     far, records = distance(line), line["records"]
     seen = any(leak["shown"] for leak in line["leaks"].values()) or (
         records is not None and records["low"] > 0.5
@@ -120,6 +136,18 @@ def _own(chosen: Line | None, plain: Line) -> str:
     if chosen is None or chosen["own"] is None or plain["own"] is None:
         return ""
     return f" On the classes that it holds a client is right in {chosen['own']:.0%}, and {plain['own']:.0%} without it."
+
+
+def _untold(lines: Sequence[Line]) -> str:
+    """What could not be judged because something is missing, and what: a sentence, or nothing."""
+    if not lines:
+        return ""
+    said = []
+    for line in lines[:_NAMED]:
+        first, *rest = line["missing"]
+        said.append(f"{line['setting']} ({first}{f'; and {len(rest)} more' if rest else ''})")
+    more = f", and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
+    return f" Not judged, since something is missing: {', '.join(said)}{more}."
 
 
 def _capital(text: str) -> str:

@@ -19,13 +19,14 @@ from logitleak.sweep.compute import failure_of, folder_of, seconds_of
 COLUMNS = (
     "accuracy", "low", "high", "successes", "targets", "too_close", "owner_named", "ssim", "psnr", "mse", "tv",
     "out", "leak", "leak_low", "leak_high", "leak_p", "both", "only_in", "only_out", "neither", "wins", "ties",
-    "out_targets", "ssim_out", "owner_leak", "owner_wins", "owner_ties",
+    "out_targets", "out_units", "ssim_out", "owner_leak", "owner_wins", "owner_ties",
     "owner_both", "owner_only_in", "owner_only_out", "owner_neither",
     "prior_accuracy", "prior_ssim", "identity", "identity_low", "identity_high", "utility_server", "utility_clients",
     "bytes_per_client_round", "seconds", "plugin", "needs",
 )  # fmt: skip
-"""What is known of a finished cell; shares are in [0, 1]. The last two are the registered attack and what it needs of a
-transcript, with spaces between."""
+"""What is known of a finished cell; shares are in [0, 1]. ``out`` is of so many tries (``out_targets``) of so many
+different targets (``out_units``). The last two are the registered attack and what it needs of a transcript, with spaces
+between."""
 
 
 def write_table(out: Path) -> None:
@@ -119,6 +120,7 @@ def _leak(leak: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "out": chosen["out"]["value"] if chosen else None,
         "out_targets": chosen["out"]["trials"] if chosen else None,
+        "out_units": sum(1 for row in leak["per_target"] if row["out"]) if leak and chosen else None,
         **{f"leak_{key}": chosen["leak"][key] if chosen else None for key in ("low", "high", "p")},
         "ssim_out": chosen["ssim"]["out"] if chosen else None,
         **_of_image(chosen, ""),

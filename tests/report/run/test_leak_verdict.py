@@ -53,6 +53,25 @@ def test_a_leak_is_clear_only_where_interval_and_test_agree(change: dict[str, An
     assert verdict({"gap": leak(comparison(9, 4, 20, leak=base | change, **NO_SIGN))}).grade == "quiet"
 
 
+@pytest.mark.parametrize(
+    ("p_holm", "said"),
+    [
+        (0.06, "its exact test, corrected for the number of attacks, does not (p = 0.06)"),
+        (None, "its exact test is not corrected for the number of attacks"),
+    ],
+)
+def test_a_picked_attack_is_held_to_the_corrected_test_in_words_too(p_holm: float | None, said: str) -> None:
+    """The headline prints p = 0.03, which would have been enough for an attack that was named."""
+    base = {"low": 0.02, "high": 0.5, "p": 0.03}
+    unnamed = {"primary": {"attack": "gone", "image": "chosen", "round": 5}}
+    found = verdict({"gap": leak(comparison(9, 4, 20, leak=base, **NO_SIGN), p_holm=p_holm)}, unnamed)
+    assert found.grade == "quiet"
+    assert "p = 0.03" in found.headline
+    assert f"The interval lies above 0, but {said}" in found.details[0]
+    named = verdict({"gap": leak(comparison(9, 4, 20, leak=base | {"p": 0.06}, **NO_SIGN))})
+    assert "but its exact test does not, and" in named.details[0]
+
+
 def test_a_bootstrap_has_no_p_and_its_interval_decides() -> None:
     change = {"p": None, "method": "bootstrap", "low": 0.1, "high": 0.6}
     found = verdict({"gap": leak(comparison(28, 4, 40, leak=change, table=None))}, {"worlds": 4})

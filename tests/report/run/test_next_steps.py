@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricate import share
+from fabricate import fabricate, share
 from fabricate_game import comparison
 from scipy.stats import binomtest
 
-from logitleak.report.parts.load import Attack, Run
-from logitleak.report.run.next_steps import fewest, steps
+from logitleak.report.parts.load import Attack, Run, load
+from logitleak.report.run.next_steps import fewest, steps, wins_needed
 from logitleak.report.run.verdict import judge
 
 CLEAR = {"leak": {"low": 0.38, "high": 0.81, "p": 0.0002}}
@@ -33,6 +34,8 @@ def told(
     per_target: list[dict[str, Any]] | None = None,
     shared: str = "logits",
     view: str = "clients",
+    defenses: list[str] | None = None,
+    owner: dict[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, tuple[str, str]]:
     """Text and command of every step, by its title."""
@@ -40,12 +43,12 @@ def told(
     metrics: dict[str, Any] = {"data": {"clients": 4, "chance": 0.01} | more, "game": None}
     if chosen is not None:
         numbers["leak"] = {
-            "chosen": chosen, "owner": None, "p_holm": None, "rounds": rounds or [], "per_target": per_target or []
+            "chosen": chosen, "owner": owner, "p_holm": None, "rounds": rounds or [], "per_target": per_target or []
         }  # fmt: skip
         metrics["game"] = {"design": "twins", "unit": "person", "worlds": 2, "units": 20, "in": [10, 10]} | {
             "primary": {"attack": "gap", "image": "chosen", "round": 3}, **(game or {})
         }  # fmt: skip
-    run = Run(Path(), metrics, {}, [Attack("gap", numbers)], None, None, [], [], shared)
+    run = Run(Path(), metrics, {}, [Attack("gap", numbers)], None, None, [], [], shared, True, defenses or [])
     return {step.title: (step.text, step.command) for step in steps(run, judge(run))}
 
 
@@ -109,6 +112,61 @@ def test_whether_fewer_rounds_would_have_helped(first: int, words: str) -> None:
     assert words in told(comparison(14, 1, 20, **CLEAR), rounds=rounds)["Fewer rounds"][0]
 
 
+LIKENESS = {"measure": "wins", "primary": {"attack": "gap", "image": "owner", "round": 3}, "unit": "image"}
+
+
+def by_wins(won: int, of: int, leak: int = 3) -> dict[str, Any]:
+    """Counts of rebuilt targets say little; so many images are nearer in than out."""
+    p = binomtest(won, of).pvalue if of else 1.0
+    return comparison(
+        leak, 2, 20, **QUIET | {"wins": {"successes": won, "trials": of, "ties": 20 - of, "p": p}}
+    )
+
+
+@pytest.mark.parametrize("trials", [0, 5, 6, 20, 37])
+def test_as_many_wins_as_the_exact_test_needs(trials: int) -> None:
+    enough = [won for won in range(trials + 1) if 2 * won > trials and binomtest(won, trials).pvalue < 0.05]
+    assert wins_needed(trials) == min(enough, default=None)
+
+
+@pytest.mark.parametrize(
+    ("won", "of", "worlds", "words"),
+    [
+        (10, 20, 2, "Of 20 targets whose images differ 15 must come out nearer to the truth"),
+        (10, 20, 4, "Of 20 targets whose images differ 15 must come out nearer to the truth"),
+        (3, 5, 2, "The images of 5 targets differ, and of so few no leak can be clear: it takes 6"),
+    ],
+)
+def test_what_is_needed_where_likeness_decides(won: int, of: int, worlds: int, words: str) -> None:
+    text, command = told(by_wins(won, of), LIKENESS | {"worlds": worlds})["Look closer"]
+    assert text.startswith(words)
+    assert "points" not in text
+    assert ("game.worlds=4" in command) == (worlds == 2)
+
+
+def test_rounds_are_held_against_each_other_by_what_the_verdict_is_about() -> None:
+    """The chosen image grows from round to round, and the owner's wins, which decide, do not."""
+    last = by_wins(18, 20)
+    rounds = [
+        {"round": 1, "chosen": comparison(1, 1, 20), "owner": by_wins(17, 20)},
+        {"round": 2, "chosen": comparison(14, 1, 20), "owner": last},
+    ]
+    text, _ = told(comparison(14, 1, 20), LIKENESS, rounds, owner=last)["Fewer rounds"]
+    assert text.startswith("After the first round 17 of 20 targets came out nearer to the truth")
+    assert "after the last 18 of 20" in text
+    assert "would not have helped" in text
+    by_success = LIKENESS | {"measure": "success"}
+    rounds = [
+        {"round": 1, "chosen": comparison(14, 1, 20), "owner": comparison(3, 1, 20)},
+        {"round": 2, "chosen": comparison(14, 1, 20), "owner": comparison(14, 1, 20)},
+    ]
+    clear = comparison(14, 1, 20, **CLEAR)
+    text, _ = told(clear, by_success, rounds, owner=clear)["Fewer rounds"]
+    assert text.startswith(
+        "After the first round the leak was 10 points, after the last the leak was 65 points"
+    )
+
+
 def test_a_sum_can_be_tried_where_there_is_one() -> None:
     title = "Would a secure sum help?"
     found = told(comparison(14, 1, 20, **CLEAR))
@@ -116,6 +174,41 @@ def test_a_sum_can_be_tried_where_there_is_one() -> None:
     assert title not in told(comparison(14, 1, 20, **CLEAR), clients=1)
     assert title not in told(comparison(14, 1, 20, **CLEAR), shared="weights")
     assert title not in told(comparison(14, 1, 20, **CLEAR), view="sum")
+
+
+def test_a_defense_that_was_on_is_not_said_to_be_off() -> None:
+    leak = comparison(14, 1, 20, **CLEAR)
+    bare, again = told(leak)["Other draws"]
+    assert "No defense was on" in bare
+    assert again == "logitleak run CONFIG --set seed=1 --out ANOTHER"
+    for found in (
+        told(leak, defenses=["round", "gaussian"], aggregation="secure-sum"),
+        told(comparison(3, 2, 20, **QUIET), defenses=["round", "gaussian", "secure-sum"]),
+    ):
+        text, _ = found["Other draws"]
+        assert "No defense was on" not in text
+        assert "This one had round, gaussian and secure-sum on" in text
+
+
+def test_a_recording_is_not_run_again() -> None:
+    text, command = told(comparison(14, 1, 20, **CLEAR), recorded=True)["Other draws"]
+    assert text.startswith("One recording is one draw")
+    assert "Its recording names no defense." in text
+    assert command == ""
+
+
+def test_defenses_are_read_from_the_configuration_or_from_what_travelled(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", targets=4, size=16)
+    assert load(run).defenses == []
+    path = run / "wire" / "manifest.json"
+    manifest = json.loads(path.read_text()) if path.exists() else {}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(manifest | {"defenses": [{"name": "pate", "settings": {}, "clients": "all"}]}))
+    assert load(run).defenses == ["pate"]
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["config"]["defenses"] = [{"name": "round", "settings": {"digits": 1}, "clients": "all"}]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert load(run).defenses == ["round"]
 
 
 def test_without_an_attack_there_is_nothing_to_say() -> None:

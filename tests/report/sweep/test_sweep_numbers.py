@@ -10,9 +10,10 @@ from fabricate_sweep import fabricate_sweep, read_lines, write_lines
 from scipy.stats import binomtest
 
 from logitleak.metrics.paired import paired_leak
+from logitleak.metrics.proportion import clustered, wilson
 from logitleak.report.sweep import paper
 from logitleak.report.sweep.load import NONE, Cell, Show, Sweep, load_sweep
-from logitleak.report.sweep.pooling import ordered, pooled, pooled_over, wilson
+from logitleak.report.sweep.pooling import ordered, pooled, pooled_over
 from logitleak.report.sweep.record import _score
 from logitleak.report.sweep.tables import caption, shown, tables
 from logitleak.sweep import config
@@ -46,6 +47,18 @@ def test_shares_pool_the_targets_of_all_seeds(sweep: Sweep, name: str) -> None:
     assert (value.successes, value.trials) == (sum(each), 16)
     assert (value.low, value.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
     assert (value.least, value.most, value.count) == (min(each) / 8, max(each) / 8, 2)
+
+
+def test_tries_of_one_target_in_many_worlds_are_one_target(sweep: Sweep) -> None:
+    """Two seeds of eight targets in four worlds, which leave each of them out twice."""
+    group = cells(sweep, attack="ridge", clients="10", scheme="fedmd")
+    tries = {"out": 0.25, "out_targets": 16, "out_units": 8}
+    value = pooled([Cell(cell.row | tries, cell.axes) for cell in group], "out")
+    assert value is not None
+    assert (value.successes, value.trials) == (8, 32)
+    alone = clustered(8, 32, 16)
+    assert (value.low, value.high) == (alone["low"], alone["high"])
+    assert alone["high"] - alone["low"] > wilson(8, 32)[1] - wilson(8, 32)[0]
 
 
 def test_leaks_pool_the_pairs_of_all_seeds(sweep: Sweep) -> None:

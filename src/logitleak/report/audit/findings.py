@@ -14,6 +14,27 @@ CLEAR = 0.8
 
 
 @dataclass(frozen=True)
+class Claim:
+    """What one area under the curve is about. Who took part is one claim, and at which client somebody is another.
+
+    Attributes:
+        about: such as "which people took part".
+        grade: "clear", "likely" or "none" (nothing was shown).
+        sentence: what was found of it.
+        value, low, high: the area and its interval.
+        sizes: how many members and others it is of.
+    """
+
+    about: str
+    grade: str
+    sentence: str
+    value: float
+    low: float
+    high: float
+    sizes: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Finding:
     """One answer.
 
@@ -22,8 +43,9 @@ class Finding:
         title: what it is about.
         grade: "clear", "likely", "none" (nothing was shown) or "unknown" (nobody can say).
         sentence: the answer.
-        value, low, high: the number behind it and its interval; None where there is none.
-        sizes: how many members and others an area is of; None of other numbers.
+        value, low, high: the number behind it and its interval; None where there is none. Of several claims it is the
+            one whose interval begins highest.
+        claims: all areas behind it, each with what it is about; empty of other numbers.
         ceiling: the largest bound on epsilon that its coins could show; None of other numbers.
     """
 
@@ -34,7 +56,7 @@ class Finding:
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    sizes: tuple[int, int] | None = None
+    claims: tuple[Claim, ...] = ()
     ceiling: float | None = None
 
 
@@ -106,38 +128,59 @@ def detected(name: str, title: str, result: dict[str, Any], records: bool, noun:
 
     Args:
         name, title: of the audit.
-        result: its result, with a game or clients.
+        result: its result, with a game, clients, or both: a game says who took part, clients say who is where.
         records: whether they are of single images; else of what a label stands for.
         noun: what that is.
     """
     game, clients = table(result, "game"), table(result, "clients")
-    area = table(game or clients, "area")
     what = "images" if records else plural(noun)
-    parts = []
+    claims = []
+    if clients:
+        claims.append(_at_which_client(clients, what))
+    if game:
+        claims.append(_who_took_part(game, what, "were used" if records else "took part"))
+    most = max(claims, key=lambda one: one.low)
+    sentence = " ".join(one.sentence for one in claims)
+    return Finding(name, title, most.grade, sentence, most.value, most.low, most.high, tuple(claims))
+
+
+def _at_which_client(clients: dict[str, Any], what: str) -> Claim:
+    named = clients.get("named")
+    rest = (
+        f"; a client that holds them is named for {named['successes']:g} of {named['trials']:g}"
+        if named
+        else ""
+    )
+    return _claim(f"at which client which {what} are", clients["area"], rest)
+
+
+def _who_took_part(game: dict[str, Any], what: str, did: str) -> Claim:
+    rest, power = "", ""
     if (pairs := game.get("pairs")) and pairs["trials"]:
-        parts.append(
-            f"{pairs['successes']:g} of {pairs['trials'] + pairs['ties']:g} {what} score higher when they were used"
-        )
-    if named := clients.get("named"):
-        parts.append(f"a client that holds them is named for {named['successes']:g} of {named['trials']:g}")
-    rest = f"; {', and '.join(parts)}" if parts else ""
-    grade = "clear" if area["low"] > CLEAR else "likely" if area["low"] > 0.5 else "none"
-    told = f"at which client which {what} are" if clients else f"which {what} took part"
-    about = f"which {what} were used" if records else told
-    said = {
-        "clear": f"The uploads tell {about}",
-        "likely": f"The uploads say something of {about}",
-        "none": f"Nothing was shown of {about}",
-    }[grade]
-    power = ""
-    if grade == "none" and game:
+        of = pairs["trials"] + pairs["ties"]
+        rest = f"; {pairs['successes']:g} of {of:g} {what} score higher when they were used"
+    if _grade(game["area"]) == "none":
         power = (
             f" So many would have shown an area of {game['detectable']:.2f} with a chance of 80%; what is smaller may "
             "still be there."
         )
-    sentence = f"{said}: area under the curve {_area(area)}{rest}.{power}"
+    return _claim(f"which {what} {did}", game["area"], rest, power)
+
+
+def _claim(about: str, area: dict[str, Any], rest: str, power: str = "") -> Claim:
+    grade = _grade(area)
+    said = {
+        "clear": "The uploads tell",
+        "likely": "The uploads say something of",
+        "none": "Nothing was shown of",
+    }
+    sentence = f"{said[grade]} {about}: area under the curve {_area(area)}{rest}.{power}"
     sizes = area["positives"], area["negatives"]
-    return Finding(name, title, grade, sentence, area["value"], area["low"], area["high"], sizes)
+    return Claim(about, grade, sentence, area["value"], area["low"], area["high"], sizes)
+
+
+def _grade(area: dict[str, Any]) -> str:
+    return "clear" if area["low"] > CLEAR else "likely" if area["low"] > 0.5 else "none"
 
 
 def _shares(name: str, title: str, question: dict[str, Any], result: dict[str, Any], hidden: bool) -> Finding:

@@ -13,6 +13,13 @@ from logitleak.report.parts.words import area as area_text
 from logitleak.report.parts.words import gain, percent
 from logitleak.text import noun_of, plural
 
+_BADGES = {
+    "clear": "Given away",
+    "likely": "Something is given away",
+    "none": "Nothing was shown",
+    "unknown": "Not judged",
+}
+_WORST_FIRST = tuple(_BADGES)
 _COLOR = "#b8432f"
 _OTHER = "#5a6b7b"
 
@@ -20,15 +27,12 @@ _OTHER = "#5a6b7b"
 def context(found: dict[str, Any]) -> dict[str, Any]:
     """Everything the template reads, by name."""
     answers = findings(found)
-    graded = [one for one in answers if one.grade in ("clear", "likely")]
-    worst = next((one for one in graded if one.grade == "clear"), graded[0] if graded else answers[0])
+    worst = min(answers, key=lambda one: _WORST_FIRST.index(one.grade))
     return {
         "title": _title(found),
         "answers": answers,
         "worst": worst,
-        "badge": {"clear": "Given away", "likely": "Something is given away"}.get(
-            worst.grade, "Nothing was shown"
-        ),
+        "badge": _BADGES[worst.grade],
         "steps": _steps(found, answers),
         "facts": _facts(found),
         "threat": table(found, "threat_model"),
@@ -71,7 +75,7 @@ def _steps(found: dict[str, Any], answers: list[Finding]) -> list[tuple[str, str
     if not found.get("truth"):
         steps.append((
             "Get the truth", "Plant canaries, or import the recording with targets that say who took part; then the "
-            "scores can be judged.", "logitleak deploy split CONFIG --canaries 20",
+            "scores can be judged.", "logitleak deploy split CONFIG OUT --canaries 20",
         ))  # fmt: skip
     elif not game:
         steps.append((
@@ -151,7 +155,7 @@ def _panel(question: dict[str, Any], answers: list[Finding], found: dict[str, An
 
 def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str, Any]:
     game, clients = table(result, "game"), table(result, "clients")
-    area = table(game or clients, "area")
+    area, among = table(game, "area"), table(clients, "area")
     color = _COLOR if first else _OTHER
     points = {point["asked"]: point for point in game.get("points") or []}
     pairs, named = game.get("pairs"), clients.get("named")
@@ -165,7 +169,10 @@ def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str,
         "refused": None,
         "area": area_text(area),
         "bar": Markup(marks.share_bar(area, 0.5, color)) if area else None,
-        "counts": f"{area['positives']} / {area['negatives']}" if area else "",
+        "counts": _counts(area),
+        "among": area_text(among),
+        "among_counts": _counts(among),
+        "among_bar": Markup(marks.share_bar(among, 0.5, color)) if among else None,
         "pairs": f"{pairs['successes']:g} of {pairs['trials'] + pairs['ties']:g}" if pairs else "–",
         "named": f"{named['successes']:g} of {named['trials']:g}" if named else "–",
         "tpr": [_point(points.get(rate)) for rate in (0.1, 0.01)],
@@ -174,8 +181,14 @@ def _row(seen: dict[str, Any], first: bool, result: dict[str, Any]) -> dict[str,
         "agreement": percent(agreement["value"]) if agreement else None,
         "agreement_bar": Markup(marks.share_bar(agreement, None, color)) if agreement else None,
         "gain": gain(table(models, "gain")),
+        "against": str(models.get("against") or ""),
         "lead": _lead(table(result, "lead")),
     }
+
+
+def _counts(area: dict[str, Any]) -> str:
+    """How many members and others an area is of."""
+    return f"{area['positives']} / {area['negatives']}" if area else "–"
 
 
 def _exposed(question: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -148,7 +148,10 @@ def _leak(leak: dict[str, Any]) -> dict[str, Any]:
     """A leak in words; bold where it is shown."""
     if not leak:
         return {"text": "–", "shown": False}
-    wins = f"{leak['wins']} of {leak['of']} won"
+    if leak.get("wins") is not None:
+        wins = f"{leak['wins']} of {leak['of']} won"
+    else:
+        wins = "–" if leak.get("auc") is None else f"area {leak['auc']:.2f}"
     if leak.get("value") is None:
         return {"text": wins, "shown": leak["shown"]}
     span = f"{100 * leak['low']:.0f} to {100 * leak['high']:.0f}"

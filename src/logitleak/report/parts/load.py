@@ -17,6 +17,7 @@ from logitleak.formats import AttackFile, Metrics, TimingsFile
 from logitleak.formats.parts import FORMAT, Record
 from logitleak.formats.reading import parse_json, read_file, read_object
 from logitleak.report.parts.images import Sides, chosen_images, gallery, reconstructions, sides
+from logitleak.text import printable
 
 if TYPE_CHECKING:
     from logitleak.report.parts.images import Images
@@ -77,6 +78,7 @@ class Run:
     notes: list[str]
     shared: str = "logits"
     own_model: bool = True
+    defenses: list[str] = field(default_factory=list)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -112,7 +114,8 @@ def load(folder: Path) -> Run:
     metrics = read_required(folder / "metrics.json", "evaluate the run before reporting on it", Metrics)
     notes: list[str] = []
     attacks = _attacks(folder, metrics, notes)
-    truth, public = gallery(folder, notes)
+    pictured = table(metrics, "data").get("image_size") != 0  # of tables and text nobody expects a picture
+    truth, public = gallery(folder, notes) if pictured else (None, None)
     timings = read_optional(folder / "timings.json", TimingsFile)
     if not timings:
         notes.append("No timings.json, so what it would say is left out.")
@@ -122,7 +125,9 @@ def load(folder: Path) -> Run:
     uploads = table(manifest, "uploads").get("kind")
     shared = _SHARED.get(str(uploads), "logits")
     own_model = manifest.get("server_logits") is not False
-    return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared, own_model)
+    defended = rows(table(metrics, "config"), "defenses") or rows(manifest, "defenses")
+    defenses = list(dict.fromkeys(printable(str(row.get("name"))) for row in defended))
+    return Run(folder, metrics, timings, attacks, truth, public, labels, notes, shared, own_model, defenses)
 
 
 def read_required(path: Path, missing: str, model: type[Record] | None = None) -> dict[str, Any]:

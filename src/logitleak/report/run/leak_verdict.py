@@ -6,7 +6,7 @@ other attacks are held to a test corrected for their number and never take the h
 
 from __future__ import annotations
 
-from logitleak.report.parts.games import Comparison, Game, Leak, central, leak
+from logitleak.report.parts.games import LEVEL, Comparison, Game, Gap, Leak, central, leak
 from logitleak.report.parts.load import Attack, Run
 from logitleak.report.parts.words import (
     NO_PROOF,
@@ -42,7 +42,9 @@ def judge(run: Run, game: Game) -> Verdict | None:
     assert main.leak is not None
     # An attack that was picked for its result is held to the corrected test; without one it cannot be clear.
     passed = game.shows(main) if named else game.shows_among(main, found.p_holm)
-    grade, badge, reason = _by_likeness(main, passed) if game.by_likeness else _grade(main, passed)
+    grade, badge, reason = (
+        _by_likeness(main, passed) if game.by_likeness else _grade(main, passed, found.p_holm)
+    )
     others = [pair for name, pair in compared.items() if name != attack.name]
     details = [
         reason,
@@ -157,7 +159,14 @@ def _by_likeness(main: Comparison, passed: bool) -> tuple[str, str, str]:
     )
 
 
-def _grade(main: Comparison, passed: bool) -> tuple[str, str, str]:
+def _grade(main: Comparison, passed: bool, p_holm: float | None) -> tuple[str, str, str]:
+    """Grade, badge and reason.
+
+    Args:
+        main: what the verdict is about.
+        passed: whether it is beyond chance.
+        p_holm: its p after Holm's correction, which is asked of an attack that was picked for its result.
+    """
     found = main.leak
     assert found is not None
     if passed:
@@ -182,7 +191,7 @@ def _grade(main: Comparison, passed: bool) -> tuple[str, str, str]:
         else "without an interval nobody can say how large a leak it allows"
     )
     if found.above:
-        why = "its exact test does not" if found.p is not None else "there is no test that counts beside it"
+        why = _without_test(found, p_holm)
         sentence = (
             f"The interval lies above 0, but {why}, and likeness does not speak for a leak either; {reach}."
         )
@@ -192,6 +201,17 @@ def _grade(main: Comparison, passed: bool) -> tuple[str, str, str]:
             f"did not: {reach}."
         )
     return "quiet", "No leak shown", sentence
+
+
+def _without_test(found: Gap, p_holm: float | None) -> str:
+    """Why a leak whose interval lies above 0 does not pass."""
+    if found.p is None:
+        return "there is no test that counts beside it"
+    if found.p >= LEVEL:
+        return "its exact test does not"
+    if p_holm is None:
+        return "its exact test is not corrected for the number of attacks, among which this one was picked"
+    return f"its exact test, corrected for the number of attacks, does not ({p_value(p_holm)})"
 
 
 def _sign(main: Comparison) -> str:

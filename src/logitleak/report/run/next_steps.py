@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from logitleak.report.parts.games import LEVEL, Game, central, game, leak, number, whole
+from logitleak.report.parts.games import LEVEL, Comparison, Game, Wins, central, game, leak, number, whole
 from logitleak.report.parts.load import Attack, Run, rows, table
 from logitleak.report.parts.words import Verdict, count, listed, many, points
 
@@ -113,9 +114,12 @@ def _power(attack: Attack, played: Game | None, verdict: Verdict) -> Step | None
     main = central(played, found) if found else None
     if main is None:
         return None
+    if played.by_likeness and main.wins is not None:
+        return _power_of_wins(played, main.wins)
     units = played.units or 0
     if not played.paired or units < 1 or (played.worlds or 2) > 2:
-        return Step("Look closer", "More targets narrow the interval, and so do more seeds.")
+        what = "say more of likeness" if played.by_likeness else "narrow the interval"
+        return Step("Look closer", f"More targets {what}, and so do more seeds.")
     least = fewest()
     if units < least:
         able = f"With {count(units, 'target')} no leak can be clear: it takes {least} at least"
@@ -132,6 +136,41 @@ def _power(attack: Attack, played: Game | None, verdict: Verdict) -> Step | None
     )
 
 
+def _power_of_wins(played: Game, wins: Wins) -> Step:
+    """The same where likeness decides: how many of the targets whose images differ must win."""
+    needed, differ = wins_needed(wins.trials), count(wins.trials, "target")
+    if needed is None:
+        able = (
+            f"The images of {differ} differ, and of so few no leak can be clear: it takes {fewest()} at least"
+        )
+    elif wins.successes >= needed:
+        able = f"Of {differ} whose images differ {wins.successes} win, but the attack was picked among several for that"
+    else:
+        able = (
+            f"Of {differ} whose images differ {needed} must come out nearer to the truth where their images were used "
+            f"before a leak is clear; {wins.successes} did"
+        )
+    if (played.worlds or 2) > 2:
+        return Step("Look closer", f"{able}. More targets show smaller leaks, and so do more seeds.")
+    return Step(
+        "Look closer",
+        f"{able}. More targets (data.targets), or four worlds, in which each target is in twice and out twice, show "
+        "smaller ones.",
+        "logitleak run CONFIG --set game.worlds=4 --out ANOTHER",
+    )
+
+
+def wins_needed(trials: int) -> int | None:
+    """How many of so many targets must win before a fair coin's exact test counts; None where all would not do."""
+    found, tail = None, 0
+    for wins in range(trials, trials // 2, -1):
+        tail += math.comb(trials, wins)
+        if 2 * tail >= LEVEL * 2**trials:
+            break
+        found = wins
+    return found
+
+
 def fewest() -> int:
     """How many pairs must differ, all in one way, before McNemar's exact test counts: 2 · 2⁻ⁿ < 0.05."""
     pairs = 1
@@ -141,19 +180,39 @@ def fewest() -> int:
 
 
 def _early(attack: Attack, played: Game | None, verdict: Verdict) -> Step | None:
-    """Whether fewer rounds would have helped, as far as the rounds of this attack can say."""
+    """Whether fewer rounds would have helped, as far as the rounds of this attack can say, by what the verdict is
+    about: the same image, and the same measure."""
     found = leak(attack)
     if played is None or found is None or verdict.grade == "quiet" or len(found.rounds) < 2:
         return None
+    main = central(played, found)
+    of_owner = main is not None and main is found.owner
     ends = [
-        chosen.leak.value for _, chosen, _ in (found.rounds[0], found.rounds[-1]) if chosen and chosen.leak
+        told
+        for _, chosen, owner in (found.rounds[0], found.rounds[-1])
+        if (one := owner if of_owner else chosen) and (told := _extent(one, played.by_likeness))
     ]
-    if len(ends) < 2 or ends[1] <= 0:
+    if len(ends) < 2 or ends[1][0] <= 0:
         return None
-    said = f"After the first round the leak was {points(ends[0])} points, after the last {points(ends[1])}"
-    if ends[0] >= MOSTLY * ends[1]:
+    (first, at_first), (last, at_last) = ends
+    said = f"After the first round {at_first}, after the last {at_last}"
+    if first >= MOSTLY * last:
         return Step("Fewer rounds", f"{said}: stopping earlier would not have helped.")
     return Step("Fewer rounds", f"{said}: what travels in later rounds adds to it.")
+
+
+def _extent(one: Comparison, by_likeness: bool) -> tuple[float, str] | None:
+    """How far a comparison is from nothing, and in words; None where it does not say."""
+    if not by_likeness:
+        return (one.leak.value, f"the leak was {points(one.leak.value)} points") if one.leak else None
+    if one.wins:
+        of = one.wins.trials
+        size = one.wins.successes / of - 0.5 if of else 0.0
+        return (
+            size,
+            f"{one.wins.successes} of {of} targets came out nearer to the truth where their images were used",
+        )
+    return (one.auc.value - 0.5, f"likeness had an AUC of {one.auc.value:.2f}") if one.auc else None
 
 
 def _behind_a_sum(run: Run, attack: Attack) -> Step | None:
@@ -179,9 +238,18 @@ def _behind_a_sum(run: Run, attack: Attack) -> Step | None:
 
 
 def _again(run: Run, verdict: Verdict) -> Step:
-    text = (
-        f"One seed is one draw of {many(run)}, clients and models; other seeds say how much the numbers vary."
-    )
-    if verdict.grade in ("clear", "likely"):
+    """What one draw is worth, and what stood in the way of this one."""
+    on = list(run.defenses)
+    if (aggregation := run.data.get("aggregation", "plain")) != "plain":
+        on.append(str(aggregation))
+    recorded = bool(run.data.get("recorded"))
+    what = "recording" if recorded else "seed"
+    text = f"One {what} is one draw of {many(run)}, clients and models; other {what}s say how much the numbers vary."
+    if on:
+        text += f" This one had {listed(on)} on; other settings may leave more or less."
+    elif verdict.grade in ("clear", "likely") and recorded:
+        text += " Its recording names no defense."
+    elif verdict.grade in ("clear", "likely"):
         text += " No defense was on that this tool knows of, and none was tried by this run."
-    return Step("Other draws", text, "logitleak run CONFIG --set seed=1 --out ANOTHER")
+    # a recorded federation cannot be run again
+    return Step("Other draws", text, "" if recorded else "logitleak run CONFIG --set seed=1 --out ANOTHER")

@@ -123,10 +123,10 @@ def _facts(run: Run) -> list[Row]:
         *leak_page.facts(run),
         ("Identities" if one(run) == "person" else many(run).capitalize(), data.get("identities")),
         ("Classes", data.get("classes")),
-        ("Public images", _public(data)),
+        ("Public rows" if size == 0 else "Public images", _public(data)),
         ("Aggregation", data.get("aggregation")),
         ("Private images per client", data.get("private")),
-        ("Image size", f"{size} × {size}" if isinstance(size, int) else size),
+        ("Image size", "no images" if size == 0 else f"{size} × {size}" if isinstance(size, int) else size),
         ("Seed", run.metrics.get("seed")),
         ("Config", run.metrics.get("config_hash")),
     ]

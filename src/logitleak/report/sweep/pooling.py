@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from logitleak.metrics.paired import TABLE, counted_leak
-from logitleak.metrics.proportion import wilson
+from logitleak.metrics.proportion import clustered
 from logitleak.report.sweep.load import Cell, Sweep, spelled
 
 SHARES = ("accuracy", "out", "wins", "owner_wins", "too_close", "owner_named", "prior_accuracy")
@@ -47,8 +47,8 @@ class Value:
 
     Attributes:
         value: a pooled share, or a mean.
-        low, high: the Wilson 95 % interval of a share, Newcombe's of a leak in pairs; the least and greatest value of a
-            mean.
+        low, high: the Wilson 95 % interval of a share (of one try of each target where worlds try it again),
+            Newcombe's of a leak in pairs; the least and greatest value of a mean.
         successes, trials: of a share; None for a mean.
         least, most: a share's least and greatest value among seeds; a mean's among its cells.
         count, unit: how many seeds (of a share), cells or federations (of a mean) these are.
@@ -114,9 +114,9 @@ def _share(cells: Sequence[Cell], column: str) -> Value:
     successes, trials = _counts(cells, column)
     seeds = grouped(cells, ["seed"]).values()
     values = [hits / of for hits, of in (_counts(group, column) for group in seeds)]
-    low, high = wilson(successes, trials)
+    found = clustered(successes, trials, sum(_units(cell, column) for cell in cells))
     return Value(
-        successes / trials, low, high, successes, trials, min(values), max(values), len(values), "seeds"
+        found["value"], found["low"], found["high"], successes, trials, min(values), max(values), len(values), "seeds"
     )  # fmt: skip
 
 
@@ -136,6 +136,12 @@ def _trials(cell: Cell, column: str) -> int:
         return int(cell.row["out_targets"])
     ties = {"wins": "ties", "owner_wins": "owner_ties"}.get(column)
     return int(cell.row["targets"]) - (int(cell.row.get(ties) or 0) if ties else 0)
+
+
+def _units(cell: Cell, column: str) -> int:
+    """How many different targets stand behind these tries: more than two worlds leave a target out several times."""
+    units = cell.row.get("out_units") if column == "out" else None
+    return _trials(cell, column) if units is None else int(units)
 
 
 def _known(cell: Cell, column: str, share: bool) -> bool:

@@ -9,7 +9,7 @@ from logitleak.report.parts.load import rows, table
 from logitleak.report.parts.words import percent, points, size
 from logitleak.report.run.page import Row, fixed, flatten, plain
 from logitleak.report.sweep.load import NONE, SCHEMES, Cell, Sweep, spelled
-from logitleak.report.sweep.pooling import ordered, wilson
+from logitleak.report.sweep.pooling import clustered, ordered
 
 NUMBERS = {
     "accuracy": ("accuracy", percent),
@@ -111,7 +111,8 @@ def _rival(entries: Sequence[dict[str, Any]]) -> dict[str, str] | None:
     if not shares:
         return None
     successes, trials = (sum(share[key] for share in shares) for key in ("successes", "trials"))
-    low, high = wilson(successes, trials)
+    found = clustered(successes, trials, trials)
+    low, high = found["low"], found["high"]
     means = [table(one, "mean").get("ssim") for one in entries]
     ssims = [value for value in means if value is not None]
     return {
