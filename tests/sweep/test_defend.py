@@ -27,7 +27,7 @@ from logitleak.sealed.game import taking_part
 from logitleak.sweep.cells import combine
 from logitleak.sweep.config import Sweep
 from logitleak.sweep.defend import CONFIGURED, NONE, SUM, plan
-from logitleak.sweep.frontier import _about_a_client, _bound, _pooled, write_frontier
+from logitleak.sweep.frontier import _about_a_client, _bound, _pooled, _strongest, write_frontier
 from logitleak.sweep.recommend import hidden, kept, recommend
 from logitleak.sweep.table import table
 
@@ -37,7 +37,7 @@ Tiny = Callable[..., dict[str, Any]]
 def area(value: float, half: float = 0.05) -> dict[str, Any]:
     return {
         "value": value, "low": value - half, "high": value + half, "seeds": [value], "onlooker": "server",
-        "variant": "all rounds",
+        "variant": "all rounds", "claim": "game",
     }  # fmt: skip
 
 
@@ -314,11 +314,11 @@ def test_what_leaks_for_sure_is_no_unknown() -> None:
 def test_areas_of_seeds_keep_the_shape_of_their_intervals() -> None:
     """By hand: what is below adds up as squares, and what is above does."""
     one = {"value": 0.72, "low": 0.462, "high": 0.879}
-    alone = _pooled([one], "server", "all rounds")
+    alone = _pooled([one], "server", "all rounds", "game")
     assert alone is not None
     assert (alone["low"], alone["high"]) == (0.462, 0.879)
     other = {"value": 1.0, "low": 0.8, "high": 1.0}
-    found = _pooled([one, other], "server", "all rounds")
+    found = _pooled([one, other], "server", "all rounds", "game")
     assert found is not None
     assert found["value"] == pytest.approx(0.86)
     assert found["low"] == pytest.approx(0.86 - (0.258**2 + 0.2**2) ** 0.5 / 2, abs=1e-6)
@@ -375,3 +375,21 @@ def test_the_command_that_confirms_a_setting() -> None:
         assert words[-4:] == ["--seeds", "1", "2", "3"]
         if wanted == CONFIGURED:
             assert json.loads(words[6].removeprefix("defenses=")) == [entry]
+
+
+def test_naming_clients_counts_where_who_took_part_is_hidden() -> None:
+    """Who holds somebody may be plain where the same client's worlds cannot be told apart."""
+
+    def tried(by_coins: float, by_client: float | None) -> Any:
+        result = {
+            "game": {"area": {"value": by_coins, "low": 0.3, "high": 0.7}},
+            "clients": {"area": by_client and {"value": by_client, "low": 0.4, "high": 1.0}},
+        }
+        return SimpleNamespace(audit={"audits": []}, results=lambda audit: {("server", "all rounds"): result})
+
+    found = _strongest(cast(Any, [tried(0.55, 0.9), tried(0.45, 0.8)]))
+    assert found is not None
+    assert (found["value"], found["claim"]) == (pytest.approx(0.85), "clients")
+    alone = _strongest(cast(Any, [tried(0.6, None)]))  # behind a sum clients are not told apart
+    assert alone is not None
+    assert (alone["value"], alone["claim"]) == (0.6, "game")

@@ -42,6 +42,8 @@ class MeanArea(Record):
         value, low, high: with a 95 % interval of the mean; one half is a coin.
         seeds: of each seed.
         onlooker, variant: whose, and by which score.
+        claim: what is told apart. "game": at one client, what took part from what did not. "clients": clients that hold
+            what is asked about from those that do not.
     """
 
     value: float
@@ -50,6 +52,7 @@ class MeanArea(Record):
     seeds: list[float]
     onlooker: str
     variant: str
+    claim: Literal["game", "clients"]
 
 
 class Line(Record):
@@ -61,8 +64,8 @@ class Line(Record):
         missing: what failed, or was not computed, in words; empty where everything is there.
         leaks: by attack.
         identity: who is at which client, by the score that was named beforehand, for who sees every upload.
-        strongest: the same by whichever score and onlooker is farthest from one half; of many, so it is never exactly
-            one half.
+        strongest: the same by whichever score, onlooker and claim is farthest from one half; of many, so it is never
+            exactly one half.
         records: which single images were used, never asked about; null without such an audit.
         epsilon: the lower bound of the first audit that has one, by the score that was named beforehand, for who sees
             most, in the first seed; null where no coins allow one.

@@ -57,7 +57,7 @@ class Show(Strict):
         value: what tables and bars show. In sweeps with a game "accuracy" is success where the targets are in, "out"
             where they are out, "leak" the difference, "wins" the share of targets whose image is better where they
             are in; "owner_leak" and "owner_wins" are of the image of the owner, or of the client that a
-            unit is at. "identity" is the area under the curve for who is at which client, whatever the attack.
+            unit is at. "identity" is the area under the curve for who is where, whatever the attack.
         strip: what strips show: the chosen image of every "round", of every value of ``columns`` ("cell"), or the
             "prior" images.
         targets: how many targets strips show.

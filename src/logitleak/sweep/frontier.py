@@ -21,7 +21,7 @@ from logitleak.sweep.compute import failure_of, folder_of
 from logitleak.sweep.defend import AXIS, NONE
 from logitleak.sweep.image_leak import image_leak, is_shown
 from logitleak.sweep.recommend import HIDDEN, KEPT, recommend
-from logitleak.sweep.table import area_of, table
+from logitleak.sweep.table import CLAIMS, Claim, area_by, table
 from logitleak.sweep.tried import TriedFederation
 from logitleak.wire.transcript import Transcript
 
@@ -98,7 +98,9 @@ def _line(
 ) -> dict[str, Any]:
     """Everything about one setting."""
     done = [one for one in federations if one.metrics]
-    identity = [area_of(one.metrics["identity"] or {}) for one in done]
+    named = [one.metrics["identity"] or {} for one in done]
+    claim = next((claim for claim in CLAIMS if any(area_by(one, claim) for one in named)), CLAIMS[0])
+    identity = [area for one in named if (area := area_by(one, claim))]
     ours = {one.seed: one.right(one.predicted.get("clients")) for one in done}
     # without defense there are the same coins, so the same images count
     bare = {one.seed: plain[one.seed] for one in done if one.seed in plain}
@@ -119,7 +121,7 @@ def _line(
         "defenses": defenses,
         "missing": _missing(federations, rows),
         "leaks": leaks,
-        "identity": _pooled([area for area in identity if area], "server", "all rounds"),
+        "identity": _pooled(identity, "server", "all rounds", claim),
         "strongest": _strongest(done),
         "records": records[0] if records else None,
         # of the first seed: the largest of several would have to be paid for
@@ -157,7 +159,9 @@ def _found(out: Path, row: dict[str, Any]) -> dict[str, Any] | None:
     return leak
 
 
-def _pooled(areas: Sequence[dict[str, Any]], onlooker: str, variant: str) -> dict[str, Any] | None:
+def _pooled(
+    areas: Sequence[dict[str, Any]], onlooker: str, variant: str, claim: Claim
+) -> dict[str, Any] | None:
     """The mean over seeds. What their intervals leave below adds up as independent errors do, and so does what they
     leave above, since an area's interval is no symmetric one (Zou and Donner, 2008): a single seed keeps its own."""
     if not areas:
@@ -167,21 +171,25 @@ def _pooled(areas: Sequence[dict[str, Any]], onlooker: str, variant: str) -> dic
     above = math.hypot(*(area["high"] - area["value"] for area in areas)) / len(areas)
     found = {"value": value, "low": max(0.0, value - below), "high": min(1.0, value + above)}
     seeds = [area["value"] for area in areas]
-    return {**rounded(found), "seeds": seeds, "onlooker": onlooker, "variant": variant}
+    return {**rounded(found), "seeds": seeds, "onlooker": onlooker, "variant": variant, "claim": claim}
 
 
 def _mean(federations: Sequence[TriedFederation], audit: str) -> list[dict[str, Any]]:
-    """Every score of an audit that all seeds have, in the order of the first."""
+    """Every score of an audit that all seeds have, by each claim, in the order of the first."""
     found = [one.results(audit) for one in federations if one.audit]
     if not found:
         return []
-    shared = [name for name in found[0] if all(area_of(each.get(name, {})) for each in found)]
-    pooled = [_pooled([area_of(each[name]) for each in found], *name) for name in shared]
+    pooled = [
+        _pooled([area_by(each[name], claim) for each in found], *name, claim)
+        for claim in CLAIMS
+        for name in found[0]
+        if all(area_by(each.get(name, {}), claim) for each in found)
+    ]
     return [one for one in pooled if one is not None]
 
 
 def _strongest(federations: Sequence[TriedFederation]) -> dict[str, Any] | None:
-    """Whichever score of identities is farthest from one half, over all onlookers and rounds."""
+    """Whichever score of identities is farthest from one half, over all onlookers, rounds and claims."""
     return max(_mean(federations, _IDENTITY), key=lambda area: abs(area["value"] - 0.5), default=None)
 
 

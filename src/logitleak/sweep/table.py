@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from logitleak import registry
 from logitleak.errors import UserError
@@ -27,6 +27,12 @@ COLUMNS = (
 """What is known of a finished cell; shares are in [0, 1]. ``out`` is of so many tries (``out_targets``) of so many
 different targets (``out_units``). The last two are the registered attack and what it needs of a transcript, with spaces
 between."""
+
+
+Claim = Literal["game", "clients"]
+CLAIMS: tuple[Claim, ...] = ("game", "clients")
+"""What an area of an audit may be about: at one client, what took part against what did not, by the coins of a game; or
+clients that hold what is asked about against those that do not."""
 
 
 def write_table(out: Path) -> None:
@@ -108,9 +114,14 @@ def _identity(found: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def area_of(result: dict[str, Any]) -> dict[str, Any]:
-    """The area under the curve of a result of an audit: by the coins of a game, or else among clients; empty where
-    there is none."""
-    found: dict[str, Any] = (result.get("game") or result.get("clients") or {}).get("area") or {}
+    """The area under the curve of a result of an audit, by the first of `CLAIMS` that it has; empty where there is
+    none."""
+    return next((found for claim in CLAIMS if (found := area_by(result, claim))), {})
+
+
+def area_by(result: dict[str, Any], claim: Claim) -> dict[str, Any]:
+    """The same by one claim."""
+    found: dict[str, Any] = (result.get(claim) or {}).get("area") or {}
     return found
 
 

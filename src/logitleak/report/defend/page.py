@@ -21,6 +21,7 @@ _BADGES = {
     "exposed": "Nothing that was tried hides it",
     "unknown": "Too little is known",
 }
+_CLAIMS = {"game": "who took part", "clients": "at which client"}
 
 
 def context(found: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -130,7 +131,11 @@ def _row(place: int, line: dict[str, Any], attacks: list[str], advice: dict[str,
         "leaks": [_leak(table(table(line, "leaks"), name)) for name in attacks],
         "identity": area(identity) or "–",
         "strongest": f"{strongest['value']:.2f}" if strongest else "–",
-        "by": f"{strongest['onlooker']}, {strongest['variant']}" if strongest else "",
+        "by": ", ".join(
+            [*(str(strongest[key]) for key in ("onlooker", "variant")), _CLAIMS[strongest["claim"]]]
+        )
+        if strongest
+        else "",
         "records": area(table(line, "records")) or "–",
         "epsilon": "–" if line.get("epsilon") is None else f"{line['epsilon']:.2f}",
         "promised": "see below" if line.get("promised") else "none",
