@@ -14,12 +14,13 @@ from logitleak import registry
 from logitleak.attacks.base import create
 from logitleak.attacks.undone import UndoneView, undoes
 from logitleak.attacks.views import FirstRounds, OwnModelView, SumView, ViewOf, WithoutClient
+from logitleak.audits.identity import Identity, IdentitySettings
 from logitleak.defenses.base import Defense
 from logitleak.defenses.draws import Seeded
 from logitleak.defenses.shield import Shield
 from logitleak.metrics.leak import compare
 from logitleak.metrics.ssim import ssim
-from logitleak.types import Payload, ServerView
+from logitleak.types import Knowledge, Payload, PublicData, ServerView
 
 
 def made(name: str, client: int = 0, **values: Any) -> Defense:
@@ -154,3 +155,44 @@ def test_views_stand_on_undone_ones() -> None:
     for one in (view, WithoutClient(view, 0), OwnModelView(view)):
         assert undoes(one)
     assert not undoes(SumView(Sent(MemoryView(), few)))
+
+
+NOISY = [[made("gaussian", k, clip=1e6, sigma=60.0)] for k in range(2)]
+
+
+def noisy(more: float) -> MemoryView:
+    """Two clients and forty targets; client 0 believes so much more in every second one, whatever it is shown."""
+    view, generator = MemoryView(clients=2, rounds=1), torch.Generator().manual_seed(3)
+    rows, classes = 1200, 60
+    labels = torch.randint(classes, (rows,), generator=generator)
+    images = torch.zeros(rows, 3, 8, 8, dtype=torch.uint8)
+    view.knowledge = Knowledge(PublicData(images, labels, labels >= 40), torch.arange(40), classes)
+    view.logits = 4 * torch.randn(rows, classes, generator=generator).expand(3, 1, -1, -1).clone()
+    view.logits[0, 0, :, 0:40:2] += more
+    return view
+
+
+def who_is_in(more: float, knows: bool) -> float:
+    """The area under the curve of client 0's scores, every second target against the others."""
+    sent = Sent(noisy(more), NOISY)
+    view = UndoneView(sent, "logits", NOISY) if knows else sent
+    scores = Identity(IdentitySettings()).ask(view)["all rounds"][0]
+    return float((scores[0:40:2, None] > scores[None, 1:40:2]).double().mean())
+
+
+def test_noise_on_logits_is_averaged_out_by_who_knows_of_it() -> None:
+    """A softmax of what is mostly noise says which noise is largest: who reads so finds little in 1,200 rows."""
+    assert who_is_in(9.0, knows=True) > 0.8
+    assert who_is_in(9.0, knows=False) < 0.65
+    assert who_is_in(0.0, knows=True) == pytest.approx(0.5, abs=0.2)  # of 20 and 20
+
+
+def test_everything_that_is_compared_has_one_scale() -> None:
+    """The noisiest client's: others, the server and its shadows are read as it is, so that references fit."""
+    defenses = [[made("gaussian", clip=1e6, sigma=60.0)], [], [made("gaussian", clip=1e6, sigma=1.0)]]
+    bare = MemoryView()
+    view = UndoneView(bare, "logits", defenses)
+    for client in range(3):
+        torch.testing.assert_close(view.client_logits(client, 1)[1], bare.client_logits(client, 1)[1] / 20)
+    torch.testing.assert_close(view.server_logits(2), bare.server_logits(2) / 20)
+    torch.testing.assert_close(view.shadow_logits(1, 2), bare.shadow_logits(1, 2) / 20)

@@ -13,6 +13,7 @@ from torch import Tensor
 from logitleak import registry
 from logitleak.defenses.base import Defense
 from logitleak.defenses.draws import Seeded
+from logitleak.defenses.noise import READABLE, Noise
 from logitleak.defenses.shield import Shield
 from logitleak.defenses.spaces import LEAST, Kind, convert
 from logitleak.defenses.undoing import undone, undone_by_means
@@ -22,6 +23,8 @@ KINDS: tuple[Kind, ...] = ("logits", "probabilities")
 ROWS, CLASSES = 40, 30
 
 UNDONE = {"temperature", "clip-confidence", "sparse"}
+MADE_SMALLER = {"gaussian", "laplace"}
+"""Read at another scale; their uploads stay what they are."""
 
 
 def made(name: str, kind: Kind, **values: Any) -> Defense:
@@ -46,12 +49,13 @@ def sent(values: Tensor, kind: Kind, *defenses: Defense, round: int = 1) -> Tens
 @pytest.mark.parametrize("name", registry.names("defense"))
 def test_what_brings_no_undo_is_read_as_it_is(name: str, kind: Kind) -> None:
     defense = made(name, kind)
-    assert bool(defense.undoing) is (name in UNDONE)
+    assert bool(defense.undoing) is (name in UNDONE | MADE_SMALLER)
+    assert defense.scale == 1.0  # at their default strengths no noise is above what a softmax can read
     assert defense.undoing == "" or defense.undoing.endswith(".")
     found, heard = undone(outputs(kind), kind, [defense])
     assert (found.shape, found.dtype) == ((ROWS, CLASSES), torch.float64)
     assert (heard.shape, heard.dtype) == ((ROWS,), torch.bool)
-    if not defense.undoing:
+    if name not in UNDONE:
         assert torch.equal(found, outputs(kind).double())
         assert bool(heard.all())
     none, of_none = undone(outputs(kind)[:0], kind, [defense])
@@ -182,6 +186,24 @@ def test_defenses_are_undone_from_the_last_to_the_first(kind: Kind) -> None:
     p, q = (convert(one.double(), kind, "probabilities") for one in (values, found))
     wrong = convert(sent(values, kind, *several), kind, "probabilities").double()
     assert float((q - p).abs().max()) < 0.05 * float((wrong - p).abs().max())
+
+
+@pytest.mark.parametrize(("name", "values", "deviation"), [
+    ("gaussian", {"sigma": 60.0}, 60.0), ("laplace", {"scale": 30.0}, 30 * 2**0.5), ("gaussian", {"sigma": 2.0}, 2.0),
+])  # fmt: skip
+def test_noise_is_read_at_a_scale_at_which_a_softmax_bears_it(
+    name: str, values: dict[str, float], deviation: float
+) -> None:
+    defense = made(name, "logits", clip=1e6, **values)
+    assert isinstance(defense, Noise)
+    assert defense.deviation == pytest.approx(deviation)
+    noise = sent(torch.zeros(4000, CLASSES), "logits", defense)
+    assert float(noise.std()) == pytest.approx(deviation, rel=0.02)
+    assert defense.scale == pytest.approx(min(1.0, READABLE / deviation))
+    found, heard = undone(noise, "logits", [defense])
+    assert torch.equal(found, noise.double())  # the scale is the whole view's, not the upload's
+    assert bool(heard.all())
+    assert made(name, "probabilities", **values).scale == 1.0
 
 
 def test_what_a_mean_bears() -> None:

@@ -93,6 +93,17 @@ class Defense(ABC):
         mean alone undoes nothing else."""
         return type(self).undo is Defense.undo
 
+    @property
+    def undoable(self) -> bool:
+        """Whether, with these settings, a server that knows of it reads an upload otherwise than one that does not."""
+        return bool(self.undoing)
+
+    @property
+    def scale(self) -> float:
+        """By which factor a server that knows of it makes all logits smaller that it compares, uploads and its own,
+        once uploads are undone; 1 leaves them."""
+        return 1.0
+
     def undo(self, values: Tensor) -> Tensor:
         """What a server that knows the settings takes an upload for, in place of what left: what was given to
         `on_upload`, or the best guess at that; by default the upload as it is.

@@ -48,6 +48,11 @@ class Gaussian(Noise):
         """As configured."""
         return self.settings.delta
 
+    @property
+    def deviation(self) -> float:
+        """σ."""
+        return self.settings.sigma
+
     def lengths(self, values: Tensor) -> Tensor:
         """L2 norms."""
         return torch.linalg.vector_norm(values, dim=-1, keepdim=True)

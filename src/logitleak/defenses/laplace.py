@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 from torch import Tensor
 
@@ -40,6 +42,11 @@ class Laplace(Noise):
     def delta(self) -> float:
         """0: the guarantee is a pure one."""
         return 0.0
+
+    @property
+    def deviation(self) -> float:
+        """√2·b."""
+        return math.sqrt(2) * self.settings.scale
 
     def lengths(self, values: Tensor) -> Tensor:
         """L1 norms."""

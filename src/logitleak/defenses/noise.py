@@ -10,21 +10,46 @@ from logitleak.defenses.accounting import promise, upward
 from logitleak.defenses.base import Defense
 from logitleak.defenses.spaces import onto_simplex
 
+READABLE = 3.0
+"""The largest standard deviation that noise on logits keeps for who reads them knowing of it: the smallest softmax
+temperature that audits read with."""
+
 
 class Noise(Defense):
     """Scales every row down to a length of at most C, then adds noise to every entry, new in each round. Probabilities
     are put back onto the nearest distribution afterward, which costs the guarantee nothing.
 
+    Nobody takes noise off a single number. But the softmax of a row that is mostly noise says which noise is largest,
+    while the mean of many rows says what they have in common: logits that are made small go through a softmax as
+    through a line, and so their noise is averaged out over rows.
+
     Attributes:
         apart: how far two distributions may be from each other, in the length that is bounded.
         delta: δ of the guarantee.
+        deviation: standard deviation of the noise on an entry.
     """
 
     apart: float
+    undoing = (
+        "Noised logits, and all others beside them, made so small that a softmax is a line to them and the mean over "
+        "rows takes the noise off."
+    )
 
     @property
     @abstractmethod
     def delta(self) -> float: ...
+
+    @property
+    @abstractmethod
+    def deviation(self) -> float: ...
+
+    @property
+    def undoable(self) -> bool:
+        return self.scale < 1
+
+    @property
+    def scale(self) -> float:
+        return min(1.0, READABLE / self.deviation) if self.kind == "logits" else 1.0
 
     @property
     def sensitivity(self) -> float:

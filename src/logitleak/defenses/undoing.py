@@ -30,7 +30,7 @@ def undone(values: Tensor, kind: Kind, defenses: Sequence[Defense]) -> tuple[Ten
     found, form = values.double(), kind
     heard = torch.ones(len(values), dtype=torch.bool)
     for defense in reversed(defenses):
-        if not defense.undoing or len(values) == 0:
+        if not defense.undoable or len(values) == 0:
             continue
         found, form = convert(found, form, defense.space), defense.space
         heard &= ~defense.silent(found)

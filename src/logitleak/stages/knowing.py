@@ -67,7 +67,7 @@ def _chains(view: ServerView, known: Sequence[Known], members: Sequence[int] | N
         each = [_made(known, client) for client in members]
         alike = all(one == each[0] for one in each)
         chains = [undone_by_means(form_of(view.upload_kind), each[0]) if alike else []]
-    return chains if any(one.undoing for chain in chains for one in chain) else []
+    return chains if any(one.undoable for chain in chains for one in chain) else []
 
 
 def described(view: Transcript) -> list[str]:
@@ -77,7 +77,7 @@ def described(view: Transcript) -> list[str]:
     if not known:
         return []
     chains = [] if view.upload_kind in MODEL_KINDS else _chains(view, known, _source(view)[1])
-    acting = {id(one) for chain in chains for one in chain if one.undoing}
+    acting = {id(one) for chain in chains for one in chain if one.undoable}
     said = [f"{one.name}: {one.made.undoing}" for one in known if one.made and id(one.made) in acting]
     first = "Which defenses clients were told to use, with their settings and in their order."
     if not said:
