@@ -72,7 +72,7 @@ def _recorded(view: Transcript) -> dict[str, Any]:
         "elsewhere: what its recording says of it was not checked.",
         "sees": [
             *_uploads(view, f"in {view.rounds} recorded rounds where it answered"),
-            *(f"By its recording, which nobody checked: {line}" for line in described(view)),
+            *(f"By its recording, which nobody checked: {line}" for line in described(view, recorded=True)),
         ],
         "knows": [
             f"The public set: {len(public)} {_labelled(view)} images, of which {int(public.sensitive.sum())} were "
