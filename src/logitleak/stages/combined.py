@@ -35,6 +35,11 @@ def check_combined(mine: Sequence[tuple[str, Defense]]) -> None:
                 f"The defense {name} looks at private data, and voids what {promising[0]} promises of them; leave "
                 "one of the two out."
             )
+        if training and made.company is not None and made.company.teachers:
+            raise UserError(
+                f"Behind the defense {name} only what its teachers say leaves, and {training[0][0]} changes how the "
+                "client's own model learns, not them; leave one of the two out."
+            )
     _check_order(mine)
 
 
