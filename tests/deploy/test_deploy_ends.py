@@ -23,8 +23,8 @@ from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
 from logitleak.federation.channel import TooFewClients
 from logitleak.progress import Quiet
-from logitleak.stages.federate import federate
 from logitleak.stages.defended import promised
+from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.opening import open_run
 from logitleak.stages.run import attack_run, write_report

@@ -224,8 +224,8 @@ class Encryption:
         numbers = FixedPoint(largest, self.scale_bits - NOISE_BITS)
         if numbers.limit < LEAST_LEVELS:
             raise UserError(
-                f"A scale of {self.scale_bits} bits leaves values up to {largest:g} only {numbers.limit} steps above the "
-                "noise of ckks; raise federation.aggregation.settings.scale_bits, or lengthen its chain."
+                f"A scale of {self.scale_bits} bits leaves values up to {largest:g} only {numbers.limit} steps above "
+                "the noise of ckks; raise federation.aggregation.settings.scale_bits, or lengthen its chain."
             )
         return numbers
 

@@ -22,8 +22,8 @@ LEAST_LEVELS = 256
 """With fewer levels between 0 and the range a mean says little."""
 
 Range = Annotated[float, Field(ge=1e-3, le=1e9)]
-"""The largest absolute value that is summed, as users may set it: of outputs, which are neither all tiny nor beyond what
-an answer may hold."""
+"""The largest absolute value that is summed, as users may set it: of outputs, which are neither all tiny nor beyond
+what an answer may hold."""
 
 
 def range_of(kind: UploadKind, given: float | None) -> float:

@@ -59,8 +59,8 @@ def _check_order(mine: Sequence[tuple[str, Defense]]) -> None:
         replaces = made.company is not None and not made.company.teachers
         if replaces and changed is not None:
             raise UserError(
-                f"The defense {name} puts outputs of an understudy beside those that {changed} has changed, which tells "
-                f"them apart; put {name} first."
+                f"The defense {name} puts outputs of an understudy beside those that {changed} has changed, which "
+                f"tells them apart; put {name} first."
             )
         if made.guarantee(1, 1) != "none":
             before = name

@@ -171,8 +171,8 @@ class TranscriptWriter:
 
         Args:
             rounds: how many are whole, at least one.
-            asked: in how many uploads were asked for, where these are more; those of a round that is not whole are forgotten, and count for
-                what defenses promise.
+            asked: in how many uploads were asked for, where these are more; those of a round that is not whole are
+                forgotten, and count for what defenses promise.
         """
         self.rewind(rounds)
         facts = {"rounds": rounds, "asked": asked if asked > rounds else None}
