@@ -118,7 +118,7 @@ def _uploads(view: Transcript, rounds: str) -> list[str]:
     """What is seen of what clients sent."""
     outputs = _UPLOADED[view.manifest.uploads.kind]
     if view.summed:
-        return aggregation.described(view, outputs)
+        return aggregation.described(view, outputs, drawn_in(view))
     return [f"Each client's {outputs}, {rounds}.", "Which client sent them."]
 
 
