@@ -14,6 +14,7 @@ import torch
 
 import logitleak
 from logitleak import CaptureWriter, UserError
+from logitleak.capture import writer
 from logitleak.capture.inspect import inspect
 from logitleak.stages.record import import_recorded
 from logitleak.stages.verify import verify
@@ -221,12 +222,65 @@ def test_slips(tmp_path: Path) -> None:
         ({"title": ""}, '"title"'),
         ({"targets": []}, '"targets"'),
         ({"kind": "logit"}, '"uploads.kind"'),
+        ({"targets": [1.5]}, "A target is a whole number, not 1.5"),
+        ({"targets": ["a"]}, "A target is a whole number, not 'a'"),
+        ({"targets": "0"}, "targets are a list of whole numbers"),
+        ({"targets": 3}, "targets are a list of whole numbers"),
+        ({"targets": [0, 0]}, "targets: a target is named twice"),
+        ({"targets": [J]}, "targets: 4 is out of range"),
+        ({"defenses": ["round"]}, '"defenses.0": Input should be a valid dict'),
+        ({"defenses": "round"}, '"defenses": Input should be a valid list'),
+        ({"defenses": [{"name": "gaussian", "settings": {"sigma": -2}}]}, "defenses.0: .*sigma"),
+        ({"defenses": [{"name": "round", "settings": {"digit": 1}}]}, "defenses.0: .*digit"),
+        ({"defenses": [{"name": "x", "settings": {"a": object()}}]}, "defenses.0.settings.a is <object"),
+        ({"defenses": [{"name": "x", "settings": {"a": {1, 2}}}]}, "defenses.0.settings.a is {1, 2}"),
+        ({"private": "x"}, '"private"'),
+        ({"private": {"images": "private", "owners": {"3": 0}}}, "private.owners: 3: no target is called"),
+        ({"private": {"images": "private", "owners": [0]}}, '"private.owners"'),
+        ({"private": {"images": "private", "game": {"in": [0], "out": [0]}}}, "is both in and out"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=said) as caught:
         begun(tmp_path / "capture", **arguments)
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "capture").exists()
+
+
+def test_settings_of_numpy_and_what_is_there_twice(tmp_path: Path) -> None:
+    """YAML knows no numbers of numpy, and an import reads no aliases."""
+    shared = {"sigma": np.float64(2.0), "clip": np.int64(3)}
+    told = [
+        {"name": "gaussian", "settings": shared},
+        {"name": np.str_("own"), "settings": {"of": (shared, shared)}},
+    ]
+    for resume in (False, True):
+        with begun(tmp_path / "capture", defenses=told, resume=resume) as record:
+            for round in (3, 4) if resume else (1, 2):
+                record.upload(round, 0, outputs(round))
+    first, second = imported(tmp_path / "capture", tmp_path / "run").manifest.defenses
+    assert (first.settings["sigma"], first.settings["clip"]) == (2.0, 3.0)
+    assert second.settings == {"of": [{"sigma": 2.0, "clip": 3}] * 2}
+
+
+def test_a_round_is_whole_when_the_description_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = begun(tmp_path / "capture")
+    record.upload(1, 0, outputs(1))
+
+    def full(path: Path, text: str) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "write_text", full)
+        with pytest.raises(OSError, match="no space left"):
+            record.upload(2, 0, outputs(2))
+    assert record.whole == []
+    record.upload(2, 0, outputs(2))  # and what was recorded of round 1 is not lost
+    record.close()
+    assert record.whole == [1, 2]
+    assert imported(tmp_path / "capture", tmp_path / "run").rounds == 2
 
 
 def test_a_folder_with_something_in_it(tmp_path: Path) -> None:
