@@ -15,7 +15,10 @@ import torch
 import logitleak
 from logitleak import CaptureWriter, UserError
 from logitleak.capture import writer
+from logitleak.capture.description import read
+from logitleak.capture.findings import Findings
 from logitleak.capture.inspect import inspect
+from logitleak.capture.targets import check_targets
 from logitleak.stages.record import import_recorded
 from logitleak.stages.verify import verify
 from logitleak.wire.transcript import Transcript
@@ -281,6 +284,20 @@ def test_a_round_is_whole_when_the_description_says_so(
     record.close()
     assert record.whole == [1, 2]
     assert imported(tmp_path / "capture", tmp_path / "run").rounds == 2
+
+
+def test_an_owner_that_never_answered_is_a_client(tmp_path: Path) -> None:
+    """So that its name is known in "private.owners"."""
+    private = {"images": "private", "owners": {"0": "north"}}
+    with begun(tmp_path / "capture", private=private) as record:
+        record.upload(1, "south", outputs(1))
+    findings = Findings()
+    description = read(tmp_path / "capture", findings)
+    assert description is not None
+    assert description.client_names == ["north", "south"]
+    check_targets(description, findings)
+    assert findings.kept == []
+    assert begun(tmp_path / "capture", private=private, resume=True).whole == [1]
 
 
 def test_a_folder_with_something_in_it(tmp_path: Path) -> None:

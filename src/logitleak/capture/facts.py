@@ -72,3 +72,13 @@ def check_facts(described: Mapping[str, Any]) -> None:
     for found in findings.kept:
         if found.level == "error":
             raise UserError(f"This cannot be a capture: {found.where}: {found.what}")
+
+
+def owners_of(private: Any) -> set[str]:
+    """The clients that hold targets, by what only those know who own the data, whatever its form."""
+    owners = private.get("owners") if isinstance(private, dict) else None
+    return (
+        {str(one) for one in owners.values() if isinstance(one, int | str)}
+        if isinstance(owners, dict)
+        else set()
+    )

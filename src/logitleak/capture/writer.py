@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from logitleak.capture.facts import check_facts, check_form, given_targets, plain
+from logitleak.capture.facts import check_facts, check_form, given_targets, owners_of, plain
 from logitleak.capture.given import given_outputs, given_rows
 from logitleak.capture.parts import CLIENT
 from logitleak.capture.public import public_table, write_public
@@ -254,8 +254,9 @@ class CaptureWriter:
         self._own.discard(round)
 
     def _describe(self, rounds: list[int], clients: dict[int, list[str]], own: set[int]) -> dict[str, Any]:
-        """The description of the capture with these rounds."""
-        names = sorted({name for round in rounds for name in clients[round]}, key=_as_number)
+        """The description of the capture with these rounds. Who holds a target is a client of it, answered or not."""
+        answered = {name for round in rounds for name in clients[round]}
+        names = sorted(answered | owners_of(self._facts.get("private")), key=_as_number)
         numbers = [str(k) for k in range(len(names))]
         described = dict(self._facts) | {
             "clients": len(names) if names == numbers else names,
