@@ -451,3 +451,26 @@ def test_outputs_of_the_server_that_are_elsewhere_are_not_gone_on_with(tmp_path:
         file.write("server: {files: 'own/{round}.npz'}\n")
     with pytest.raises(UserError, match="other arguments"):
         begun(place, resume=True)
+
+
+@pytest.mark.parametrize(
+    "half", [".capture.yaml", ".public.csv", "public/.000003.png", "logits/round-1/.client-0.npz"]
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_half_a_file_that_a_killed_process_left_is_no_hindrance(
+    whole: bool, half: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "capture"
+    record = begun(place)
+    record.upload(1, 0, outputs(1))
+    if whole:
+        record.close()
+    left = place / f"{half}.999999999.partial"  # no process has such a number
+    left.write_text("half")
+    if half == ".public.csv" and not whole:
+        (place / "public.csv").unlink()
+    with begun(place, resume=True) as again:
+        assert again.whole == ([1] if whole else [])
+        again.upload(2, 0, outputs(2))
+    assert not left.exists()
+    assert imported(place, tmp_path / "run").rounds == (2 if whole else 1)
