@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from logitleak import registry
 from logitleak.aggregation.ckks import CKKS, CKKSSettings
 from logitleak.errors import UserError
 from needs import needs
@@ -80,11 +81,36 @@ def test_the_server_can_add_and_not_read() -> None:
         ({"chain": [30, 55]}, 3, "room for a scale of 19 bits"),
         ({"range": 1e9}, 3, "room for a scale"),
         ({}, 10**7, "room for a scale"),
+        ({"range": 0.5, "scale_bits": 24}, 3, "values up to 0.5 only 8 steps above the noise of ckks"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(settings: dict[str, Any], clients: int, said: str) -> None:
     with pytest.raises(UserError, match=said) as why:
         summing(clients, **settings)
+    assert "\n" not in str(why.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"scale_bits": 24}, "A scale of 24 bits leaves values up to 1 only 16 steps"),
+        ({"chain": [30, 40]}, "only 128 steps"),
+        ({"range": 0.9}, "a range of 0.9 clips them"),
+    ],
+)
+def test_probabilities_that_are_not_told_apart_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said) as why:
+        summing(3, "probabilities", **settings)
+    assert "\n" not in str(why.value)
+
+
+@pytest.mark.parametrize("kind", ["ckks", "secure-sum"])
+@pytest.mark.parametrize("largest", [0, 1e-300, 1e-4, 1e10, 1e308, float("nan")])
+def test_a_range_of_no_use_is_no_setting(kind: str, largest: float) -> None:
+    with pytest.raises(UserError, match=f"aggregator {kind}.*range") as why:
+        registry.settings(
+            f"aggregator {kind}", registry.load("aggregator", kind).Settings, {"range": largest}
+        )
     assert "\n" not in str(why.value)
 
 

@@ -92,6 +92,13 @@ def test_a_range_with_too_few_steps_is_refused_in_one_line() -> None:
     assert "\n" not in str(why.value)
 
 
+def test_a_range_that_clips_probabilities_is_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match="a range of 0.5 clips them; leave out") as why:
+        summing(3, kind="probabilities", bits=16, range=0.5)
+    assert "\n" not in str(why.value)
+    assert summing(3, kind="probabilities", range=2).numbers.largest == 2
+
+
 @pytest.mark.parametrize("bits", [16, 32, 48])
 @pytest.mark.parametrize("content", ["zeros", "ones", "uploads"])
 def test_one_masked_upload_is_uniform_whatever_it_holds(bits: int, content: str) -> None:

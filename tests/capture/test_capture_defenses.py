@@ -34,6 +34,14 @@ def test_they_reach_the_transcript_and_the_threat_model(capture: Path, tmp_path:
     assert "(round)" in said
 
 
+def test_guarantees_over_recorded_rounds_are_the_least(capture: Path, tmp_path: Path) -> None:
+    described = [{"name": "gaussian"}, {"name": "laplace"}, {"name": "round"}]
+    describe(capture, defenses=described)
+    view = Transcript(import_recorded(capture, tmp_path / "run").path)
+    said = [line for line in threat_model(view, True)["sees"] if "Guarantee" in line]
+    assert [("At least: uploads of rounds" in line) for line in said] == [True, True, False]
+
+
 def test_what_is_odd_is_said(capture: Path) -> None:
     describe(capture, defenses=[*DEFENSES, {"name": "round", "clients": ["b", "zoe"]}])
     found = inspect(capture).findings

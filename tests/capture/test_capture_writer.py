@@ -14,7 +14,11 @@ import torch
 
 import logitleak
 from logitleak import CaptureWriter, UserError
+from logitleak.capture import writer
+from logitleak.capture.description import read
+from logitleak.capture.findings import Findings
 from logitleak.capture.inspect import inspect
+from logitleak.capture.targets import check_targets
 from logitleak.stages.record import import_recorded
 from logitleak.stages.verify import verify
 from logitleak.wire.transcript import Transcript
@@ -221,12 +225,79 @@ def test_slips(tmp_path: Path) -> None:
         ({"title": ""}, '"title"'),
         ({"targets": []}, '"targets"'),
         ({"kind": "logit"}, '"uploads.kind"'),
+        ({"targets": [1.5]}, "A target is a whole number, not 1.5"),
+        ({"targets": ["a"]}, "A target is a whole number, not 'a'"),
+        ({"targets": "0"}, "targets are a list of whole numbers"),
+        ({"targets": 3}, "targets are a list of whole numbers"),
+        ({"targets": [0, 0]}, "targets: a target is named twice"),
+        ({"targets": [J]}, "targets: 4 is out of range"),
+        ({"defenses": ["round"]}, '"defenses.0": Input should be a valid dict'),
+        ({"defenses": "round"}, '"defenses": Input should be a valid list'),
+        ({"defenses": [{"name": "gaussian", "settings": {"sigma": -2}}]}, "defenses.0: .*sigma"),
+        ({"defenses": [{"name": "round", "settings": {"digit": 1}}]}, "defenses.0: .*digit"),
+        ({"defenses": [{"name": "x", "settings": {"a": object()}}]}, "defenses.0.settings.a is <object"),
+        ({"defenses": [{"name": "x", "settings": {"a": {1, 2}}}]}, "defenses.0.settings.a is {1, 2}"),
+        ({"private": "x"}, '"private"'),
+        ({"private": {"images": "private", "owners": {"3": 0}}}, "private.owners: 3: no target is called"),
+        ({"private": {"images": "private", "owners": [0]}}, '"private.owners"'),
+        ({"private": {"images": "private", "game": {"in": [0], "out": [0]}}}, "is both in and out"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=said) as caught:
         begun(tmp_path / "capture", **arguments)
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "capture").exists()
+
+
+def test_settings_of_numpy_and_what_is_there_twice(tmp_path: Path) -> None:
+    """YAML knows no numbers of numpy, and an import reads no aliases."""
+    shared = {"sigma": np.float64(2.0), "clip": np.int64(3)}
+    told = [
+        {"name": "gaussian", "settings": shared},
+        {"name": np.str_("own"), "settings": {"of": (shared, shared)}},
+    ]
+    for resume in (False, True):
+        with begun(tmp_path / "capture", defenses=told, resume=resume) as record:
+            for round in (3, 4) if resume else (1, 2):
+                record.upload(round, 0, outputs(round))
+    first, second = imported(tmp_path / "capture", tmp_path / "run").manifest.defenses
+    assert (first.settings["sigma"], first.settings["clip"]) == (2.0, 3.0)
+    assert second.settings == {"of": [{"sigma": 2.0, "clip": 3}] * 2}
+
+
+def test_a_round_is_whole_when_the_description_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = begun(tmp_path / "capture")
+    record.upload(1, 0, outputs(1))
+
+    def full(path: Path, text: str) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "write_text", full)
+        with pytest.raises(OSError, match="no space left"):
+            record.upload(2, 0, outputs(2))
+    assert record.whole == []
+    record.upload(2, 0, outputs(2))  # and what was recorded of round 1 is not lost
+    record.close()
+    assert record.whole == [1, 2]
+    assert imported(tmp_path / "capture", tmp_path / "run").rounds == 2
+
+
+def test_an_owner_that_never_answered_is_a_client(tmp_path: Path) -> None:
+    """So that its name is known in "private.owners"."""
+    private = {"images": "private", "owners": {"0": "north"}}
+    with begun(tmp_path / "capture", private=private) as record:
+        record.upload(1, "south", outputs(1))
+    findings = Findings()
+    description = read(tmp_path / "capture", findings)
+    assert description is not None
+    assert description.client_names == ["north", "south"]
+    check_targets(description, findings)
+    assert findings.kept == []
+    assert begun(tmp_path / "capture", private=private, resume=True).whole == [1]
 
 
 def test_a_folder_with_something_in_it(tmp_path: Path) -> None:
@@ -380,3 +451,26 @@ def test_outputs_of_the_server_that_are_elsewhere_are_not_gone_on_with(tmp_path:
         file.write("server: {files: 'own/{round}.npz'}\n")
     with pytest.raises(UserError, match="other arguments"):
         begun(place, resume=True)
+
+
+@pytest.mark.parametrize(
+    "half", [".capture.yaml", ".public.csv", "public/.000003.png", "logits/round-1/.client-0.npz"]
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_half_a_file_that_a_killed_process_left_is_no_hindrance(
+    whole: bool, half: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "capture"
+    record = begun(place)
+    record.upload(1, 0, outputs(1))
+    if whole:
+        record.close()
+    left = place / f"{half}.999999999.partial"  # no process has such a number
+    left.write_text("half")
+    if half == ".public.csv" and not whole:
+        (place / "public.csv").unlink()
+    with begun(place, resume=True) as again:
+        assert again.whole == ([1] if whole else [])
+        again.upload(2, 0, outputs(2))
+    assert not left.exists()
+    assert imported(place, tmp_path / "run").rounds == (2 if whole else 1)

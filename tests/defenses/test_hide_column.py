@@ -103,3 +103,17 @@ def test_it_comes_before_what_promises(tiny_config: Tiny) -> None:
             check(configs.parse(given | {"defenses": [noise, "hide-column"]}))
     apart = [{"name": "gaussian", "clients": [0]}, {"name": "hide-column", "clients": [1]}]
     check(configs.parse(given | {"defenses": apart}))
+
+
+@pytest.mark.parametrize("understudied", ["hide-column", "toward-public"])
+def test_nothing_changes_outputs_before_an_understudy_replaces_them(
+    understudied: str, tiny_config: Tiny
+) -> None:
+    """Raw columns beside coarser ones would name themselves."""
+    given = tiny_config() | {"attacks": {}}
+    for other in ("round", "hard-label", "temperature", "sparse", "top-k"):
+        with pytest.raises(UserError, match=f"those that {other} has changed.*put {understudied} first"):
+            check(configs.parse(given | {"defenses": ["early-stop", other, understudied]}))
+        check(configs.parse(given | {"defenses": ["early-stop", understudied, other]}))
+    check(configs.parse(given | {"defenses": ["hide-column", "toward-public"]}))
+    check(configs.parse(given | {"defenses": ["toward-public", "hide-column"]}))

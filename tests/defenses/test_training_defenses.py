@@ -321,6 +321,8 @@ def test_they_add_up() -> None:
     ("defenses", "said"),
     [
         (["mixup", "nfdp"], "Behind mixup the defense nfdp does not choose alone .*; put nfdp first"),
+        (["pate", "early-stop"], "only what its teachers say leaves, and early-stop changes"),
+        (["mixup", "pate"], "only what its teachers say leaves, and mixup changes"),
         (["nfdp", "hide-column"], "hide-column looks at private data, and voids what nfdp promises"),
         (
             ["gaussian", "mixup", "hide-column"],

@@ -21,11 +21,14 @@ from logitleak.deploy.folders import divide
 from logitleak.deploy.server import serve
 from logitleak.errors import UserError
 from logitleak.federation.bank import ModelBank
+from logitleak.federation.channel import TooFewClients
 from logitleak.progress import Quiet
+from logitleak.stages.defended import promised
 from logitleak.stages.federate import federate
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.opening import open_run
 from logitleak.stages.run import attack_run, write_report
+from logitleak.stages.threat import threat_model
 from logitleak.types import Absence, Payload
 from logitleak.wire.transcript import Transcript
 
@@ -66,6 +69,43 @@ def test_whole_rounds_of_a_killed_server_are_attacked_and_reported(
     finished = attack_run(config.out, "ridge", RIDGE)
     assert finished.metrics["federation"]["ended"] is None
     assert "The federation ended early" not in finished.report.read_text()
+
+
+def test_guarantees_count_uploads_that_left_in_a_round_that_is_not_whole(
+    four_clients: Tiny, tmp_path: Path
+) -> None:
+    values = four_clients("fedmd") | {"defenses": [{"name": "gaussian", "settings": {"sigma": 1000}}]}
+    config = deployment(values, tmp_path)
+
+    def lost(round: int, action: str, client: int, answer: Payload) -> Payload | Absence:
+        return Absence("failed: power cut") if (round, action) == (2, "digest") else answer
+
+    with pytest.raises(TooFewClients):
+        serve(config, lambda form: Loopback(config, lost))
+    view = Transcript(config.out)
+    assert (view.rounds, view.asked) == (1, 2)
+    said = str(threat_model(view)["sees"])
+    assert "over 2 uploads" in said
+    assert "At least" not in said
+    assert "over 2 uploads" in promised(view)["gaussian"]
+
+
+def test_a_killed_server_may_have_asked_once_more(four_clients: Tiny, tmp_path: Path) -> None:
+    config = deployment(four_clients("fedmd"), tmp_path)
+    killed_in(2, config, tmp_path / "killed")
+    assert Transcript(tmp_path / "killed").asked == 2
+    assert "asked" not in json.loads((config.out / "wire/manifest.json").read_text())
+
+
+def test_what_ends_between_rounds_was_asked_for_no_more(four_clients: Tiny, tmp_path: Path) -> None:
+    config = deployment(four_clients("dsfl"), tmp_path)
+
+    def lost(round: int, action: str, client: int, answer: Payload) -> Payload | Absence:
+        return Absence("failed: power cut") if (round, action) == (2, "learn") else answer
+
+    with pytest.raises(TooFewClients):
+        serve(config, lambda form: Loopback(config, lost))
+    assert Transcript(config.out).asked == 1
 
 
 def test_no_simulation_takes_the_place_of_what_was_recorded(four_clients: Tiny, tmp_path: Path) -> None:

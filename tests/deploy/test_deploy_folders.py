@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from logitleak import config as configs
+from logitleak.deploy.app import write_app
 from logitleak.deploy.client import Client
 from logitleak.deploy.config import of_run
 from logitleak.deploy.folders import client_folder, divide, fingerprint, read_facts, read_private, read_public
@@ -85,6 +86,40 @@ def test_nothing_half_divided_stays(
     with pytest.raises(OSError, match="No space left"):
         divide(configs.parse(four_clients("fedmd")), tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_half_divided_is_removed(four_clients: Tiny, tmp_path: Path) -> None:
+    """Private images are in it."""
+    left = tmp_path / ".data.999999999.partial"  # no process has such a number
+    (left / "client-0").mkdir(parents=True)
+    (left / "client-0/private.safetensors").write_bytes(b"images")
+    divide(configs.parse(four_clients("fedmd")), tmp_path / "data")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".data")] == []
+    assert (tmp_path / "data/server").is_dir()
+    (tmp_path / "app/.data.999999999.partial/sealed").mkdir(parents=True)
+    write_app(configs.parse(four_clients("fedmd")), tmp_path / "app", None, "127.0.0.1", 9092)
+    assert not (tmp_path / "app/.data.999999999.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"game": {"design": "twins"}}, "game.design=twins has no effect here"),
+        ({"candidates": 10}, "candidates=10 has no effect here; set candidates=0"),
+        ({"baselines": True}, "baselines=true has no effect here; set baselines=false"),
+    ],
+)
+def test_what_only_a_simulation_does_is_refused(
+    given: dict[str, Any], said: str, four_clients: Tiny, tmp_path: Path
+) -> None:
+    values = four_clients("fedmd")
+    with pytest.raises(UserError, match=said):
+        divide(configs.parse(values | given), tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    divide(configs.parse(values), tmp_path / "data")
+    with pytest.raises(UserError, match=said):
+        write_app(configs.parse(values | given), tmp_path / "app", tmp_path / "data", "127.0.0.1", 9092)
+    assert not (tmp_path / "app").exists()
 
 
 def test_another_public_set_is_noticed(four_clients: Tiny, tmp_path: Path) -> None:

@@ -373,15 +373,18 @@ def values_of(config: DeployConfig) -> int:
     return len(read_tensors(config.server_data / "public.safetensors")["images"]) * facts.num_classes
 
 
+@pytest.mark.parametrize("participation", [1.0, 0.75])
 @pytest.mark.parametrize("kind", KINDS)
 def test_sizes_are_said_beforehand(
-    kind: str, four_clients: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    kind: str, participation: float, four_clients: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_app(configs.parse(summed(four_clients, kind)), tmp_path, None, "127.0.0.1", 9092)
+    """Where some are not drawn, everybody else sends as many words again to take their masks off."""
+    values = summed(four_clients, kind, participation=participation)
+    write_app(configs.parse(values), tmp_path, None, "127.0.0.1", 9092)
     config = deployment_of(tmp_path)
     with caplog.at_level(logging.INFO):
         run = serve(config, lambda form: Loopback(config))
-    (size,) = set(Transcript(run.path).bytes_received(1).values())
+    (size,) = set(Transcript(run.path).bytes_received(1).values()) - {0}
     said = f"each client sends {size:,} bytes for a sum"
     assert said in caplog.text
     guide = (tmp_path / "README.md").read_text()

@@ -73,6 +73,13 @@ def test_the_server_has_no_mean_and_a_client_has_what_a_simulation_records(
     assert metrics["threat_model"]["adversary"].startswith("An honest-but-curious client")
 
 
+def test_a_client_has_all_means_or_there_are_none(four_clients: Tiny, tmp_path: Path) -> None:
+    values = summed(four_clients)
+    values["federation"]["participation"] = 0.75
+    with pytest.raises(UserError, match="draws 3 of 4 clients, so that no client has all means"):
+        deployment(values, tmp_path)
+
+
 def test_who_sent_nothing_still_learns_from_the_mean(four_clients: Tiny, tmp_path: Path) -> None:
     def spoil(round: int, action: str, client: int, answer: Payload) -> Payload | Absence:
         return Absence("was late") if (round, action, client) == (1, "upload", 3) else answer

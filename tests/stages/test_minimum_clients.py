@@ -128,6 +128,20 @@ def test_a_client_that_diverges_for_good(
     assert sum(run.metrics["confidence"]["client_private"]) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "defense"), [("fedmd", "hard-label"), ("fedmd", "pate"), ("dsfl", "gaussian")]
+)
+def test_no_defense_makes_an_upload_of_a_client_that_diverged(
+    scheme: str, defense: str, three: Federate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diverge(monkeypatch, "revisit" if scheme == "fedmd" else "distill", 1)
+    entry = {"name": defense, "settings": {"teachers": 2} if defense == "pate" else {}}
+    run = logitleak.run(three(scheme, minimum_clients=1) | {"defenses": [entry]}, tmp_path / "run")
+    absent = Transcript(run.path).absent(2)["upload"]
+    assert list(absent) == [1]
+    assert absent[1].endswith("holds NaN or infinite values")
+
+
 def test_what_worlds_share_may_have_diverged(
     three: Federate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, people: Callable[..., Path]
 ) -> None:

@@ -19,6 +19,7 @@ from logitleak.stages.cast import played
 from logitleak.stages.plan import plan
 from logitleak.types import MODEL_KINDS
 from logitleak.wire.transcript import Transcript
+from needs import needs
 from quick_schemes import quick
 
 Config = Callable[..., dict[str, Any]]
@@ -116,6 +117,12 @@ def test_the_audit_subtracts_sums(kind: str, four: Federate, tmp_path: Path) -> 
     assert {len(away) for away in missing(view)} == {1}
     assert len({away[0] for away in missing(view)}) == 4
     who = "differences" if kind != "plain" else "sums, differences"
+    if kind != "plain":
+        sees = run.metrics["threat_model"]["sees"]
+        assert sees[0].startswith(
+            "The mean of the logits on the public images of those who took part, 3 of 4 clients"
+        )
+        assert not any("mean of all" in one for one in sees)
     (line,) = (view for view in identity["views"] if view["onlooker"] == who)
     assert line["refused"] is None
     assert line["variants"]
@@ -198,6 +205,11 @@ def test_mock_clients_are_drawn_too(four: Federate) -> None:
         ({"participation": 0.0}, "participation"),
         ({"participation": 1.5}, "participation"),
         ({"participation": 0.25, "aggregation": "secure-sum"}, "draws one of 4 for each round; raise it"),
+        pytest.param(
+            {"aggregation": {"kind": "ckks", "settings": {"server": "aggregator"}}},
+            "draws 2 of 4 clients, so that no client has all means; set federation.participation=1",
+            marks=needs("tenseal"),
+        ),
     ],
 )
 def test_what_cannot_be(federation: dict[str, Any], said: str, four: Federate) -> None:

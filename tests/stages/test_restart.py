@@ -1,5 +1,7 @@
 """What an early end leaves behind must not mix with what comes after it."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 import logitleak
+from logitleak import config as configs
 from logitleak.files.storage import read_tensors
 from logitleak.stages import simulation
 
@@ -53,6 +56,68 @@ def test_changed_images_are_noticed(
     people(folder, seed=9)
     with pytest.raises(logitleak.UserError, match="images have changed"):
         logitleak.run(config, out)
+
+
+@pytest.mark.parametrize("removed", ["run.json", "wire", "config.yaml"])
+def test_a_run_that_was_being_replaced_when_the_process_was_killed(
+    removed: str, tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is gone by then, the folder can be replaced, and half a run is not taken for a whole one."""
+    config = tiny_config() | {"attacks": ["ridge"]}
+    out, other = tmp_path / "run", config | {"seed": 3}
+    logitleak.run(config, out)
+    with monkeypatch.context() as patch:
+        unlink, rmtree = Path.unlink, shutil.rmtree
+
+        def killed(path: Path, remove: Callable[..., None], *rest: Any, **named: Any) -> None:
+            remove(path, *rest, **named)
+            if Path(path).parent == out and Path(path).name == removed:
+                raise Killed
+
+        patch.setattr(Path, "unlink", lambda path, **named: killed(path, unlink, **named))
+        patch.setattr(shutil, "rmtree", lambda path, *rest, **named: killed(path, rmtree, *rest, **named))
+        with pytest.raises(Killed):
+            logitleak.run(other, out, overwrite=True)
+    assert not (out / "run.json").exists()
+    if removed != "config.yaml":  # the last
+        with pytest.raises(logitleak.UserError, match="what a killed command left of a run; .* --overwrite"):
+            logitleak.run(config, out)
+    again = logitleak.run(other, out, overwrite=True)
+    assert (again.path / "run.json").is_file()
+    assert again.metrics["config"]["seed"] == 3
+
+
+@pytest.mark.parametrize("written", ["run.json", "config.yaml"])
+def test_a_run_that_was_being_begun_when_the_process_was_killed(
+    written: str, tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        replace = os.replace
+
+        def killed(source: Any, target: Any) -> None:
+            replace(source, target)
+            if Path(target).name == written:
+                raise Killed
+
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(Killed):
+            logitleak.run(tiny_config() | {"attacks": []}, tmp_path / "run")
+    assert logitleak.run(tiny_config() | {"attacks": [], "seed": 4}, tmp_path / "run").report.is_file()
+
+
+@pytest.mark.parametrize("mine", ["notes.txt", None])
+def test_what_is_not_left_of_a_run_is_never_removed(
+    mine: str | None, tmp_path: Path, tiny_config: Config
+) -> None:
+    """Neither a folder with other things, nor one that has a configuration as its owner wrote it."""
+    (tmp_path / "run").mkdir()
+    resolved = configs.parse(tiny_config()).to_yaml()
+    (tmp_path / "run/config.yaml").write_text(resolved if mine else f"# mine\n{resolved}")
+    if mine is not None:
+        (tmp_path / "run" / mine).write_text("precious")
+    with pytest.raises(logitleak.UserError, match="is not empty and no run folder"):
+        logitleak.run(tiny_config(), tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run/config.yaml").is_file()
 
 
 def test_overwrite_goes_on_with_the_same_config(tmp_path: Path, tiny_config: Config) -> None:

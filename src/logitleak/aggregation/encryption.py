@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from logitleak.aggregation.base import AggregatorSettings
-from logitleak.aggregation.fixed_point import FixedPoint, Whole, range_of
+from logitleak.aggregation.fixed_point import LEAST_LEVELS, FixedPoint, Range, Whole, range_of
 from logitleak.errors import UserError, to_install
 from logitleak.types import UploadKind
 
@@ -46,7 +46,7 @@ class CKKSSettings(AggregatorSettings):
     degree: Literal[4096, 8192, 16384] = 4096
     chain: list[Annotated[int, Field(ge=20, le=60)]] = Field(default=[54, 55])
     scale_bits: Annotated[int, Field(ge=24, le=60)] | None = None
-    range: PositiveFloat | None = None
+    range: Range | None = None
     server: Literal["participant", "aggregator"] = "participant"
 
 
@@ -73,7 +73,7 @@ class Encryption:
     def __init__(self, settings: CKKSSettings, kind: UploadKind, clients: int) -> None:
         self.settings, self.kind, self.clients = settings, kind, clients
         self.scale_bits = self._scale()
-        self.numbers = FixedPoint(range_of(kind, settings.range), self.scale_bits - NOISE_BITS)
+        self.numbers = self._numbers()
         self._library = _tenseal()
 
     @property
@@ -217,6 +217,17 @@ class Encryption:
                 "lower range or scale_bits."
             )
         return scale
+
+    def _numbers(self) -> FixedPoint:
+        """Steps that the noise of encryption does not reach, after a look at whether they tell values apart."""
+        largest = range_of(self.kind, self.settings.range)
+        numbers = FixedPoint(largest, self.scale_bits - NOISE_BITS)
+        if numbers.limit < LEAST_LEVELS:
+            raise UserError(
+                f"A scale of {self.scale_bits} bits leaves values up to {largest:g} only {numbers.limit} steps above "
+                "the noise of ckks; raise federation.aggregation.settings.scale_bits, or lengthen its chain."
+            )
+        return numbers
 
 
 def padded(raw: bytes, most: int) -> NDArray[np.uint8]:

@@ -7,17 +7,13 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import PositiveFloat
 from torch import Tensor
 
 from logitleak.aggregation.base import AggregatorSettings, Hiding, Sealed, Secrets
-from logitleak.aggregation.fixed_point import FixedPoint, Whole, range_of
+from logitleak.aggregation.fixed_point import LEAST_LEVELS, FixedPoint, Range, Whole, range_of
 from logitleak.aggregation.masks import Words, centered, expand, pack, pairwise, reduce, unpack
 from logitleak.errors import UserError
 from logitleak.types import UploadKind
-
-LEAST_LEVELS = 256
-"""With fewer levels between 0 and the range a mean says little."""
 
 
 class SecureSumSettings(AggregatorSettings):
@@ -30,7 +26,7 @@ class SecureSumSettings(AggregatorSettings):
     """
 
     bits: Literal[16, 24, 32, 40, 48] = 32
-    range: PositiveFloat | None = None
+    range: Range | None = None
 
 
 class SecureSum(Hiding):

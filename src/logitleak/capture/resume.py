@@ -13,6 +13,7 @@ from logitleak.capture.findings import Findings
 from logitleak.capture.parts import Server
 from logitleak.capture.public import check_public
 from logitleak.errors import UserError
+from logitleak.files.atomic import clean
 from logitleak.files.given import Array
 
 
@@ -46,6 +47,7 @@ def left_behind(
     Raises:
         UserError: there is something else, or a capture of another federation, or it cannot be read.
     """
+    clean(folder)  # a process that was killed may have left half of any file
     if not (folder / "capture.yaml").is_file():  # no round was whole
         if {left.name for left in folder.iterdir()} - {"logits", "public", "public.csv"}:
             raise UserError(f"{folder} holds no capture that was begun; choose another folder.")

@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import ValidationError
 
-from logitleak.capture.description import Description, problems
+from logitleak.capture.facts import check_facts, check_form, given_targets, owners_of, plain
 from logitleak.capture.given import given_outputs, given_rows
 from logitleak.capture.parts import CLIENT
 from logitleak.capture.public import public_table, write_public
@@ -102,10 +101,10 @@ class CaptureWriter:
             image_size = whole_number(image_size, "image_size")
         elif images is not None:
             image_size = _side(*images.shape[1:3])
-        self._facts: dict[str, Any] = {
+        facts = {
             "format": 1, "title": title, "scheme": scheme, "synthetic": synthetic, "noun": noun,
             "classes": self.classes,
-            "targets": list(range(self.classes)) if targets is None else [int(target) for target in targets],
+            "targets": list(range(self.classes)) if targets is None else given_targets(targets),
             "uploads": {"kind": kind, "files": _UPLOADS, "values": "values"},
             "public": {
                 **({"rows": self.rows} if images is None else {"images": "public", "order": "table"}),
@@ -113,10 +112,13 @@ class CaptureWriter:
                 **({} if image_size is None or images is None else {"image_size": image_size}),
                 "labelled": labelled and labels is not None,
             },
-            **({"defenses": [dict(defense) for defense in defenses]} if defenses else {}),
-            **({} if private is None else {"private": dict(private)}),
+            "defenses": defenses, "private": private,
         }  # fmt: skip
-        self._describe([1], {1: ["0"]}, {1})  # what is wrong with it is said before anything is written
+        self._facts: dict[str, Any] = {name: plain(value, name) for name, value in facts.items()}
+        for name in ("defenses", "private"):
+            if self._facts[name] in ([], None):
+                del self._facts[name]
+        check_facts(self._describe([1], {1: ["0"]}, {1}))  # what is wrong is said before anything is written
         self._open_folder(resume, images, table)
         if not self._whole:
             write_public(self.folder, images, table)
@@ -207,15 +209,18 @@ class CaptureWriter:
             raise UserError(f"{without}; record them and close again, or the capture lacks this round.")
         if self._open is None:
             return
-        done, self._open = self._open, None
+        done = self._open
         if not self._clients.get(done):
+            self._open = None
             self._forget(done)  # nothing was asked for (FedGEMS), or nobody answered: no round
             return
-        self._whole.append(done)
-        described = self._describe(self._whole, self._clients, self._own)
+        whole = [*self._whole, done]
+        described = self._describe(whole, self._clients, self._own)
+        check_form(described)
         write_text(
             self.folder / "capture.yaml", yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
         )
+        self._whole, self._open = whole, None  # it is not whole before that is written
 
     def _begin(self, round: int) -> int:
         """Make a round the open one, and return its number; the one before is then whole."""
@@ -249,8 +254,9 @@ class CaptureWriter:
         self._own.discard(round)
 
     def _describe(self, rounds: list[int], clients: dict[int, list[str]], own: set[int]) -> dict[str, Any]:
-        """The description of the capture with these rounds, checked as an import will check it."""
-        names = sorted({name for round in rounds for name in clients[round]}, key=_as_number)
+        """The description of the capture with these rounds. Who holds a target is a client of it, answered or not."""
+        answered = {name for round in rounds for name in clients[round]}
+        names = sorted(answered | owners_of(self._facts.get("private")), key=_as_number)
         numbers = [str(k) for k in range(len(names))]
         described = dict(self._facts) | {
             "clients": len(names) if names == numbers else names,
@@ -258,10 +264,6 @@ class CaptureWriter:
         }
         if rounds[0] in own:
             described["server"] = _SERVER_FACTS
-        try:
-            Description.model_validate(described)
-        except ValidationError as error:
-            raise UserError(f"This cannot be a capture: {problems(error)[0]}") from None
         return described
 
     def _open_folder(self, resume: bool, images: Array | None, table: str | None) -> None:

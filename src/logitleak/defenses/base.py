@@ -61,12 +61,13 @@ class Defense(ABC):
         """What leaves in place of some outputs.
 
         Args:
-            values: [n, J] in the form of `space`; they are not to be changed in place.
+            values: [n, J] in the form of `space`, finite; they are not to be changed in place.
             rows: int64 [n], the public rows that they are for. n may be 0.
             round: from 1.
 
         Returns:
-            [n, J] in the same form: finite, and where they are probabilities rows from 0 that add up to 1.
+            [n, J] in the same form: finite, and where they are probabilities rows from 0 that add up to 1. Where models
+            of the inside have diverged: NaN, and no upload leaves.
         """
 
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
@@ -14,6 +15,7 @@ from logitleak.defenses.base import Defense, DefenseSettings
 from logitleak.defenses.draws import Draws, normal
 from logitleak.defenses.inside import Company
 from logitleak.defenses.spaces import Kind, onto_simplex
+from logitleak.files.finite import all_finite
 
 
 class PateSettings(DefenseSettings):
@@ -59,7 +61,10 @@ class Pate(Defense):
     def on_upload(self, values: Tensor, rows: Tensor, round: int) -> Tensor:
         if self.inside is None:
             raise ValueError("this defense needs the inside of its client")
-        choices = self.inside.outputs().argmax(-1)
+        said = self.inside.outputs()
+        if not all_finite(said):  # a teacher that diverged would vote for the first class
+            return torch.full_like(values, torch.nan)
+        choices = said.argmax(-1)
         votes = F.one_hot(choices, values.shape[-1]).sum(0).double()
         noised = votes + self.settings.sigma * normal(self.draws.uniform(votes.shape, round))
         return onto_simplex(noised / self.settings.teachers).to(values.dtype)

@@ -9,6 +9,7 @@ import torch
 from logitleak.defenses.base import Defense
 from logitleak.defenses.inside import Inside
 from logitleak.defenses.spaces import Kind, convert
+from logitleak.files.finite import all_finite
 from logitleak.types import Payload
 
 
@@ -32,6 +33,10 @@ class Shield:
     def guard(self, action: str, round: int, message: Payload, answer: Payload) -> Payload:
         """The answer that leaves: a valid one of the scheme, as the one that is given is.
 
+        Outputs that are not all finite leave as NaN alone, without any defense, so that whoever holds them against the
+        form of an answer refuses them: a defense would make a valid upload of a model that diverged, and the rows that
+        are still finite are not to leave undefended.
+
         Args:
             action: what the server asked for.
             round: from 1; 0 before the first.
@@ -46,7 +51,12 @@ class Shield:
         rows = message.tensors.get("rows", torch.arange(len(said)))
         values, form = said, self._kind
         for defense in self.defenses:
+            if not all_finite(values):
+                break
             values, form = convert(values, form, defense.space), defense.space
             values = defense.on_upload(values, rows, round)
-        sent = convert(values, form, self._kind).to(said.dtype)
+        finite = all_finite(values)
+        sent = (
+            convert(values, form, self._kind).to(said.dtype) if finite else torch.full_like(said, torch.nan)
+        )
         return Payload({**answer.tensors, self._tensor: sent}, answer.scalars)

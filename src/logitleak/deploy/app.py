@@ -8,10 +8,11 @@ from pathlib import Path
 
 from logitleak.config import Config
 from logitleak.deploy.config import DeployConfig, flat, of_run
-from logitleak.deploy.folders import check_facts, divide, read_facts
+from logitleak.deploy.folders import check_facts, divide, read_facts, refuse_unused
 from logitleak.deploy.guide import guide
 from logitleak.deploy.sums.make import sums_of
 from logitleak.errors import UserError
+from logitleak.files.atomic import restore
 from logitleak.files.storage import TensorFile, write_text
 from logitleak.stages.banks import scheme_of
 
@@ -69,6 +70,7 @@ def write_app(config: Config, out: Path, data: Path | None, host: str, port: int
         UserError: the folder holds something, the data do not fit the configuration, or they are divided already and
             canaries are asked for.
     """
+    restore(out.absolute() / "data")  # what a killed process left half-divided is no reason to refuse
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another folder, or delete it.")
     if data is not None and canaries:
@@ -80,6 +82,7 @@ def write_app(config: Config, out: Path, data: Path | None, host: str, port: int
     if data is None:
         divide(config, home, canaries)
     else:
+        refuse_unused(config)
         check_facts(home / "server", read_facts(home / "server"), config.federation)
     lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
     write_text(out / "app" / "pyproject.toml", _PYPROJECT.format(config="\n".join(lines)))

@@ -25,7 +25,7 @@ from logitleak.config import Config, FederationConfig
 from logitleak.data.split import prepare
 from logitleak.deploy.canaries import check_plan, plant, toss
 from logitleak.errors import UserError
-from logitleak.files.atomic import move, sync_all
+from logitleak.files.atomic import move, restore, sync_all
 from logitleak.files.storage import read_json, read_tensors, write_json, write_tensors, write_text
 from logitleak.formats.training import TrainingFile
 from logitleak.sealed.files import write_game, write_truth
@@ -86,14 +86,11 @@ def divide(config: Config, out: Path, canaries: int = 0) -> None:
         UserError: the data do not allow this, or the folder holds something.
     """
     out = out.resolve()
+    restore(out)  # what a process left that was killed while it divided holds private images
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another folder, or delete it.")
     check_plan(canaries, config.data)
-    if config.game.design != "none":
-        raise UserError(
-            f"A real federation runs once and with everybody, so game.design={config.game.design} has no effect here; "
-            "set game.design=none, and give --canaries to compare in with out."
-        )
+    refuse_unused(config)
     check(config)
     prepared = prepare(config.data, config.federation.clients, config.seed)
     split, title = prepared.split, prepared.title
@@ -119,6 +116,24 @@ def divide(config: Config, out: Path, canaries: int = 0) -> None:
         move(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_unused(config: Config) -> None:
+    """Raise a `UserError` for what only a simulation can do: a silent setting misleads its reader."""
+    if config.game.design != "none":
+        raise UserError(
+            f"A real federation runs once and with everybody, so game.design={config.game.design} has no effect here; "
+            "set game.design=none, and give --canaries to compare in with out."
+        )
+    if config.candidates:
+        raise UserError(
+            f"Nobody asks real clients about single images, so candidates={config.candidates} has no effect here; set "
+            "candidates=0."
+        )
+    if config.baselines:
+        raise UserError(
+            "Real clients train in the federation alone, so baselines=true has no effect here; set baselines=false."
+        )
 
 
 def _write(config: Config, split: Split, game: Game | None, out: Path) -> None:

@@ -143,31 +143,36 @@ def _rounds(
         f, f.server_model, ["server"], public.image_size, world.facts.num_classes, config.seed, device
     )
     done = 0
+
+    def end(reason: str) -> str:
+        return _end(run, writer, done, channel.asked.get(world.scheme.uploads[0], 0), reason)
+
     try:
         if agree is not None:
             agree()
         for done in play(world.scheme, channel, Server(bank, public), writer, f.rounds):
             if done > 0:
-                _claim(run, writer, done, _RUNNING)
+                asked = min(done + 1, f.rounds)  # the next round may have begun when the server is killed
+                _claim(run, writer, done, asked, _RUNNING)
                 log.info("round %d of %d is finished", done, f.rounds)
     except TooFewClients as ended:
-        raise TooFewClients(f"{ended} {_end(run, writer, done, str(ended))}") from None
+        raise TooFewClients(f"{ended} {end(str(ended))}") from None
     except BaseException as error:  # stopped or broken: the rounds that were whole stay
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        _end(run, writer, done, reason)
+        end(reason)
         raise
 
 
-def _claim(run: RunFolder, writer: TranscriptWriter, done: int, reason: str) -> None:
-    """Say that so many rounds are whole, and why there are no more."""
-    writer.finish(done)
+def _claim(run: RunFolder, writer: TranscriptWriter, done: int, asked: int, reason: str) -> None:
+    """Say that so many rounds are whole, in how many uploads were asked for, and why there are no more."""
+    writer.finish(done, asked)
     run.update(federated=True, ended={"after_round": done, "reason": printable(reason, _MOST)})
 
 
-def _end(run: RunFolder, writer: TranscriptWriter, done: int, reason: str) -> str:
+def _end(run: RunFolder, writer: TranscriptWriter, done: int, asked: int, reason: str) -> str:
     """Close a federation that ends before its time; what that means, in a sentence."""
     if done == 0:
         run.update(ended={"after_round": 0, "reason": printable(reason, _MOST)})
         return "No round was finished, so nothing can be attacked."
-    _claim(run, writer, done, reason)
+    _claim(run, writer, done, asked, reason)
     return f"The federation ends after round {done}; what is recorded in {run.path} can be attacked."

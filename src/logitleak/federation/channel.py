@@ -134,6 +134,9 @@ class Recorder:
         hiding: what shows the mean of uploads and no single one, where all clients are in this process; None where
             each upload is seen.
         sums: the same where clients are elsewhere, each with its own keys.
+
+    Attributes:
+        asked: by action the last round in which clients were asked for it, whatever came back.
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class Recorder:
         self._form = form
         self._minimum = minimum
         self._sums = sums if hiding is None else SimulatedSums(transport, form, hiding)
+        self.asked: dict[str, int] = {}
 
     @property
     def clients(self) -> int:
@@ -163,6 +167,7 @@ class Recorder:
             TooFewClients: fewer than the minimum answered validly.
         """
         message = message or Payload()
+        self.asked[action] = round
         sent, recorded = (message, message) if self._sums is None else self._sums.closed(message)
         received, absent, asked = self._apart(action, round, self._checked(action, round, sent))
         if self._sums is not None and any(payload.tensors for payload in received.values()):
@@ -186,6 +191,7 @@ class Recorder:
         if self._sums is None:
             return _averaged(self.ask(action, round, message), average)
         message = message or Payload()
+        self.asked[action] = round
         sealed, absent, asked = self._apart(action, round, self._sums.collect(action, round, message))
         least = max(self._sums.least, min(self._minimum, asked))
         if len(sealed) < least:

@@ -69,6 +69,12 @@ def check_sum(f: FederationConfig, scheme: Scheme, secrets: Secrets) -> Hiding |
             f"The server of {f.scheme} learns from the mean, so it must get it; set "
             "federation.aggregation.settings.server=participant, or use fedmd."
         )
+    if hiding is not None and hiding.seen_by == "client" and f.drawn < f.clients:
+        raise UserError(
+            f"Only who takes part in a round has its mean, and federation.participation draws {f.drawn} of {f.clients} "
+            "clients, so that no client has all means; set federation.participation=1, or "
+            "federation.aggregation.settings.server=participant."
+        )
     return hiding
 
 
@@ -110,20 +116,24 @@ def aggregation_of(view: Transcript) -> str:
     return "plain" if record is None else printable(record.kind, 100)
 
 
-def described(view: Transcript, outputs: str) -> list[str]:
+def described(view: Transcript, outputs: str, drawn: int | None = None) -> list[str]:
     """What is seen of uploads, in sentences.
 
     Args:
         view: a transcript of means.
         outputs: such as "logits on the public images".
+        drawn: how many clients were drawn for each round; None where all take part.
     """
     record = view.manifest.aggregation
     assert record is not None  # else there are single uploads, and these are not asked about
     known = record.kind in registry.names("aggregator")
     made = registry.load("aggregator", record.kind) if known else None
     how = made.how if made is not None and issubclass(made, Hiding) else "How is not known here."
+    whose = f"all {view.parties} clients' {outputs}"
+    if drawn is not None:
+        whose = f"the {outputs} of those who took part, {drawn} of {view.parties} clients"
     return [
-        f"The mean of all {view.parties} clients' {outputs}, in each of {view.rounds} rounds, and no single client's.",
+        f"The mean of {whose}, in each of {view.rounds} rounds, and no single client's.",
         f"Which clients took part in each of these means. {how} ({printable(record.kind, 100)}) Guarantee: none; a "
         "mean can name whose data are in it.",
     ]

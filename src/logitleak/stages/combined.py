@@ -35,12 +35,19 @@ def check_combined(mine: Sequence[tuple[str, Defense]]) -> None:
                 f"The defense {name} looks at private data, and voids what {promising[0]} promises of them; leave "
                 "one of the two out."
             )
+        if training and made.company is not None and made.company.teachers:
+            raise UserError(
+                f"Behind the defense {name} only what its teachers say leaves, and {training[0][0]} changes how the "
+                "client's own model learns, not them; leave one of the two out."
+            )
     _check_order(mine)
 
 
 def _check_order(mine: Sequence[tuple[str, Defense]]) -> None:
-    """Of defenses of uploads none that looks at private data may act behind one that promises something."""
+    """Of defenses of uploads none that looks at private data may act behind one that promises something, and none that
+    puts an understudy's outputs in place of a client's own behind one that has changed those."""
     before: str | None = None
+    changed: str | None = None
     for name, made in mine:
         if isinstance(made, TrainingDefense):
             continue
@@ -49,5 +56,13 @@ def _check_order(mine: Sequence[tuple[str, Defense]]) -> None:
                 f"The defense {name} looks at private data, and behind {before} it voids what that "
                 f"promises; put {name} first."
             )
+        replaces = made.company is not None and not made.company.teachers
+        if replaces and changed is not None:
+            raise UserError(
+                f"The defense {name} puts outputs of an understudy beside those that {changed} has changed, which "
+                f"tells them apart; put {name} first."
+            )
         if made.guarantee(1, 1) != "none":
             before = name
+        if not replaces:
+            changed = name

@@ -48,12 +48,19 @@ def last_of_each(view: Transcript) -> dict[int, Known]:
     return found
 
 
-def described(view: Transcript, images: Mapping[int, Sequence[int]] | None = None) -> list[str]:
+_LEAST = " At least: uploads of rounds that were not recorded are not counted."
+"""What is said of a promise that adds rounds up, where a recording may have left some out."""
+
+
+def described(
+    view: Transcript, images: Mapping[int, Sequence[int]] | None = None, recorded: bool = False
+) -> list[str]:
     """What the defenses on record leave for the server to see, and what they promise: a sentence or two for each.
 
     Args:
         view: the transcript.
         images: by client how many private images it has, in every world; None where nobody who is asked knows.
+        recorded: whether the federation ran elsewhere, so that it may have had more rounds than these.
     """
     said = []
     for known in on_record(view):
@@ -66,15 +73,18 @@ def described(view: Transcript, images: Mapping[int, Sequence[int]] | None = Non
         if known.made is None:
             said.append(f"{first}, by a defense that is not known here: {known.name}. Guarantee: none.")
             continue
-        guarantee = known.made.guarantee(len(view.knowledge.public), view.rounds)
-        said.append(f"{first} ({known.name}): {known.made.sees()} Guarantee: {guarantee}.")
+        rows = len(view.knowledge.public)
+        guarantee = known.made.guarantee(rows, view.asked)
+        adds_up = guarantee != known.made.guarantee(rows, view.asked + 1)
+        least = _LEAST if recorded and adds_up else ""
+        said.append(f"{first} ({known.name}): {known.made.sees()} Guarantee: {guarantee}.{least}")
     return said
 
 
 def promised(view: Transcript) -> dict[str, str]:
     """What each defense on record promises, by its name; without those that promise nothing."""
     rows = len(view.knowledge.public)
-    said = {known.name: known.made.guarantee(rows, view.rounds) for known in on_record(view) if known.made}
+    said = {known.name: known.made.guarantee(rows, view.asked) for known in on_record(view) if known.made}
     return {name: guarantee for name, guarantee in said.items() if not guarantee.startswith("none")}
 
 

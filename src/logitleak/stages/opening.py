@@ -11,7 +11,7 @@ from typing import Any
 
 from logitleak import __version__
 from logitleak.config import Config
-from logitleak.config.recorded import RunConfig
+from logitleak.config.recorded import RunConfig, load_run
 from logitleak.errors import UserError
 from logitleak.files.atomic import clean
 from logitleak.files.lock import LOCK, alone
@@ -19,6 +19,13 @@ from logitleak.files.storage import write_text
 from logitleak.progress import Progress, Quiet
 from logitleak.stages.folder import RunFolder
 from logitleak.stages.makers import half_made, made_elsewhere, makers
+
+_OURS = {
+    "config.yaml", "log.txt", "wire", "worlds", "sealed", "checkpoint", "memo", "lab", "attacks", "priors", "audit",
+    "audit.json", "audit.html", "metrics.json", "timings.json", "gallery.safetensors", "report.html", "figures",
+    "grids", LOCK,
+}  # fmt: skip
+"""What a run folder has besides run.json."""
 
 
 def open_run(
@@ -42,7 +49,13 @@ def open_run(
     """
     run, progress = RunFolder(path), progress or Quiet()
     if path.exists() and not (path / "run.json").exists() and any(e.name != LOCK for e in path.iterdir()):
-        raise UserError(f"{path} is not empty and no run folder; choose another --out.")
+        if not _left_over(path):
+            raise UserError(f"{path} is not empty and no run folder; choose another --out.")
+        if not overwrite:
+            raise UserError(
+                f"{path} holds what a killed command left of a run; choose another --out, or give --overwrite."
+            )
+        _empty(path)
     status = run.status()
     begun = any(world.checkpoint.exists() for world in run.worlds) or any(run.sealed.glob("training*.json"))
     if not (status.get("federated") or status.get("deployed") or begun):
@@ -55,7 +68,7 @@ def open_run(
     if elsewhere is not None and conflict is None and not again:
         progress.note(f"Kept, and not computed anew: {elsewhere}; this is version {__version__}.")
     if conflict is not None or again:
-        shutil.rmtree(path)
+        _empty(path)
         status = {}
     path.mkdir(parents=True, exist_ok=True)
     if not os.access(path, os.W_OK):
@@ -67,6 +80,10 @@ def open_run(
     for name, hash in status.get("attacks", {}).items():
         if hashes.get(name) != hash:  # it has no results, and must not go on with what another left
             _forget(run, name)
+    if (
+        not status
+    ):  # first, so that whatever a killed command leaves here is a run folder that can be gone on with
+        run.update(federation=config.federation_hash())
     write_text(path / "config.yaml", merged.to_yaml())
     failed = {name: reason for name, reason in run.failed().items() if name in hashes} if status else {}
     run.update(
@@ -77,6 +94,30 @@ def open_run(
         made_by=makers(run, status, merged),
     )
     return run
+
+
+def _left_over(path: Path) -> bool:
+    """Whether a folder without run.json is what is left of a run that was being removed: it holds the configuration as
+    this tool writes it, and nothing that a run has not."""
+    file = path / "config.yaml"
+    if not file.is_file() or any(e.name not in _OURS and e.suffix != ".partial" for e in path.iterdir()):
+        return False
+    try:
+        return load_run(file).to_yaml() == file.read_text(encoding="utf-8")
+    except (UserError, OSError, ValueError):
+        return False
+
+
+def _empty(path: Path) -> None:
+    """Remove what is in a run folder. run.json goes first, so that half a run is never taken for a whole one, and
+    config.yaml last, by which a later command knows what the rest is of (see `_left_over`)."""
+    (path / "run.json").unlink(missing_ok=True)
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name not in (LOCK, "config.yaml"):
+            entry.unlink()
+    (path / "config.yaml").unlink(missing_ok=True)
 
 
 def _conflict(run: RunFolder, status: dict[str, Any], config: RunConfig) -> str | None:

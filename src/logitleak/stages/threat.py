@@ -72,7 +72,7 @@ def _recorded(view: Transcript) -> dict[str, Any]:
         "elsewhere: what its recording says of it was not checked.",
         "sees": [
             *_uploads(view, f"in {view.rounds} recorded rounds where it answered"),
-            *(f"By its recording, which nobody checked: {line}" for line in described(view)),
+            *(f"By its recording, which nobody checked: {line}" for line in described(view, recorded=True)),
         ],
         "knows": [
             f"The public set: {len(public)} {_labelled(view)} {rows}, of which {int(public.sensitive.sum())} were "
@@ -118,7 +118,7 @@ def _uploads(view: Transcript, rounds: str) -> list[str]:
     """What is seen of what clients sent."""
     outputs = _UPLOADED[view.manifest.uploads.kind].format(rows=_rows_of(view))
     if view.summed:
-        return aggregation.described(view, outputs)
+        return aggregation.described(view, outputs, drawn_in(view))
     return [f"Each client's {outputs}, {rounds}.", "Which client sent them."]
 
 

@@ -69,6 +69,11 @@ class Transcript:
         return self.manifest.rounds
 
     @property
+    def asked(self) -> int:
+        """In how many rounds uploads were asked for: T, or more where the federation ended in one that is not whole."""
+        return max(self.rounds, self.manifest.asked or 0)
+
+    @property
     def provides(self) -> frozenset[str]:
         """What an attack can ask of this transcript."""
         everything = provided(self.manifest.uploads.kind, self.knowledge.public.labels is not None)

@@ -77,6 +77,8 @@ class Manifest(BaseModel):
     """``wire/manifest.json``: the public facts of a federation.
 
     ``server_logits`` says whether every round has the server's own outputs; a capture may come without them.
+    ``asked`` is in how many rounds uploads were asked for, where a federation ended in one that is not whole: they have
+    left the clients, though none is on record; None for as many as there are rounds.
     ``defenses`` act in their order, at clients, before anything is sent. With ``aggregation`` no upload is on record,
     only the mean of all. ``participant`` says that somebody takes part who attacks the others, and whose images are on
     record.
@@ -88,6 +90,7 @@ class Manifest(BaseModel):
     scheme: str = Field(max_length=200)
     clients: int = Field(gt=0, le=MOST_CLIENTS)
     rounds: PositiveInt
+    asked: PositiveInt | None = None
     num_classes: int = Field(gt=0, le=MOST_CLASSES)
     target_labels: Annotated[
         list[int], Field(fail_fast=True)
@@ -163,10 +166,17 @@ class TranscriptWriter:
         if round > 0 or self._partial(round).exists():
             move(self._partial(round), round_folder(self.folder, round))
 
-    def finish(self, rounds: int) -> None:
-        """Close a transcript that ends before its time: it has this many whole rounds, at least one."""
+    def finish(self, rounds: int, asked: int = 0) -> None:
+        """Close a transcript, before its time perhaps.
+
+        Args:
+            rounds: how many are whole, at least one.
+            asked: in how many uploads were asked for, where these are more; those of a round that is not whole are
+                forgotten, and count for what defenses promise.
+        """
         self.rewind(rounds)
-        self._manifest = self._manifest.model_copy(update={"rounds": rounds})
+        facts = {"rounds": rounds, "asked": asked if asked > rounds else None}
+        self._manifest = self._manifest.model_copy(update=facts)
         write_json(self.folder / "manifest.json", self._manifest.model_dump(exclude_defaults=True))
 
     def rewind(self, round: int) -> None:

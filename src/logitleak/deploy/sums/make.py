@@ -52,7 +52,7 @@ def sums_of(f: FederationConfig, scheme: Scheme, form: Forms) -> RemoteSums | No
     if isinstance(hiding, SecureSum):
         from logitleak.deploy.sums.masked_server import MaskedSums
 
-        return MaskedSums(hiding, form)
+        return MaskedSums(hiding, form, f.drawn)
     if isinstance(hiding, CKKS):
         from logitleak.deploy.sums.encrypted_server import EncryptedSums
 

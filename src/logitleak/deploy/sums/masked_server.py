@@ -24,13 +24,14 @@ class MaskedSums(RemoteSums):
 
     Args:
         hiding: how values become words.
-        form: see `RemoteSums`.
+        form, drawn: see `RemoteSums`.
     """
 
     hiding: SecureSum
 
     def sent(self, values: int) -> int:
-        return values * self.hiding.width + _SEED.nbytes
+        words = values * self.hiding.width
+        return words + (_SEED.nbytes if self.drawn == self.clients else words)  # see `_step_form`
 
     def mean(
         self, action: str, round: int, sealed: Mapping[int, Sealed], absent: Mapping[int, str]

@@ -29,14 +29,16 @@ class RemoteSums(ABC):
     Args:
         hiding: how values are sealed; the server asks it for sizes, and for no secret.
         form: from an action of the scheme and its message to what a valid upload looks like.
+        drawn: how many clients take part in each round; None for all.
 
     Attributes:
         roster: the clients that agreed on keys; `agree` fills it.
     """
 
-    def __init__(self, hiding: Hiding, form: Forms) -> None:
+    def __init__(self, hiding: Hiding, form: Forms, drawn: int | None = None) -> None:
         self.hiding, self._scheme_form = hiding, form
         self.clients = hiding.clients
+        self.drawn = self.clients if drawn is None else drawn
         self.roster: list[int] = []
         self._left_out: dict[int, str] = {}
         self._reach: Reach | None = None
@@ -48,7 +50,7 @@ class RemoteSums(ABC):
 
     @abstractmethod
     def sent(self, values: int) -> int:
-        """How many bytes one client sends for a sum of so many values, where none is absent."""
+        """How many bytes one client sends for a sum of so many values, where nobody is absent who was drawn."""
 
     def said_beforehand(self, values: int) -> str:
         """How much one client sends for a sum of so many values, in a sentence."""
