@@ -130,7 +130,8 @@ ERRORS: list[tuple[str, Change, str]] = [
     ("in and out", set_(names=["alice", *"bcdef"], private__game={"in": [0, 1], "out": ["alice"]},
      private__owners=None), "private.game: target 0 is both in and out"),
     ("server missing", remove("logits/2-server.npz"), "2-server.npz: is missing; give every round"),
-    ("client never", all_of(remove("logits/1-b.npz"), remove("logits/2-b.npz")), "client b has no file at all"),
+    ("client never", all_of(remove("logits/1-b.npz"), remove("logits/2-b.npz"), set_(
+        private__owners={"0": "a", "1": "a"})), "client b has no file at all"),
     ("nobody", all_of(remove("logits/2-a.npz"), remove("logits/2-b.npz")), "no client has a file for round 2"),
     ("suffix", set_(uploads__files="logits/{round}-{client}.npz", server__files="public/{round}-0.png"),
      "is of no kind that is read; there is .npz, .npy, .safetensors, .csv"),
@@ -162,6 +163,14 @@ def test_errors(capture: Path, tmp_path: Path, change: Change, message: str) -> 
         import_recorded(capture, tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["pilot"]
+
+
+def test_an_owner_that_never_answered_is_absent(capture: Path) -> None:
+    """Whoever holds a target is a client, whether it was heard or not."""
+    all_of(remove("logits/1-b.npz"), remove("logits/2-b.npz"))(capture)
+    findings = inspect(capture).findings
+    assert not findings.errors
+    assert any("client b" in line and "warning" in line for line in findings.lines())
 
 
 def constant(folder: Path) -> None:

@@ -131,6 +131,7 @@ def read(folder: Path) -> None:
         return
 
 
+@pytest.mark.slow
 @quick
 @given(name=st.sampled_from(CAPTURE_FILES), edit=edits())
 def test_damaged_captures(every_format: Path, name: str, edit: Edit) -> None:
@@ -188,6 +189,7 @@ def replaced(values: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[
     return values | {path[0]: replaced(values[path[0]], path[1:], value)}
 
 
+@pytest.mark.slow
 @quick
 @given(path=st.sampled_from(settings_of(DESCRIPTION)), value=ODD)
 def test_odd_descriptions(every_format: Path, path: tuple[str, ...], value: Any) -> None:

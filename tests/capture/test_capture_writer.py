@@ -307,6 +307,7 @@ def test_a_folder_with_something_in_it(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on(tmp_path: Path) -> None:
     """The third round is half written when the process is killed: two rounds are a valid capture, and it goes on."""
     script = """

@@ -125,6 +125,7 @@ def test_metrics_are_json_for_everybody(finished: Path) -> None:
         json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
+@pytest.mark.slow
 def test_prepare_in_a_process(six_people: Path, tmp_path: Path, logitleak: Process) -> None:
     """A damaged image is listed; Pillow's own warnings are not."""
     root = shutil.copytree(six_people, tmp_path / "people")

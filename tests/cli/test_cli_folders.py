@@ -174,6 +174,7 @@ def test_a_folder_of_something_else(config_file: Callable[..., Path], fails: Fai
     assert (tmp_path / "photos" / "mine.txt").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_a_damaged_transcript_in_a_process(run_folder: Path, logitleak: Process) -> None:
     damage_nan(run_folder / "wire")
     done = logitleak("attack", run_folder, "--name", "again", "--quiet")

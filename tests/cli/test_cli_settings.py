@@ -144,6 +144,7 @@ def test_what_is_no_command(arguments: list[str], capsys: pytest.CaptureFixture[
     assert "Traceback" not in "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_process(tmp_path: Path, logitleak: Process) -> None:
     done = logitleak("run", "--out", tmp_path / "run", "--set", "data.tagets=3")
     assert done.returncode == 2

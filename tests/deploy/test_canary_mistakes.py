@@ -64,6 +64,7 @@ def test_one_domain(
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
+@pytest.mark.slow
 def test_data_that_are_divided_already(
     four_clients: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +86,7 @@ def test_games_of_simulations(four_clients: Tiny, tmp_path: Path) -> None:
         divide(config, tmp_path / "data")
 
 
+@pytest.mark.slow
 def test_a_damaged_game(four_clients: Tiny, tmp_path: Path) -> None:
     values = four_clients("dsfl")
     divide(configs.parse(values), tmp_path / "data", 4)

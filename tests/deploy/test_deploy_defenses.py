@@ -68,7 +68,13 @@ def deployment(values: dict[str, Any], folder: Path) -> DeployConfig:
 
 
 @pytest.mark.parametrize("scheme", ["fedmd", "dsfl", "fedgems"])
-@pytest.mark.parametrize("name", registry.names("defense"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "dp-sgd" else [])
+        for name in registry.names("defense")
+    ],
+)
 def test_equals_the_simulation_where_nothing_is_drawn(
     name: str, scheme: str, four_clients: Tiny, tmp_path: Path
 ) -> None:

@@ -261,6 +261,7 @@ def test_weights_are_refused(tiny: Tiny, tmp_path: Path) -> None:
         logitleak.audit(run)
 
 
+@pytest.mark.slow
 def test_the_command(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = logitleak.run(tiny(game={"design": "twins"}), tmp_path / "run").path
     main(["audit", str(run), "--fast", "--quiet"])

@@ -36,6 +36,7 @@ def test_every_number_has_a_row_and_says_of_whom_it_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(arrays["identity/sum, half/membership/0/1"], values[:1].numpy())
 
 
+@pytest.mark.slow
 def test_rows_are_not_collected(tmp_path: Path) -> None:
     """A hundred clients and 2,000 targets: as a list of rows they took more than 40 MB."""
     many = scored([(range(100), torch.rand(100, 2000, dtype=torch.float64))])

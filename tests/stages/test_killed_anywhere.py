@@ -78,6 +78,7 @@ def straight(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     return run
 
 
+@pytest.mark.slow
 @settings(max_examples=2, deadline=None, derandomize=True)
 @given(st.data())
 def test_killed_anywhere(straight: Path, config: dict[str, Any], data: st.DataObject) -> None:

@@ -260,7 +260,9 @@ def test_the_primary_attack_cannot_be_swapped_afterwards(
 ) -> None:
     config = config_of(tiny_config, folder) | {"attacks": ["ridge"]}
     logitleak.run(config, tmp_path / "run")
-    again = config | {"attacks": ["ridge", "gap"], "primary": "gap"}
+    again = config | {"attacks": ["ridge", "gap"]}
+    with pytest.raises(logitleak.UserError, match='verdict rests on "ridge"'):
+        logitleak.run(again | {"primary": "gap"}, tmp_path / "run")
     assert logitleak.run(again, tmp_path / "run").metrics["game"]["primary"]["attack"] == "ridge"
 
 

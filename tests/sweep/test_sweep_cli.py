@@ -38,6 +38,7 @@ def test_a_small_sweep(write_sweep: WriteSweep, tmp_path: Path, capsys: Capture)
     assert capsys.readouterr().out.strip() == str(out / "report.html")
 
 
+@pytest.mark.slow
 def test_a_failing_cell_ends_with_one(write_sweep: WriteSweep, tmp_path: Path, capsys: Capture) -> None:
     path = write_sweep(grid={"attacks.pli.settings.lr": [1e30]}, attacks=["pli"])
     line = fails(capsys, str(path), "--out", str(tmp_path / "out"), "--workers", "1", code=1)

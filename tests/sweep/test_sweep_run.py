@@ -30,6 +30,7 @@ from logitleak.sweep.table import table
 WriteSweep = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_every_cell_once_and_nothing_twice(write_sweep: WriteSweep, tmp_path: Path) -> None:
     sweep = load(write_sweep())
     first = run_sweep(sweep, tmp_path / "out", Quiet(), workers=2)

@@ -163,6 +163,7 @@ def test_mlflow_itself_reads_what_was_written(tmp_path: Path) -> None:
     assert [(one.step, one.value) for one in history] == [(1, 0.1), (2, 0.3)]
 
 
+@pytest.mark.slow
 def test_wandb_itself_writes_an_offline_run(tmp_path: Path) -> None:
     require("wandb")
     WandB().write([TOLD], tmp_path / "out", "audits")

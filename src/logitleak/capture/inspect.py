@@ -186,9 +186,8 @@ class _Uploads:
     def _gaps(self, present: dict[int, list[int]]) -> None:
         d = self.description
         private = d.private.owners if d.private is not None else None
-        owners = set(
-            map(str, (private or {}).values())
-        )  # who holds a target is there, whether it answered or not
+        # who holds a target is there, whether it answered or not
+        owners = {str(name) for name in (private or {}).values()}
         for k, name in enumerate(d.client_names):
             absent = [n for t, n in enumerate(d.round_numbers, start=1) if k not in present[t]]
             if len(absent) == len(d.round_numbers) and name not in owners:
