@@ -34,6 +34,7 @@ def test_out_without_permission(config_file: Callable[..., Path], fails: Fails, 
     ("number", "message"),
     [
         (errno.EACCES, "No permission to write or read"),
+        (errno.ENOTDIR, "There is a file where a folder is wanted"),
         (errno.EROFS, "choose another folder"),
         (errno.ENOSPC, "The disk is full"),
         (errno.EIO, "Input/output error"),

@@ -180,6 +180,8 @@ def _explain(error: OSError) -> str:
         return f"The disk is full{where}; free some space and give the same command again."
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"No permission to write or read{where}; choose another folder."
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"There is a file where a folder is wanted{where}; choose another path."
     return f"{error.strerror or error}{where}."
 
 
